@@ -1,5 +1,7 @@
 //! Perch: a private video appliance in one binary. ARCHITECTURE.md draws the floors that these modules stand on.
 
+pub mod adapt;
 pub mod base;
+pub mod board;
 pub mod config;
 pub mod media;
