@@ -1,4 +1,7 @@
 //! Perch: a private video appliance in one binary. ARCHITECTURE.md draws the floors that these modules stand on.
 
 pub mod base;
+pub mod cmaf;
+pub mod live;
 pub mod media;
+pub mod playlist;
