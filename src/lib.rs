@@ -4,4 +4,7 @@ pub mod adapt;
 pub mod base;
 pub mod board;
 pub mod config;
+pub mod cmaf;
+pub mod live;
 pub mod media;
+pub mod playlist;
