@@ -35,7 +35,7 @@ apt_is_known() {
 apt_is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]; }
 
 # Does any configured source offer this package itself (and not merely know its name)?
-apt_is_offered() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+apt_is_offered() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
 
 # apt_as_root COMMAND… : through sudo when we are not root.
 apt_as_root() {

@@ -2,10 +2,10 @@
 # Finds or brings a Rust toolchain that is new enough for Cargo.toml. Sourced, never run. Needs: $root, say.sh, apt.sh.
 
 # The oldest compiler that Cargo.toml allows.
-rust_required() { sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$root/Cargo.toml" | head -n 1; }
+rust_required() { sed -n '/^rust-version/{s/.*"\([0-9.]*\)".*/\1/p;q}' "$root/Cargo.toml"; }
 
 # version_at_least HAVE WANT
-version_at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
+version_at_least() { printf '%s\n%s\n' "$2" "$1" | sort -V -C; }
 
 # The version of a cargo, or nothing when it does not run (as rustup's does without a toolchain).
 rust_version_of() { "$1" --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'; }
@@ -53,9 +53,9 @@ rust_in_distribution() {
 rust_from_distribution() {
   local found suffix version suite package purposes=rust
   local -a packages=() from=()
-  found=$(rust_in_distribution | head -n 1)
+  found=$(rust_in_distribution)
   [[ -n $found ]] || return 1
-  IFS='|' read -r suffix version suite <<<"$found"
+  IFS='|' read -r suffix version suite <<<"${found%%$'\n'*}"
   [[ ${1:-} != check ]] || purposes='rust rust-check'
   while IFS=$'\t' read -r _ package _; do packages+=("${package//%/$suffix}"); done < <(packages_for "$purposes")
   # Only backports need to be named: apt does not take them by itself.

@@ -20,7 +20,7 @@ server_start() {
       return 1
     }
     sleep 0.1
-    server_url=$(sed -n 's|.*\(http://[0-9a-zA-Z.:\[\]*]*\).*|\1|p' "$log" | head -n 1)
+    server_url=$(sed -n '/http:\/\//{s|.*\(http://[^ /"]*\).*|\1|p;q}' "$log")
   done
   export server_url
 }
