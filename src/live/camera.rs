@@ -55,6 +55,8 @@ struct Shared {
     /// Something was published since the run began.
     run_has_parts: AtomicBool,
     multivariant: Mutex<Option<Arc<PlaylistBody>>>,
+    /// Wakes who waits for the first rendition to open.
+    opened: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,7 @@ impl LiveCamera {
                 changes: AtomicU64::new(1),
                 run_has_parts: AtomicBool::new(false),
                 multivariant: Mutex::default(),
+                opened: watch::Sender::new(()),
             }),
         }
     }
@@ -218,6 +221,22 @@ impl LiveCamera {
         cached.clone()
     }
 
+    /// The same, once there is one: a camera that is starting makes its first viewers wait.
+    /// Refuses with `Stalled` after three target durations.
+    pub async fn wait_multivariant(&self) -> Result<Arc<PlaylistBody>, Refusal> {
+        let mut opened = self.shared.opened.subscribe();
+        let found = async {
+            loop {
+                opened.mark_unchanged();
+                if let Some(body) = self.multivariant() {
+                    return Some(body);
+                }
+                opened.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(BLOCK_MAX, found).await.ok().flatten().ok_or(Refusal::Stalled)
+    }
+
     /// A rendition's media playlist, once it has what `directives` ask for. A rendition that has just
     /// opened makes every request wait for its first part.
     /// Refuses with `NotFound`, `Gone`, `BadRequest`, or `Stalled` after three target durations.
@@ -339,6 +358,7 @@ impl LiveCamera {
 
     fn forget_multivariant(&self) {
         *lock(&self.shared.multivariant) = None;
+        self.shared.opened.send_replace(());
     }
 
     fn rendition(&self, id: RenditionId) -> Option<Arc<Rendition>> {
