@@ -2,4 +2,5 @@
 
 pub mod base;
 pub mod capture;
+pub mod encode;
 pub mod media;

@@ -118,7 +118,8 @@ impl ScenePicture {
             if left >= right {
                 continue;
             }
-            let noise = &self.luma_noise[(row * 977 + index as usize % NOISE_COUNT * 7_919) % NOISE_COUNT..];
+            let noise = &self.luma_noise
+                [(row * 977 + index as usize % NOISE_COUNT * 7_919) % NOISE_COUNT..];
             let pixels = &mut luma[row * self.width + left..row * self.width + right];
             for (pixel, noise) in pixels.iter_mut().zip(noise) {
                 *pixel = shade.wrapping_add(*noise);

@@ -13,7 +13,7 @@ pub const TONE_FORMAT: AudioFormat = AudioFormat {
 };
 
 /// Samples of each channel in one block: 20 ms.
-pub const TONE_BLOCK_SAMPLES: usize = 960;
+pub(super) const TONE_BLOCK_SAMPLES: usize = 960;
 
 const SECOND: usize = TONE_FORMAT.sample_rate as usize;
 const TONE_HZ: f32 = 220.0;
