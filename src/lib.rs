@@ -10,6 +10,8 @@ pub mod cmd;
 pub mod config;
 pub mod encode;
 pub mod live;
+pub mod capture;
+pub mod encode;
 pub mod media;
 pub mod packager;
 pub mod playlist;
