@@ -193,7 +193,10 @@ mod tests {
             both[1].starts_with("c920-") && both[1].len() == 9,
             "{both:?}"
         );
-        assert_eq!(names(&mut given, &[right.clone()]), [both[1].clone()]);
+        assert_eq!(
+            names(&mut given, std::slice::from_ref(&right)),
+            [both[1].clone()]
+        );
         assert_eq!(names(&mut given, &[right, left]), [&both[1][..], "c920"]);
     }
 

@@ -41,11 +41,6 @@ impl Mapping {
         Ok(Self { start, length })
     }
 
-    /// How many bytes are mapped.
-    pub(super) fn byte_count(&self) -> usize {
-        self.length.get()
-    }
-
     /// The first `count` bytes, or all if there are fewer.
     ///
     /// # Safety
@@ -78,7 +73,6 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(b"picture").expect("room for seven bytes");
         let mapping = Mapping::new(file.as_fd(), 0, 7).expect("a file can be mapped");
-        assert_eq!(mapping.byte_count(), 7);
         // SAFETY: nobody else has the file open.
         let (some, all) = unsafe { (mapping.bytes(3), mapping.bytes(100)) };
         assert_eq!((some, all), (&b"pic"[..], &b"picture"[..]));
