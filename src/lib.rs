@@ -2,10 +2,11 @@
 
 pub mod adapt;
 pub mod base;
-pub mod capture;
 pub mod board;
-pub mod config;
+pub mod capture;
 pub mod cmaf;
+pub mod config;
+pub mod encode;
 pub mod live;
 pub mod media;
 pub mod playlist;

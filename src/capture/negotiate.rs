@@ -5,8 +5,8 @@
 
 use std::cmp::Ordering;
 
-use super::mode::{FrameRates, Mode};
-use crate::media::{FrameRate, PixelFormat, RungSpec};
+use super::mode::{FrameRates, Mode, raw_layout};
+use crate::media::{FrameFormat, FrameRate, FrameShape, PixelFormat, RungSpec};
 
 /// What the ladder asks of a camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,22 @@ pub struct ChosenMode {
     pub height: u32,
     /// Rate to ask for.
     pub rate: FrameRate,
+}
+
+impl ChosenMode {
+    /// What is to be expected of a camera in this mode that somebody else opens; its rows may be padded.
+    pub fn frame_format(&self) -> FrameFormat {
+        let (stride, _) = raw_layout(self.format, self.width, self.height, 0);
+        FrameFormat {
+            shape: FrameShape {
+                format: self.format,
+                width: self.width,
+                height: self.height,
+                stride,
+            },
+            rate: self.rate,
+        }
+    }
 }
 
 /// Below this a moving picture is seen to stutter; 24000/1001 passes.

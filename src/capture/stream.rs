@@ -25,7 +25,7 @@ use super::report::{CaptureReport, Counters, add};
 use crate::base::{Clock, Monotonic, SystemClock};
 use crate::media::{Frame, FrameBytes, FrameFormat, FrameRate, FrameShape};
 
-/// Takes each frame, on the capture thread. Must not block: the driver goes on filling buffers meanwhile.
+/// Takes each frame, on the source's own thread. Must not block: a driver goes on filling buffers meanwhile.
 pub type FrameSink = Box<dyn FnMut(Frame) + Send>;
 
 /// Told once why no more frames come, on the capture thread, after the device was let go.
