@@ -59,8 +59,10 @@ impl ChosenMode {
     }
 }
 
-/// Below this a moving picture is seen to stutter; 24000/1001 passes.
-const FLUENT_FPS: f64 = 23.9;
+/// Below this a moving picture is seen to stutter, unless less was wished for; 24000/1001 passes.
+fn fluent_fps(wished: FrameRate) -> f64 {
+    (wished.as_f64() * 0.99).min(23.9)
+}
 
 /// The best mode for `wish`, or `None` if there is none that we read.
 pub fn negotiate(modes: &[Mode], wish: &ModeWish) -> Option<ChosenMode> {
@@ -108,7 +110,7 @@ impl Merit {
         let fps = chosen.rate.as_f64();
         Self {
             fluency: match fps {
-                fps if fps >= FLUENT_FPS => 3,
+                fps if fps >= fluent_fps(wish.rate) => 3,
                 fps if fps >= 14.9 => 2,
                 fps if fps >= 9.9 => 1,
                 _ => 0,
@@ -160,7 +162,7 @@ fn best_rate(rates: &FrameRates, wished: FrameRate) -> Option<FrameRate> {
                 let times = rate.as_f64() / wished.as_f64();
                 let is_multiple = (times - times.round()).abs() < 0.01;
                 let class = match rate.as_f64() {
-                    fps if times <= 1.01 && fps >= FLUENT_FPS => 3,
+                    fps if times <= 1.01 && fps >= fluent_fps(wished) => 3,
                     _ if times > 1.01 && is_multiple => 2,
                     _ if times > 1.01 => 1,
                     _ => 0,
@@ -305,6 +307,19 @@ mod tests {
         check("NV12 1920x1080 50 48", "NV12 1920x1080 48");
         check("NV12 1920x1080 30 60 25", "NV12 1920x1080 30");
         check("NV12 1920x1080 15 60", "NV12 1920x1080 60");
+    }
+
+    #[test]
+    fn a_slow_ladder_is_served_by_a_slow_rate() {
+        let wish = ModeWish {
+            rate: FrameRate::whole(10),
+            ..ModeWish::for_ladder(&LADDER)
+        };
+        let slow = modes("YUYV 1280x720 10 5; YUYV 640x480 30 15 10");
+        let chosen = negotiate(&slow, &wish).expect("there are modes");
+        assert_eq!((chosen.width, chosen.rate), (1280, FrameRate::whole(10)));
+        let fast = negotiate(&slow[1..], &wish).expect("there is a mode");
+        assert_eq!(fast.rate, FrameRate::whole(10));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 # Runs inside the machine (tests/vm/run tests/vm/capture.sh): perch::capture against the kernel's virtual video driver,
-# with each failure that vivid can inject. Needs `cargo build --example capture_probe`.
-capture=${CAPTURE_PROBE:-target/debug/examples/capture_probe}
+# with each failure that vivid can inject. The first argument is
+# the probe, target/debug/examples/capture_probe where there is none.
+capture=${1:-target/debug/examples/capture_probe}
 failures=0
 log=/tmp/log
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A virtual machine with a real V4L2 driver: Debian's stock kernel with `vivid`, the host's own root read-only below
 # a RAM overlay, so that what was built here runs there. Needs no KVM and no rights. Sourced by `run` and by scenarios:
 #
@@ -15,7 +16,6 @@ machine_boot_seconds=${PERCH_VM_BOOT_SECONDS:-180}
 machine_folder=
 machine_pid=
 machine_port=
-machine_command_count=0
 
 machine_say() { printf 'vm: %s\n' "$*" >&2; }
 
@@ -194,9 +194,9 @@ machine_boot() {
 machine_url() { printf 'http://127.0.0.1:%s\n' "$machine_port"; }
 
 guest() {
-  local exchange=$machine_folder/exchange number
+  local exchange=$machine_folder/exchange number=1
   # Counted by files, as a command may be given from a subshell.
-  number=$(($(ls "$exchange" | grep -c '^command-') + 1))
+  while [ -e "$exchange/command-$number" ]; do number=$((number + 1)); done
   printf '%s\n' "$*" >"$exchange/new-command"
   mv "$exchange/new-command" "$exchange/command-$number"
   if ! machine_wait "${GUEST_SECONDS:-120}" test -e "$exchange/status-$number"; then
