@@ -301,6 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_answers_to_all_its_names() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let link = folder.path().join("by-path");
+        std::os::unix::fs::symlink("/dev/null", &link).expect("room");
+        let mut names = CameraNames::default();
+        let mut found = Found::for_test("null");
+        found.identity.serial = Some("A1B2".to_owned());
+        let camera = &name(vec![found], &[], &mut names)[0];
+        for text in ["cam", "null", "A1B2", "/dev/null", &link.to_string_lossy()] {
+            assert!(camera.answers_to(text), "{text}");
+        }
+        for text in ["", "Cam", "/dev/zero", "/dev/nonexistent"] {
+            assert!(!camera.answers_to(text), "{text}");
+        }
+    }
+
+    #[test]
     fn a_named_device_that_is_no_camera_is_said_to_be_none() {
         let check = |path: &str, expected: &str| {
             let error = check_device(Path::new(path)).expect_err(path).to_string();

@@ -34,7 +34,8 @@ pub type EndSink = Box<dyn FnOnce(EndReason) + Send>;
 /// How to stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureOptions {
-    /// Buffers to ask the driver for, at least 8.
+    /// Buffers to ask the driver for, at least 8. Three stay with the driver; the consumer may hold the others, and gets
+    /// copies beyond.
     pub buffer_count: u32,
     /// A run without a usable frame for this long ends.
     pub stall_after: Duration,
@@ -43,7 +44,7 @@ pub struct CaptureOptions {
 impl Default for CaptureOptions {
     fn default() -> Self {
         Self {
-            buffer_count: 8,
+            buffer_count: 10,
             stall_after: Duration::from_secs(5),
         }
     }

@@ -104,7 +104,7 @@ expect 'its mode is shown' grep -q '"width":320,"height":180,' <(camera one)
 expect 'its live view is listed' within 60 answers /live/one/master.m3u8
 expect 'six seconds can be watched from outside' plays /live/one/master.m3u8 6
 expect 'a still can be had' answers /api/v1/cameras/one/still.jpg
-expect 'no picture was copied' test "$(metric capture_frames_copied one)" = 0
+expect 'no picture was copied' test "$(metric capture_frame_copies one)" = 0
 
 lost=$(metric capture_frames_lost one)
 set_control $one percentage_of_dropped_buffers=30

@@ -1,6 +1,6 @@
 # Runs inside the machine (tests/vm/run tests/vm/capture.sh): perch::capture against the kernel's virtual video driver,
-# with each failure that vivid can inject. The first argument is
-# the probe, target/debug/examples/capture_probe where there is none.
+# with each failure that vivid can inject. The first argument is the probe, which `cargo build --example capture_probe`
+# makes.
 capture=${1:-target/debug/examples/capture_probe}
 failures=0
 log=/tmp/log
@@ -67,7 +67,8 @@ for format in YUYV NV12 I420; do
   expect "  none lost" counted lost 0
   expect "  none copied" counted copied 0
   expect "  the driver's own time" counted restamped 0
-  expect "  what is held after the end can be read" logged 'held 3 frames, [1-9]'
+  expect "  what is held does not keep the camera" logged 'opened again while frames are held'
+  expect "  and can be read after the end" logged 'held 3 frames, [1-9]'
 done
 
 expect "a consumer that holds too much costs the driver nothing" lossless "$one" YUYV 640x360 30 60 20

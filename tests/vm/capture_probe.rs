@@ -185,6 +185,13 @@ fn run(device: &str, format: &str, size: &str, fps: &str, frames: &str, hold: &s
     println!("seconds {:.1}", began.elapsed().as_secs_f64());
     println!("{report:?}");
     run.stop();
+    if !held.is_empty() {
+        // Frames that are still held must not keep the next run from starting.
+        match Capture::open(Path::new(device), &mode, CaptureOptions::default()) {
+            Ok(_) => println!("opened again while frames are held"),
+            Err(error) => println!("not opened again: {error}"),
+        }
+    }
     let readable: usize = held.iter().map(|frame| (*frame.bytes).as_ref().len()).sum();
     println!(
         "held {} frames, {readable} bytes readable after the end",

@@ -217,6 +217,7 @@ machine_stop() {
 machine_leave() {
   local status=$?
   trap - EXIT
+  set +e
   if machine_is_running; then
     kill "$machine_pid" 2>/dev/null
     wait "$machine_pid" 2>/dev/null
