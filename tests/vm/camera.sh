@@ -19,6 +19,7 @@ expect() {
   shift
   if "$@" >"$work/said" 2>&1; then
     echo "ok   $what"
+    grep '^     ' "$work/said" || true
   else
     echo "FAIL $what: $*"
     tail -n 20 "$work/said"
@@ -61,15 +62,15 @@ plays() {
   timeout 90 ffmpeg -v error -y -i "$url$address" -map 0:v:0 -c copy -t "$seconds" "$file" || return 1
   timeout 60 ffmpeg -v error -xerror -i "$file" -f null - || return 1
   facts=$(ffprobe -v error -count_packets -show_entries stream=codec_name,width,height,nb_read_packets -of csv=p=0 "$file")
-  echo "     $facts" | tee /dev/fd/3
+  echo "     $facts"
   [[ $facts == h264,320,180,* ]] && [ "${facts##*,}" -ge $((seconds * 10 - 10)) ]
-} 3>&1
+}
 
 start_perch() {
-  guest "'$perch' run --config /tmp/perch.toml --data /tmp/data >>/run/exchange/log-perch 2>&1 & echo \$! >/tmp/perch.pid"
+  guest "'$perch' run --config /run/guest/perch.toml --data /run/guest/data >>/run/exchange/log-perch 2>&1 & echo \$! >/run/guest/perch.pid"
 }
 # SIGNAL: sends it; fails if perch is gone.
-signal_perch() { guest "kill -$1 \$(cat /tmp/perch.pid)"; }
+signal_perch() { guest "kill -$1 \$(cat /run/guest/perch.pid)"; }
 perch_runs() { signal_perch 0; }
 perch_is_gone() { ! perch_runs; }
 set_control() { guest "v4l2-ctl -d $1 -c $2" >/dev/null; }
@@ -93,8 +94,8 @@ source = "$two"
 id = "two"
 size = "320x180"
 TOML
-guest cp /run/exchange/perch.toml /tmp/perch.toml
-expect 'the configuration is accepted' guest "'$perch' config check /tmp/perch.toml"
+guest cp /run/exchange/perch.toml /run/guest/perch.toml
+expect 'the configuration is accepted' guest "'$perch' config check /run/guest/perch.toml"
 
 start_perch
 expect 'it answers' within 120 answers /healthz

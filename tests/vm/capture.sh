@@ -1,9 +1,10 @@
+# shellcheck shell=dash disable=SC2016
 # Runs inside the machine (tests/vm/run tests/vm/capture.sh): perch::capture against the kernel's virtual video driver,
 # with each failure that vivid can inject. The first argument is the probe, which `cargo build --example capture_probe`
 # makes.
 capture=${1:-target/debug/examples/capture_probe}
 failures=0
-log=/tmp/log
+log=/run/guest/log
 
 # WHAT COMMAND...: the command must succeed.
 expect() {
@@ -45,9 +46,9 @@ sleep 1
 "$capture" list >$log 2>&1
 expect "twins are two cameras, and nothing else is one" [ "$(grep -c 'port platform:vivid' $log)" -eq 2 ]
 expect "twins have names of their own" [ "$(grep -c '^vivid\(-....\)\? (vivid, /dev/video' $log)" -eq 2 ]
-cp $log /tmp/first
+cp $log /run/guest/first
 "$capture" list >$log 2>&1
-expect "names stay from one start to the next" cmp $log /tmp/first
+expect "names stay from one start to the next" cmp $log /run/guest/first
 expect "a mode is chosen" logged 'best 640x480 I420 25'
 one=$(sed -n 's/^vivid (vivid, \(.*\))/\1/p' $log)
 other=$(sed -n 's/^vivid-.... (vivid, \(.*\))/\1/p' $log)
@@ -110,14 +111,14 @@ expect "  with a reason" logged "refused $one: the driver refused to start strea
 expect "  and starts the next time" [ $? -eq 0 ]
 
 start "$one" YUYV 640x360 30 100000
-"$capture" run "$one" YUYV 640x360 30 10 >/tmp/second 2>&1
+"$capture" run "$one" YUYV 640x360 30 10 >/run/guest/second 2>&1
 expect "a second user is refused" [ $? -eq 4 ]
-expect "  as the camera is busy" grep -q "refused $one: in use by another program" /tmp/second
+expect "  as the camera is busy" grep -q "refused $one: in use by another program" /run/guest/second
 inject "$one" inject_fatal_streaming_error=1
 expect "a driver that gives up ends the run" finished 3
 expect "  with a reason" logged 'ended the driver failed'
 
-"$capture" run "$other" YUYV 640x360 15 120 >/tmp/undisturbed 2>&1 &
+"$capture" run "$other" YUYV 640x360 15 120 >/run/guest/undisturbed 2>&1 &
 neighbour=$!
 start "$one" YUYV 640x360 30 100000
 inject "$one" disconnect=1
@@ -128,7 +129,7 @@ expect "  with all buffers given back or let go" logged 'held 0 frames'
 expect "  and can be used again once it is back" [ $? -eq 0 ]
 wait $neighbour
 expect "the camera beside it did not end" [ $? -eq 0 ]
-sed -n 's/^CaptureReport/    /p' /tmp/undisturbed
+sed -n 's/^CaptureReport/    /p' /run/guest/undisturbed
 
 "$capture" controls "$one" brightness=100 menu='menu item 4' gain_automatic=off >$log 2>&1
 expect "controls are set by name" [ $? -eq 0 ]
@@ -150,8 +151,8 @@ removed=$(date +%s%3N)
 expect "cameras that are unplugged vanish" until_logged 'vanished vivid-'
 expect "  both" logged 'vanished vivid$'
 echo "     seen $(($(date +%s%3N) - removed)) ms after the module was gone"
-"$capture" run "$one" YUYV 640x360 30 10 >/tmp/second 2>&1
-expect "a camera that is gone is refused" grep -q 'no such device' /tmp/second
+"$capture" run "$one" YUYV 640x360 30 10 >/run/guest/second 2>&1
+expect "a camera that is gone is refused" grep -q 'no such device' /run/guest/second
 modprobe vivid n_devs=2 node_types=0x61d1d,0x61d1d
 for _ in $(seq 100); do [ "$(grep -c appeared $log)" -eq 4 ] && break; sleep 0.1; done
 expect "cameras that are plugged in again appear" [ "$(grep -c 'appeared vivid$' $log)" -eq 2 ]

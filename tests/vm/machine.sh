@@ -3,7 +3,8 @@
 # a RAM overlay, so that what was built here runs there. Needs no KVM and no rights. Sourced by `run` and by scenarios:
 #
 #   machine_boot            boots; returns once the machine takes commands
-#   guest COMMAND...        runs a shell command in it (as root, in the repository), prints its output, returns its status
+#   guest COMMAND...        runs a shell command in it (as root, in the repository), prints its output, returns its status;
+#                           /run/guest is empty and its own, all other folders show what the host has
 #   machine_url             http://… that leads to port 8080 of the machine
 #   machine_stop            turns it off
 #
@@ -59,6 +60,8 @@ machine_fetch_kernel() {
   dpkg-deb -x "$fresh"/linux-image-*.deb "$fresh"
   rm "$fresh"/linux-image-*.deb
   version=$(ls "$fresh/lib/modules")
+  # Newer kernel packages compress their modules; busybox loads plain ones.
+  find "$fresh/lib/modules" -name '*.ko.xz' -print0 | xargs -0 -r -n 64 -P "$(nproc)" xz -d
   busybox depmod -b "$fresh" "$version"
   touch "$fresh/ready"
   rm -rf "$machine_cache/kernel"
@@ -70,7 +73,7 @@ machine_modules() {
   local folder=$1 name line
   shift
   for name in "$@"; do
-    line=$(grep -E "/${name}\.ko(\.[a-z]+)?:" "$folder/modules.dep") || continue # built in
+    line=$(grep "/${name}\.ko:" "$folder/modules.dep") || continue # built in
     # modules.dep names the nearest need first: load from the far end.
     printf '%s\n' "${line%%:*} ${line#*:}" | tr ' ' '\n' | sed '/^$/d' | tac
   done | awk '!seen[$0]++'
@@ -115,18 +118,18 @@ INIT
 # The first process of the guest's own user space: takes commands through the shared folder until it is turned off.
 machine_write_guest_init() {
   cat >"$machine_folder/exchange/guest-init" <<INIT
-mount -t tmpfs tmp /tmp
-mkdir -p /lib/modules /dev/shm /dev/pts
+mkdir -p /run/guest /lib/modules /dev/shm /dev/pts
+mount -t tmpfs guest /run/guest
 mount --bind '$machine_cache/kernel/lib/modules' /lib/modules
 mount -t tmpfs shm /dev/shm
 mount -t devpts pts /dev/pts
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/guest
 b='$(command -v busybox)'
 \$b ip link set lo up
 \$b ip address add 10.0.2.15/24 dev eth0
 \$b ip link set eth0 up
 \$b modprobe af_packet 2>/dev/null
-cp '$machine_cache/registry.bin' /tmp/registry.bin 2>/dev/null && export GST_REGISTRY=/tmp/registry.bin
+cp '$machine_cache/registry.bin' /run/guest/registry.bin 2>/dev/null && export GST_REGISTRY=/run/guest/registry.bin
 modprobe() { $(command -v busybox) modprobe "\$@"; }
 rmmod() { $(command -v busybox) rmmod "\$@"; }
 cd '$repository'
@@ -158,6 +161,7 @@ machine_free_port() {
 machine_boot() {
   machine_need
   mkdir -p "$machine_cache"
+  machine_cache=$(realpath "$machine_cache")
   # One at a time prepares the shared files.
   exec 9>"$machine_cache/lock"
   flock 9 2>/dev/null || true
