@@ -134,6 +134,11 @@ modprobe() { $(command -v busybox) modprobe "\$@"; }
 rmmod() { $(command -v busybox) rmmod "\$@"; }
 cd '$repository'
 x=/run/exchange
+# Asked for when a command does not end: what every thread waits for.
+(until [ -e \$x/stuck ]; do sleep 1; done
+ for task in /proc/[0-9]*/task/*; do
+   echo "\${task##*/} \$(cat \$task/comm): \$(cat \$task/wchan) \$(cat \$task/syscall)"
+ done >\$x/log-stuck 2>&1) &
 : >\$x/up
 next=1
 while [ ! -e \$x/off ]; do
@@ -205,6 +210,9 @@ guest() {
   mv "$exchange/new-command" "$exchange/command-$number"
   if ! machine_wait "${GUEST_SECONDS:-120}" test -e "$exchange/status-$number"; then
     cat "$exchange/output-$number" 2>/dev/null
+    : >"$exchange/stuck"
+    machine_wait 10 test -s "$exchange/log-stuck" || machine_say "the machine itself hangs"
+    sleep 1
     machine_say "no answer within ${GUEST_SECONDS:-120} s: $*"
     return 124
   fi
