@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::scene_picture::ScenePicture;
 use super::scene_pool::FramePool;
 use super::scene_tone::{SceneTone, TONE_BLOCK_SAMPLES, TONE_FORMAT};
+use super::stream::FrameSink;
 use crate::base::{Clock, Monotonic};
 use crate::media::{
     AudioBlock, AudioFormat, Frame, FrameFormat, FrameRate, FrameShape, PixelFormat,
@@ -23,8 +24,6 @@ const POOL_FRAMES: usize = 8;
 /// The thread looks at its stop flag at least this often.
 const NAP_MAX: Duration = Duration::from_millis(50);
 
-/// Receives each picture on the scene's thread.
-pub type FrameSink = Box<dyn FnMut(Frame) + Send>;
 /// Receives each block of sound on the scene's thread.
 pub type AudioSink = Box<dyn FnMut(AudioBlock) + Send>;
 
