@@ -91,6 +91,8 @@ pub struct EncodeReport {
     pub frames_repeated: u64,
     /// Pictures refused because their shape was not the promised one.
     pub frames_malformed: u64,
+    /// Pictures of the source's own size and layout that reached the encoder in other memory: copies.
+    pub frames_copied: u64,
     /// Pictures that wait to enter, 0 to 4.
     pub frames_waiting: usize,
     /// Blocks of sound dropped because the encoders were behind.
@@ -188,6 +190,9 @@ pub fn start(
         &rungs,
         options.rate,
     )?;
+    if let Some(encoder) = graph.untouched_encoder(&format, &specs[0]) {
+        count_copies(&encoder, Arc::clone(&counters));
+    }
 
     let mut sounds = Vec::new();
     let mut sound = None;
@@ -226,6 +231,19 @@ pub fn start(
         return Err(EncodeError::Graph(reason));
     }
     Ok(encoder)
+}
+
+/// Watches whether pictures arrive at an encoder in the memory that they were lent in.
+fn count_copies(encoder: &gst::Element, counters: Arc<EntranceCounters>) {
+    let pad = encoder
+        .static_pad("sink")
+        .expect("an encoder has a sink pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(map) = info.buffer().and_then(|buffer| buffer.map_readable().ok()) {
+            counters.arrive(map.as_ptr().addr());
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// One encoding a bitrate; rungs that ask for the same bitrate share it.
@@ -301,6 +319,7 @@ impl Encoder {
             frames_surplus: self.counters.surplus.load(Ordering::Relaxed),
             frames_repeated: self.counters.repeated.load(Ordering::Relaxed),
             frames_malformed: self.counters.malformed.load(Ordering::Relaxed),
+            frames_copied: self.counters.copied.load(Ordering::Relaxed),
             frames_waiting: inbox.waiting,
             blocks_dropped: self
                 .sound

@@ -15,6 +15,7 @@ use super::audio::{SoundFlow, choose_aac};
 use super::cadence::Grid;
 use super::encoder::EncodeError;
 use super::rung_flow::RungFlow;
+use super::scaler::Scaler;
 use super::source::raw_format;
 use super::table::{EncoderChoice, configure, set_if_known};
 use crate::media::{
@@ -122,7 +123,10 @@ impl Graph {
         for (n, (flow, choice)) in rungs.iter().enumerate() {
             let size = (flow.spec.width, flow.spec.height);
             if size != level_size {
-                let scaler = self.add(make("videoscale")?)?;
+                let scaler = match Scaler::between(level_size, size) {
+                    Some(scaler) => self.add(scaler)?,
+                    None => self.add(make("videoscale")?)?,
+                };
                 let filter = self.caps_filter(
                     &gst::Caps::builder("video/x-raw")
                         .field("width", size.0 as i32)
@@ -152,12 +156,27 @@ impl Graph {
                 if below.iter().any(|flow| flow.is_wanted()) {
                     gst::PadProbeReturn::Ok
                 } else {
-                    gst::PadProbeReturn::Drop
+                    gst::PadProbeReturn::Handled
                 }
             });
             level = next;
         }
         Ok(())
+    }
+
+    /// The encoder that is to see the source's own memory: the largest rung's, if it has the source's size
+    /// and nothing stands between that changes the layout.
+    pub(super) fn untouched_encoder(
+        &self,
+        format: &FrameFormat,
+        largest: &RungSpec,
+    ) -> Option<gst::Element> {
+        let shape = format.shape;
+        let direct = matches!(shape.format, PixelFormat::I420 | PixelFormat::Nv12)
+            && (shape.width, shape.height) == (largest.width, largest.height);
+        self.pipeline
+            .by_name(largest.rung.name())
+            .filter(|_| direct)
     }
 
     /// tee → gate → queue → encoder → access units.
@@ -174,7 +193,10 @@ impl Graph {
         queue.set_property("max-size-bytes", 0u32);
         queue.set_property("max-size-time", 0u64);
         queue.set_property("silent", true);
-        let encoder = make(&choice.factory)?;
+        let encoder = gst::ElementFactory::make(&choice.factory)
+            .name(flow.spec.rung.name())
+            .build()
+            .map_err(|_| EncodeError::MissingElement(choice.factory.clone()))?;
         configure(&encoder, choice.entry, &flow.spec, rate);
         let encoder = self.add(encoder)?;
         let output: gst::Caps = choice
@@ -209,7 +231,9 @@ impl Graph {
         let pad = queue.static_pad("sink").expect("a queue has a sink pad");
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             match info.buffer().and_then(|b| b.pts()) {
-                Some(pts) if !gate.admit(grid.slot_at(pts.nseconds())) => gst::PadProbeReturn::Drop,
+                Some(pts) if !gate.admit(grid.slot_at(pts.nseconds())) => {
+                    gst::PadProbeReturn::Handled
+                }
                 _ => gst::PadProbeReturn::Ok,
             }
         });

@@ -94,6 +94,7 @@ fn every_rung_has_its_keyframes_at_exactly_two_seconds() {
     run.push(0..130);
     let report = run.encoder.report();
     assert_eq!(report.frames_dropped, 0);
+    assert_eq!(report.frames_copied, 0, "raw pictures are lent, not copied");
     let events = run.stop();
     assert!(
         matches!(events.first(), Some(StreamEvent::RunStarted { first_picture_at }) if first_picture_at.0 == 1_000_000_000)

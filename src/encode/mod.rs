@@ -11,6 +11,8 @@ mod inbox;
 mod ladder_tests;
 mod outlet;
 mod rung_flow;
+mod scaler;
+mod shrink;
 mod source;
 mod table;
 

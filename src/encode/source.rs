@@ -1,8 +1,9 @@
 //! The entrances of the pipeline: raw pictures and sound from a source's thread, lent to GStreamer without a
 //! copy and put on the run's timeline, whose zero is the first picture.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer_app::{AppSrc, AppSrcCallbacks};
@@ -19,6 +20,8 @@ use crate::media::{
 pub(super) const FRAMES_MAX: usize = 4;
 /// Blocks of sound that may wait: a second of 20 ms blocks.
 pub(super) const BLOCKS_MAX: usize = 50;
+/// Pictures whose place in memory is remembered: more than can be on their way at once.
+const LENT_MAX: usize = 32;
 /// Sound whose time stamps lie this close to what was counted is continuous; more is a gap. In nanoseconds.
 const JITTER_MAX_NS: u64 = 20_000_000;
 
@@ -34,6 +37,11 @@ impl FrameInput {
     pub fn push(&self, frame: Frame) {
         self.inbox.push(frame);
     }
+
+    /// Pictures that wait, 0 to 4: for sources that can slow down.
+    pub fn waiting_count(&self) -> usize {
+        self.inbox.counters().waiting
+    }
 }
 
 /// Where a source pushes its sound. Cheap to clone; pushing never blocks.
@@ -46,6 +54,11 @@ impl SoundInput {
     /// Hands a block over. When a second of sound waits already the oldest block is dropped, counted.
     pub fn push(&self, block: AudioBlock) {
         self.inbox.push(block);
+    }
+
+    /// Blocks that wait, 0 to 50: for sources that can slow down.
+    pub fn waiting_count(&self) -> usize {
+        self.inbox.counters().waiting
     }
 }
 
@@ -67,6 +80,29 @@ pub(super) struct EntranceCounters {
     pub(super) surplus: AtomicU64,
     /// Places filled by showing a picture again.
     pub(super) repeated: AtomicU64,
+    /// Pictures that reached the largest rung's encoder in other memory than the source's.
+    pub(super) copied: AtomicU64,
+    /// Where the latest pictures lie in memory.
+    lent: Mutex<VecDeque<usize>>,
+}
+
+impl EntranceCounters {
+    /// Remembers that a picture at `address` was lent to the pipeline.
+    fn lend(&self, address: usize) {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.len() == LENT_MAX {
+            lent.pop_front();
+        }
+        lent.push_back(address);
+    }
+
+    /// Counts a picture that arrived at `address` as copied if none was lent from there.
+    pub(super) fn arrive(&self, address: usize) {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lent.contains(&address) {
+            self.copied.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Feeds `appsrc` from the inbox on the pipeline's own thread; ends the stream when the inbox is closed.
@@ -107,6 +143,7 @@ pub(super) fn feed_frames(
                 }
             };
             outlet.begin(frame.captured_at);
+            counters.lend((*frame.bytes).as_ref().as_ptr().addr());
             if let Some(before) = &before {
                 for slot in repeat_from..slot {
                     counters.repeated.fetch_add(1, Ordering::Relaxed);
