@@ -73,6 +73,9 @@ pub enum EncodeError {
     /// There is nothing to encode.
     #[error("no rungs to encode; the ladder needs at least one")]
     NoRungs,
+    /// No encoder of the table works here.
+    #[error("no H.264 encoder works here ({0}); install GStreamer's x264 or openh264 plugin")]
+    NoEncoder(String),
     /// The pipeline could not be built or started.
     #[error("the pipeline does not start: {0}")]
     Graph(String),

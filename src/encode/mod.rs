@@ -10,16 +10,20 @@ mod inbox;
 #[cfg(test)]
 mod ladder_tests;
 mod outlet;
+mod probe;
 mod rung_flow;
 mod scaler;
 mod shrink;
 mod source;
 mod table;
+mod trial;
 
 pub use encoder::{
     AudioSource, EncodeError, EncodeOptions, EncodeReport, Encoder, RungReport, SourceInput,
     VideoSource, init, start,
 };
 pub use outlet::EventSink;
+pub use probe::{EncoderListing, ProbeOptions, choose_encoder, list_encoders};
 pub use source::{FrameInput, SoundInput};
 pub use table::{EncoderChoice, EncoderEntry, TABLE};
+pub use trial::{TrialTask, Verdict, trial_child_main};

@@ -55,6 +55,21 @@ pub struct EncoderEntry {
 }
 
 impl EncoderEntry {
+    /// Whether `factory` is this element, or the same on a further device: `v4l2video12h264enc`,
+    /// `varenderD129h264enc`, `nvh264device1enc`.
+    pub(super) fn matches(&self, factory: &str) -> bool {
+        if factory == self.element {
+            return true;
+        }
+        ["video", "renderD", "device"].iter().any(|device| {
+            let Some((before, after)) = factory.split_once(device) else {
+                return false;
+            };
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+            rest.len() < after.len() && self.element.strip_prefix(before) == Some(rest)
+        })
+    }
+
     /// Whether it encodes on the processor.
     pub fn is_software(&self) -> bool {
         matches!(self.element, "x264enc" | "openh264enc")
