@@ -1,22 +1,25 @@
 //! A running encoder: starts the pipeline of one source, listens to its bus, sheds rungs, reports, and ends it
 //! with everything delivered.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::audio::SoundFlow;
 use super::cadence::Grid;
-use super::graph::Graph;
+use super::graph::{Graph, make};
 use super::inbox::Inbox;
 use super::outlet::{EventSink, Outlet};
 use super::rung_flow::RungFlow;
 use super::source::{
     BLOCKS_MAX, EntranceCounters, FRAMES_MAX, FrameInput, SoundInput, feed_frames, feed_sound,
 };
+use super::still::StillCatcher;
 use super::table::EncoderChoice;
 use crate::base::{Clock, SystemClock};
 use crate::media::{AudioFormat, FrameFormat, FrameRate, PixelFormat, Rung, RungSpec};
@@ -29,6 +32,13 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 pub enum VideoSource {
     /// Pushed through [`Encoder::frame_input`].
     Frames(FrameFormat),
+    /// Fetched by GStreamer from a device whose memory we do not queue ourselves (multi-planar drivers).
+    V4l2 {
+        /// The device node.
+        path: PathBuf,
+        /// The mode to ask for.
+        format: FrameFormat,
+    },
 }
 
 /// Where sound comes from.
@@ -36,6 +46,13 @@ pub enum VideoSource {
 pub enum AudioSource {
     /// Pushed through [`Encoder::sound_input`].
     Pushed(AudioFormat),
+    /// Fetched from an ALSA device, such as `hw:1`, and resampled where it differs.
+    Alsa {
+        /// ALSA's name of the device.
+        device: String,
+        /// What to encode.
+        format: AudioFormat,
+    },
 }
 
 /// What a run encodes.
@@ -76,6 +93,12 @@ pub enum EncodeError {
     /// No encoder of the table works here.
     #[error("no H.264 encoder works here ({0}); install GStreamer's x264 or openh264 plugin")]
     NoEncoder(String),
+    /// The source gave no picture for a still.
+    #[error("no picture came within a second")]
+    NoPicture,
+    /// A picture could not be made a JPEG.
+    #[error("the still could not be made: {0}")]
+    Still(String),
     /// The pipeline could not be built or started.
     #[error("the pipeline does not start: {0}")]
     Graph(String),
@@ -133,10 +156,13 @@ pub struct RungReport {
 
 /// A running pipeline. Dropping it without [`Self::stop`] ends it at once, and what it holds is lost.
 pub struct Encoder {
-    pipeline: gst::Pipeline,
+    pub(super) pipeline: gst::Pipeline,
     outlet: Arc<Outlet>,
     frames: FrameInput,
     sound: Option<SoundInput>,
+    /// Sources that fetch by themselves.
+    devices: Vec<gst::Element>,
+    stills: StillCatcher,
     counters: Arc<EntranceCounters>,
     rungs: Vec<(Arc<RungFlow>, EncoderChoice)>,
     sounds: Vec<Arc<SoundFlow>>,
@@ -173,47 +199,83 @@ pub fn start(
         .collect();
 
     let graph = Graph::new();
+    let counters = Arc::new(EntranceCounters::default());
     let frames = FrameInput {
         inbox: Arc::new(Inbox::new(FRAMES_MAX)),
     };
-    let counters = Arc::new(EntranceCounters::default());
-    let VideoSource::Frames(format) = input.video;
-    let (appsrc, raw) = graph.frame_source(format, options.rate)?;
-    feed_frames(
-        &appsrc,
-        Arc::clone(&frames.inbox),
-        format.shape,
-        options.rate,
-        Arc::clone(&outlet),
-        Arc::clone(&counters),
-    );
+    let stills = StillCatcher::default();
+    let mut devices = Vec::new();
+    let (raw, format) = match &input.video {
+        VideoSource::Frames(format) => {
+            let (appsrc, raw) = graph.frame_source(*format, options.rate)?;
+            let inbox = Arc::clone(&frames.inbox);
+            feed_frames(
+                &appsrc,
+                inbox,
+                format.shape,
+                options.rate,
+                Arc::clone(&outlet),
+                Arc::clone(&counters),
+            );
+            (raw, *format)
+        }
+        VideoSource::V4l2 { path, format } => {
+            let device = make("v4l2src")?;
+            device.set_property("device", path.display().to_string());
+            let raw = graph.device_source(&device, *format, options.rate, &outlet)?;
+            devices.push(device);
+            (raw, *format)
+        }
+    };
+    stills.watch(&raw);
     graph.ladder(
         &raw,
         (format.shape.width, format.shape.height),
         &rungs,
         options.rate,
     )?;
-    if let Some(encoder) = graph.untouched_encoder(&format, &specs[0]) {
+    if let Some(encoder) = graph
+        .untouched_encoder(&format, &specs[0])
+        .filter(|_| devices.is_empty())
+    {
         count_copies(&encoder, Arc::clone(&counters));
     }
 
     let mut sounds = Vec::new();
     let mut sound = None;
-    if let Some(AudioSource::Pushed(format)) = input.audio {
-        let flows = sound_flows(&specs, format, &outlet);
-        let (appsrc, raw) = graph.sound_source(format)?;
-        let input = SoundInput {
-            inbox: Arc::new(Inbox::new(BLOCKS_MAX)),
+    if let Some(source) = &input.audio {
+        let (raw, format) = match source {
+            AudioSource::Pushed(format) => {
+                let (appsrc, raw) = graph.sound_source(*format)?;
+                let input = SoundInput {
+                    inbox: Arc::new(Inbox::new(BLOCKS_MAX)),
+                };
+                feed_sound(
+                    &appsrc,
+                    Arc::clone(&input.inbox),
+                    *format,
+                    Arc::clone(&outlet),
+                );
+                sound = Some(input);
+                (raw, *format)
+            }
+            AudioSource::Alsa { device, format } => {
+                let microphone = make("alsasrc")?;
+                microphone.set_property("device", device);
+                microphone.set_property("provide-clock", false);
+                let raw = graph.device_sound(&microphone, *format)?;
+                devices.push(microphone);
+                (raw, *format)
+            }
         };
-        feed_sound(
-            &appsrc,
-            Arc::clone(&input.inbox),
+        let flows = sound_flows(&specs, format, &outlet);
+        graph.sound(
+            &raw,
             format,
-            Arc::clone(&outlet),
-        );
-        graph.sound(&raw, format, &flows)?;
+            &flows,
+            sound.is_none().then(|| Arc::clone(&outlet)),
+        )?;
         sounds = flows.into_iter().map(|(_, flow)| flow).collect();
-        sound = Some(input);
     }
 
     let encoder = Encoder {
@@ -221,10 +283,16 @@ pub fn start(
         outlet,
         frames,
         sound,
+        devices,
+        stills,
         counters,
         rungs,
         sounds,
     };
+    // Devices stamp with the clock that pictures are stamped with everywhere in this program.
+    encoder
+        .pipeline
+        .use_clock(Some(&gst::SystemClock::obtain()));
     encoder.listen();
     if encoder.pipeline.set_state(gst::State::Playing).is_err() {
         let reason = encoder
@@ -274,7 +342,7 @@ fn sound_flows(
 }
 
 impl Encoder {
-    /// Where pictures are pushed.
+    /// Where pictures are pushed. What is pushed goes nowhere if the run fetches its pictures itself.
     pub fn frame_input(&self) -> FrameInput {
         self.frames.clone()
     }
@@ -292,6 +360,12 @@ impl Encoder {
     /// Sheds a rung's pictures, or lets them come back at the next segment. Its sound goes on.
     pub fn set_running(&self, rung: Rung, running: bool) {
         self.flows(rung).for_each(|flow| flow.set_running(running));
+    }
+
+    /// The next picture as a JPEG, no wider than `width_max` pixels and never enlarged. Blocks until the
+    /// source gives one, a second at the longest, and for some 10 ms of work.
+    pub fn still(&self, width_max: u32) -> Result<Bytes, EncodeError> {
+        self.stills.take(width_max)
     }
 
     /// What the run has done so far.
@@ -340,6 +414,9 @@ impl Encoder {
         self.frames.inbox.close();
         if let Some(sound) = &self.sound {
             sound.inbox.close();
+        }
+        for device in &self.devices {
+            device.send_event(gst::event::Eos::new());
         }
         if !self.outlet.wait_drained(STOP_LIMIT) {
             tracing::warn!(

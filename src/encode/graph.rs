@@ -3,7 +3,7 @@
 //! and everything up to the queues runs on the source's thread. A full queue pushes back to the inbox, the one
 //! place where pictures are dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -14,10 +14,12 @@ use gstreamer_video as gst_video;
 use super::audio::{SoundFlow, choose_aac};
 use super::cadence::Grid;
 use super::encoder::EncodeError;
+use super::outlet::Outlet;
 use super::rung_flow::RungFlow;
 use super::scaler::Scaler;
 use super::source::raw_format;
 use super::table::{EncoderChoice, configure, set_if_known};
+use crate::base::Monotonic;
 use crate::media::{
     AudioFormat, FrameFormat, FrameRate, PixelFormat, RungSpec, TrackParameters, VideoParameters,
 };
@@ -67,47 +69,86 @@ impl Graph {
         format: FrameFormat,
         rate: FrameRate,
     ) -> Result<(AppSrc, gst::Element), EncodeError> {
-        let shape = format.shape;
-        let fraction = gst::Fraction::new(rate.numerator as i32, rate.denominator as i32);
-        let caps = match raw_format(shape.format) {
-            Some(raw) => gst_video::VideoInfo::builder(raw, shape.width, shape.height)
-                .fps(fraction)
-                .build()
-                .and_then(|info| info.to_caps())
-                .map_err(|error| EncodeError::Graph(error.to_string()))?,
-            None if shape.format == PixelFormat::Mjpg => gst::Caps::builder("image/jpeg")
-                .field("width", shape.width as i32)
-                .field("height", shape.height as i32)
-                .field("framerate", fraction)
-                .build(),
-            None => return Err(EncodeError::UnsupportedFormat(shape.format)),
-        };
         let source = AppSrc::builder()
-            .caps(&caps)
+            .caps(&source_caps(format, rate)?)
             .format(gst::Format::Time)
             .is_live(true)
             .build();
-        let mut last = self.add(source.clone().upcast())?;
-        let steps: &[&str] = match shape.format {
+        let element = self.add(source.clone().upcast())?;
+        Ok((source, self.raw(element, format.shape.format)?))
+    }
+
+    /// Pictures that a device element fetches: made steady by GStreamer, then put on the run's grid, whose
+    /// zero is the first of them.
+    pub(super) fn device_source(
+        &self,
+        device: &gst::Element,
+        format: FrameFormat,
+        rate: FrameRate,
+        outlet: &Arc<Outlet>,
+    ) -> Result<gst::Element, EncodeError> {
+        let device = self.add(device.clone())?;
+        let wanted = self.caps_filter(&source_caps(format, format.rate)?)?;
+        self.link(&[&device, &wanted])?;
+        let raw = self.raw(wanted, format.shape.format)?;
+        let steady = self.add(make("videorate")?)?;
+        steady.set_property("skip-to-first", true);
+        let fraction = gst::Fraction::new(rate.numerator as i32, rate.denominator as i32);
+        let filter = self.caps_filter(
+            &gst::Caps::builder("video/x-raw")
+                .field("framerate", fraction)
+                .build(),
+        )?;
+        self.link(&[&raw, &steady, &filter])?;
+        let (grid, outlet) = (Grid::new(rate), Arc::clone(outlet));
+        let mut first = None;
+        let place = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo| -> gst::PadProbeReturn {
+            if let Some(buffer) = info.buffer_mut()
+                && let Some(pts) = buffer.pts()
+            {
+                let base = pad
+                    .parent_element()
+                    .and_then(|element| element.base_time())
+                    .unwrap_or_default();
+                let first = *first.get_or_insert(pts);
+                outlet.begin(Monotonic((base + first).nseconds()));
+                let slot = grid.slot_at(pts.saturating_sub(first).nseconds());
+                buffer
+                    .make_mut()
+                    .set_pts(gst::ClockTime::from_nseconds(grid.nanoseconds(slot)));
+            }
+            gst::PadProbeReturn::Ok
+        };
+        // Buffers pass one at a time; the lock only tells the compiler.
+        let place = Mutex::new(place);
+        let pad = filter.static_pad("src").expect("a filter has a source pad");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            (*place)(pad, info)
+        });
+        Ok(filter)
+    }
+
+    /// Decodes or converts what the encoders do not take.
+    fn raw(&self, source: gst::Element, format: PixelFormat) -> Result<gst::Element, EncodeError> {
+        let steps: &[&str] = match format {
             PixelFormat::Mjpg => &["jpegdec", "videoconvert"],
             PixelFormat::Yuyv => &["videoconvert"],
-            _ => &[],
+            _ => return Ok(source),
         };
+        let mut last = source;
         for step in steps {
             let element = self.add(make(step)?)?;
             self.link(&[&last, &element])?;
             last = element;
         }
-        if !steps.is_empty() {
-            let filter = self.caps_filter(
-                &gst::Caps::builder("video/x-raw")
-                    .field("format", "I420")
-                    .build(),
-            )?;
-            self.link(&[&last, &filter])?;
-            last = filter;
-        }
-        Ok((source, last))
+        let filter = self.caps_filter(
+            &gst::Caps::builder("video/x-raw")
+                .field("format", "I420")
+                .build(),
+        )?;
+        self.link(&[&last, &filter])?;
+        Ok(filter)
     }
 
     /// The cascade and the encoders. `rungs` go from the largest down; `raw` has pictures of `size`.
@@ -288,13 +329,33 @@ impl Graph {
         Ok((source, element))
     }
 
+    /// Sound that a device element fetches, in the format that is to be encoded.
+    pub(super) fn device_sound(
+        &self,
+        device: &gst::Element,
+        format: AudioFormat,
+    ) -> Result<gst::Element, EncodeError> {
+        let device = self.add(device.clone())?;
+        let (convert, resample) = (
+            self.add(make("audioconvert")?)?,
+            self.add(make("audioresample")?)?,
+        );
+        let filter = self.caps_filter(&sound_caps("S16LE", format))?;
+        // The encoders share the device's thread; the queue keeps a slow moment of theirs from the device.
+        let queue = self.add(make("queue")?)?;
+        self.link(&[&device, &convert, &resample, &filter, &queue])?;
+        Ok(queue)
+    }
+
     /// One AAC encoding a flow, all on the sound's own thread: together they take less than a tenth of the
-    /// time that passes.
+    /// time that passes. `device_clock` is given for sound stamped by a device, on the pipeline's timeline
+    /// instead of the run's.
     pub(super) fn sound(
         &self,
         raw: &gst::Element,
         format: AudioFormat,
         flows: &[(u32, Arc<SoundFlow>)],
+        device_clock: Option<Arc<Outlet>>,
     ) -> Result<(), EncodeError> {
         let entry =
             choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
@@ -328,11 +389,14 @@ impl Graph {
             let element = self.add(sink.clone().upcast())?;
             self.link(&[&tee, &encoder, &element])?;
             let flow = Arc::clone(flow);
+            let device_clock = device_clock.clone();
             sink.set_callbacks(
                 AppSinkCallbacks::builder()
                     .new_sample(move |sink| {
                         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                        if let Some((ns, _, data)) = coded(&sample) {
+                        if let Some((ns, _, data)) = coded(&sample)
+                            && let Some(ns) = since_first_picture(ns, sink, device_clock.as_deref())
+                        {
                             flow.unit(ns, data, || codec_data(&sample));
                         }
                         Ok(gst::FlowSuccess::Ok)
@@ -342,6 +406,29 @@ impl Graph {
         }
         Ok(())
     }
+}
+
+/// What a source is asked for, or promises.
+fn source_caps(format: FrameFormat, rate: FrameRate) -> Result<gst::Caps, EncodeError> {
+    let shape = format.shape;
+    let media = match shape.format {
+        PixelFormat::Mjpg => "image/jpeg",
+        PixelFormat::H264 => return Err(EncodeError::UnsupportedFormat(shape.format)),
+        _ => "video/x-raw",
+    };
+    let mut caps = gst::Caps::builder(media)
+        .field("width", shape.width as i32)
+        .field("height", shape.height as i32)
+        .field(
+            "framerate",
+            gst::Fraction::new(rate.numerator as i32, rate.denominator as i32),
+        );
+    if let Some(raw) = raw_format(shape.format) {
+        caps = caps
+            .field("format", raw.to_str())
+            .field("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+    }
+    Ok(caps.build())
 }
 
 fn sound_caps(sample_format: &str, format: AudioFormat) -> gst::Caps {
@@ -369,6 +456,15 @@ fn coded(sample: &gst::Sample) -> Option<(i64, bool, Bytes)> {
     let map = buffer.map_readable().ok()?;
     let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     Some((ns, keyframe, Bytes::copy_from_slice(&map)))
+}
+
+/// Running time as time since the first picture; `None` while there has been none.
+fn since_first_picture(ns: i64, sink: &AppSink, device_clock: Option<&Outlet>) -> Option<i64> {
+    let Some(outlet) = device_clock else {
+        return Some(ns);
+    };
+    let base = sink.base_time()?.nseconds() as i64;
+    Some(ns + base - outlet.zero()?.0 as i64)
 }
 
 fn codec_data(sample: &gst::Sample) -> Option<Bytes> {

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use gstreamer::prelude::*;
 
 use super::*;
-use crate::base::Monotonic;
+use crate::base::{Clock, Monotonic, SystemClock};
 use crate::media::*;
 
 const RATE: FrameRate = FrameRate::whole(30);
@@ -67,9 +68,7 @@ impl Run {
     fn push(&self, range: std::ops::Range<u64>) {
         let input = self.encoder.frame_input();
         for index in range {
-            while self.encoder.report().frames_waiting >= 3 {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            wait_for(|| self.encoder.report().frames_waiting < 3);
             input.push(frame(index));
         }
     }
@@ -183,9 +182,165 @@ fn a_picture_of_another_size_is_refused_and_counted() {
     odd.bytes = Box::new(vec![0u8; 100]);
     run.encoder.frame_input().push(odd);
     run.push(1..5);
-    while run.encoder.report().rungs[0].units < 4 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for(|| run.encoder.report().rungs[0].units == 4);
     assert_eq!(run.encoder.report().frames_malformed, 1);
     run.stop();
+}
+
+#[test]
+fn dropped_pictures_are_counted_and_leave_no_hole() {
+    let run = Run::start(None);
+    let frames: Vec<Frame> = (0..30).map(frame).collect();
+    let input = run.encoder.frame_input();
+    let encoder = &run.encoder;
+    for frame in frames {
+        let first = frame.sequence == 0;
+        input.push(frame);
+        wait_for(|| !first || encoder.report().rungs[0].units == 1);
+    }
+    wait_for(|| encoder.report().rungs.iter().all(|rung| rung.units == 30));
+    let report = encoder.report();
+    assert!(report.frames_dropped > 0);
+    assert_eq!(report.frames_repeated, report.frames_dropped);
+    let units = units(&run.stop(), RenditionId::video(Rung::Low));
+    assert!(
+        units
+            .iter()
+            .enumerate()
+            .all(|(n, unit)| unit.pts_ticks == n as u64 * 3_000)
+    );
+}
+
+#[test]
+fn an_error_in_the_pipeline_ends_the_run_once_and_for_all() {
+    let run = Run::start(None);
+    run.push(0..3);
+    gstreamer::element_error!(
+        run.encoder.pipeline,
+        gstreamer::StreamError::Encode,
+        ("the driver is gone")
+    );
+    run.encoder.frame_input().push(frame(3));
+    assert!(
+        run.encoder
+            .report()
+            .failure
+            .is_some_and(|reason| reason.contains("the driver is gone"))
+    );
+    let events = run.stop();
+    let endings = events
+        .iter()
+        .filter(|event| matches!(event, StreamEvent::RunEnded { .. }))
+        .count();
+    assert_eq!(endings, 1);
+    assert!(
+        matches!(
+            events.last(),
+            Some(StreamEvent::RunEnded { failure: Some(_) })
+        ),
+        "nothing follows the end"
+    );
+}
+
+#[test]
+fn a_still_is_a_jpeg_no_wider_than_asked() {
+    let run = Run::start(None);
+    let input = run.encoder.frame_input();
+    let still = std::thread::scope(|scope| {
+        let still = scope.spawn(|| run.encoder.still(320));
+        for index in 0.. {
+            if still.is_finished() {
+                break;
+            }
+            input.push(frame(index));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        still.join().expect("no panic").expect("a still")
+    });
+    assert!(still.starts_with(&[0xFF, 0xD8]));
+    let size = still
+        .windows(9)
+        .find(|bytes| bytes[..2] == [0xFF, 0xC0])
+        .expect("a frame header");
+    assert_eq!(size[5..9], [0, 180, 1, 64], "180 rows of 320");
+    run.stop();
+}
+
+#[test]
+fn a_device_that_gstreamer_reads_lands_on_the_same_grid() {
+    // A live test source stands for the driver: the same element stands behind it.
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&said);
+    let outlet = Arc::new(super::outlet::Outlet::new(
+        Arc::new(move |event| sink.lock().expect("unpoisoned").push(event)),
+        Arc::new(SystemClock),
+    ));
+    init().expect("GStreamer starts");
+    let graph = super::graph::Graph::new();
+    let device = super::graph::make("videotestsrc").expect("installed");
+    device.set_property("is-live", true);
+    device.set_property("num-buffers", 12i32);
+    let format = FrameFormat {
+        shape: FrameShape {
+            format: PixelFormat::Yuyv,
+            ..frame(0).shape
+        },
+        rate: FrameRate::whole(60),
+    };
+    let raw = graph
+        .device_source(&device, format, RATE, &outlet)
+        .expect("built");
+    let flow = super::rung_flow::RungFlow::new(
+        rungs()[0],
+        super::cadence::Grid::new(RATE),
+        Arc::clone(&outlet),
+    );
+    graph
+        .ladder(
+            &raw,
+            (640, 360),
+            &[(Arc::new(flow), EncoderChoice::software())],
+            RATE,
+        )
+        .expect("built");
+    graph
+        .pipeline
+        .use_clock(Some(&gstreamer::SystemClock::obtain()));
+    graph
+        .pipeline
+        .set_state(gstreamer::State::Playing)
+        .expect("started");
+    graph.pipeline.bus().expect("a bus").timed_pop_filtered(
+        gstreamer::ClockTime::from_seconds(10),
+        &[gstreamer::MessageType::Eos],
+    );
+    graph
+        .pipeline
+        .set_state(gstreamer::State::Null)
+        .expect("stopped");
+    let events = std::mem::take(&mut *said.lock().expect("unpoisoned"));
+    let Some(StreamEvent::RunStarted { first_picture_at }) = events.first() else {
+        panic!("{events:?}")
+    };
+    assert!(SystemClock.monotonic().since(*first_picture_at) < Duration::from_secs(20));
+    let units = units(&events, RenditionId::video(Rung::VeryLow));
+    assert!((5..=7).contains(&units.len()), "{}", units.len());
+    assert!(
+        units[0].keyframe
+            && units
+                .iter()
+                .enumerate()
+                .all(|(n, unit)| unit.pts_ticks == n as u64 * 3_000)
+    );
+}
+
+/// Polls; a pipeline that never gets there fails the test instead of hanging it.
+fn wait_for(condition: impl Fn() -> bool) {
+    for _ in 0..30_000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it never came");
 }

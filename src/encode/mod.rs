@@ -15,6 +15,7 @@ mod rung_flow;
 mod scaler;
 mod shrink;
 mod source;
+mod still;
 mod table;
 mod trial;
 

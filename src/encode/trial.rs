@@ -321,7 +321,7 @@ mod tests {
         check("exit 0", Ok(()));
         check("echo no firmware; exit 1", Err("no firmware"));
         check("kill -SEGV $$", Err("took the trial down"));
-        check("sleep 20", Err("no answer"));
+        check("exec sleep 20", Err("no answer"));
         assert!(child_refusal(&["/nowhere/perch".into()], "x264enc", TASK, TRIAL_LIMIT).is_err());
         assert!(child_refusal(&[], "x264enc", TASK, TRIAL_LIMIT).is_err());
     }
