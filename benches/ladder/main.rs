@@ -15,10 +15,12 @@ use bytes::Bytes;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-use perch::base::{Monotonic, Wall};
-use perch::capture::{ScenePicture, SceneTone};
+use perch::base::{Monotonic, SystemClock, Wall};
+use perch::capture::{SceneOptions, ScenePicture, SceneTone, TestScene};
 use perch::encode::{AudioSource, EncodeOptions, EncoderChoice, SourceInput, VideoSource, start};
-use perch::media::{AudioBlock, AudioFormat, Frame, FrameFormat, FrameRate, LADDER, StreamEvent};
+use perch::media::{
+    AudioBlock, AudioFormat, Frame, FrameFormat, FrameRate, LADDER, StreamEvent, TrackKind,
+};
 
 const RATE: FrameRate = FrameRate::whole(30);
 const SOUND: AudioFormat = AudioFormat {
@@ -35,6 +37,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = arguments()?;
+    start_up()?;
     let (video, sound) = (
         arguments.dir.join("ladder.yuv"),
         arguments.dir.join("ladder.pcm"),
@@ -110,6 +113,68 @@ fn version(program: &str, argument: &str) -> String {
     text.ok()
         .and_then(|text| text.lines().next().map(str::to_owned))
         .unwrap_or_else(|| format!("{program}: missing"))
+}
+
+/// How long it takes from nothing to the first third of a second of every rung, with the live scene.
+fn start_up() -> Result<()> {
+    let begun = Instant::now();
+    let (events, received) = std::sync::mpsc::channel();
+    perch::encode::init()?;
+    let initialised = begun.elapsed();
+    let options = SceneOptions::default();
+    let encoder = start(
+        SourceInput {
+            video: VideoSource::Frames(options.format()),
+            audio: Some(AudioSource::Pushed(options.audio_format())),
+        },
+        EncodeOptions {
+            rungs: LADDER.to_vec(),
+            rate: RATE,
+            encoder: EncoderChoice::software(),
+        },
+        Arc::new(move |event| drop(events.send(event))),
+    )?;
+    let started = begun.elapsed();
+    let (frames, sound) = (
+        encoder.frame_input(),
+        encoder.sound_input().context("sound was asked for")?,
+    );
+    let scene = TestScene::start(
+        options,
+        Arc::new(SystemClock),
+        Box::new(move |frame| frames.push(frame)),
+        Some(Box::new(move |block| sound.push(block))),
+    )?;
+    let (mut first, mut full) = (None, 0);
+    for event in received {
+        if let StreamEvent::Unit { rendition, unit } = event
+            && rendition.kind == TrackKind::Video
+        {
+            first.get_or_insert_with(|| begun.elapsed());
+            full += u32::from(unit.pts_ticks == 9 * 3_000);
+            if full == LADDER.len() as u32 {
+                break;
+            }
+        }
+    }
+    println!(
+        "start-up: GStreamer {:.0} ms, pipeline {:.0} ms, first unit {:.0} ms, ten pictures of every rung {:.0} ms",
+        initialised.as_secs_f64() * 1e3,
+        started.as_secs_f64() * 1e3,
+        first.unwrap_or_default().as_secs_f64() * 1e3,
+        begun.elapsed().as_secs_f64() * 1e3
+    );
+    for rung in encoder.report().rungs {
+        println!(
+            "  {:<9} lateness p50 {:.0} ms, max {:.0} ms",
+            rung.rung,
+            rung.lateness_p50.as_secs_f64() * 1e3,
+            rung.lateness_max.as_secs_f64() * 1e3
+        );
+    }
+    scene.stop();
+    encoder.stop();
+    Ok(())
 }
 
 /// The test scene and its tone as raw files.
