@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use perch::base::{Monotonic, Wall};
 use perch::capture::{ScenePicture, read_clock};
-use perch::encode::{EncodeOptions, EncoderChoice, SourceInput, VideoSource, start};
+use perch::encode::{EncodeOptions, EncoderChoice, OwnH264, SourceInput, VideoSource, start};
 use perch::media::{
     AccessUnit, Frame, FrameFormat, FrameRate, LADDER, RenditionId, Rung, StreamEvent,
     TrackParameters, fit_ladder,
@@ -32,6 +32,7 @@ fn the_scenes_clock_reads_back_from_the_lowest_rung() {
             rungs: fit_ladder(&LADDER, shape.width, shape.height),
             rate,
             encoder: EncoderChoice::software(),
+            own_h264: OwnH264::Keep,
         },
         Arc::new(move |event| drop(events.send(event))),
     )

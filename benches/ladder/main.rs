@@ -17,7 +17,9 @@ use nix::sys::time::TimeValLike;
 
 use perch::base::{Monotonic, SystemClock, Wall};
 use perch::capture::{SceneOptions, ScenePicture, SceneTone, TestScene};
-use perch::encode::{AudioSource, EncodeOptions, EncoderChoice, SourceInput, VideoSource, start};
+use perch::encode::{
+    AudioSource, EncodeOptions, EncoderChoice, OwnH264, SourceInput, VideoSource, start,
+};
 use perch::media::{
     AudioBlock, AudioFormat, Frame, FrameFormat, FrameRate, LADDER, StreamEvent, TrackKind,
 };
@@ -131,6 +133,7 @@ fn start_up() -> Result<()> {
             rungs: LADDER.to_vec(),
             rate: RATE,
             encoder: EncoderChoice::software(),
+            own_h264: OwnH264::Keep,
         },
         Arc::new(move |event| drop(events.send(event))),
     )?;
@@ -215,6 +218,7 @@ fn run_ours(video: &Path, sound: &Path) -> Result<f64> {
             rungs: LADDER.to_vec(),
             rate: RATE,
             encoder: EncoderChoice::software(),
+            own_h264: OwnH264::Keep,
         },
         Arc::new(move |event| {
             if matches!(event, StreamEvent::Unit { .. }) {

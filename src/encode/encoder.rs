@@ -17,7 +17,8 @@ use super::inbox::Inbox;
 use super::outlet::{EventSink, Outlet};
 use super::rung_flow::RungFlow;
 use super::source::{
-    BLOCKS_MAX, EntranceCounters, FRAMES_MAX, FrameInput, SoundInput, feed_frames, feed_sound,
+    BLOCKS_MAX, EntranceCounters, FRAMES_MAX, FrameInput, SoundInput, feed_frames, feed_own_h264,
+    feed_sound,
 };
 use super::still::StillCatcher;
 use super::table::EncoderChoice;
@@ -73,6 +74,19 @@ pub struct EncodeOptions {
     pub rate: FrameRate,
     /// The encoder of every rung.
     pub encoder: EncoderChoice,
+    /// Whether a camera's own H.264 becomes the top rung as it is.
+    pub own_h264: OwnH264,
+}
+
+/// What is done with a camera's own H.264.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnH264 {
+    /// It becomes the rung of its size without being encoded again. If it turns out to break the ladder's
+    /// rules the run ends, and [`EncodeReport::own_h264_refusal`] says that the next one must encode it again.
+    #[default]
+    Keep,
+    /// It is decoded, and every rung encoded.
+    EncodeAgain,
 }
 
 /// A run could not be started.
@@ -127,6 +141,8 @@ pub struct EncodeReport {
     pub sound_gaps: u64,
     /// The rungs, lowest first.
     pub rungs: Vec<RungReport>,
+    /// Why the camera's own H.264 cannot be kept: start again with [`OwnH264::EncodeAgain`].
+    pub own_h264_refusal: Option<String>,
     /// Why the run ended by itself, if it did.
     pub failure: Option<String>,
 }
@@ -136,7 +152,7 @@ pub struct EncodeReport {
 pub struct RungReport {
     /// Which one.
     pub rung: Rung,
-    /// The encoder's factory name.
+    /// The encoder's factory name; `camera` if the rung is the camera's own stream.
     pub encoder: String,
     /// False while it is shed.
     pub running: bool,
@@ -165,6 +181,8 @@ pub struct Encoder {
     stills: StillCatcher,
     counters: Arc<EntranceCounters>,
     rungs: Vec<(Arc<RungFlow>, EncoderChoice)>,
+    /// The rung that is the camera's own stream.
+    kept_rung: Option<Rung>,
     sounds: Vec<Arc<SoundFlow>>,
 }
 
@@ -205,7 +223,26 @@ pub fn start(
     };
     let stills = StillCatcher::default();
     let mut devices = Vec::new();
+    let mut kept_rung = None;
     let (raw, format) = match &input.video {
+        VideoSource::Frames(format) if format.shape.format == PixelFormat::H264 => {
+            let size = (format.shape.width, format.shape.height);
+            let keeps =
+                options.own_h264 == OwnH264::Keep && (specs[0].width, specs[0].height) == size;
+            let kept = keeps.then(|| Arc::clone(&rungs[0].0));
+            kept_rung = keeps.then_some(specs[0].rung);
+            let (appsrc, raw) = graph.own_h264_source(*format, options.rate, kept)?;
+            let inbox = Arc::clone(&frames.inbox);
+            feed_own_h264(
+                &appsrc,
+                inbox,
+                options.rate,
+                keeps,
+                Arc::clone(&outlet),
+                Arc::clone(&counters),
+            );
+            (raw, *format)
+        }
         VideoSource::Frames(format) => {
             let (appsrc, raw) = graph.frame_source(*format, options.rate)?;
             let inbox = Arc::clone(&frames.inbox);
@@ -228,10 +265,11 @@ pub fn start(
         }
     };
     stills.watch(&raw);
+    let encoded = &rungs[usize::from(kept_rung.is_some())..];
     graph.ladder(
         &raw,
         (format.shape.width, format.shape.height),
-        &rungs,
+        encoded,
         options.rate,
     )?;
     if let Some(encoder) = graph
@@ -287,6 +325,7 @@ pub fn start(
         stills,
         counters,
         rungs,
+        kept_rung,
         sounds,
     };
     // Devices stamp with the clock that pictures are stamped with everywhere in this program.
@@ -378,7 +417,11 @@ impl Encoder {
                 let report = flow.report();
                 RungReport {
                     rung: flow.spec.rung,
-                    encoder: choice.factory.clone(),
+                    encoder: if self.kept_rung == Some(flow.spec.rung) {
+                        "camera".to_owned()
+                    } else {
+                        choice.factory.clone()
+                    },
                     running: report.running,
                     units: report.units,
                     bytes: report.bytes,
@@ -404,6 +447,7 @@ impl Encoder {
                 .map_or(0, |sound| sound.inbox.counters().dropped),
             sound_gaps: self.sounds.iter().map(|flow| flow.counts().1).sum(),
             rungs,
+            own_h264_refusal: self.counters.own_stream_refusal(),
             failure: self.outlet.failure(),
         }
     }

@@ -129,6 +129,57 @@ impl Graph {
         Ok(filter)
     }
 
+    /// The entrance for a camera's own H.264, passed on as the rung `kept` if there is one, and the element
+    /// that gives decoded pictures.
+    pub(super) fn own_h264_source(
+        &self,
+        format: FrameFormat,
+        rate: FrameRate,
+        kept: Option<Arc<RungFlow>>,
+    ) -> Result<(AppSrc, gst::Element), EncodeError> {
+        let caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .field("width", format.shape.width as i32)
+            .field("height", format.shape.height as i32)
+            .field(
+                "framerate",
+                gst::Fraction::new(rate.numerator as i32, rate.denominator as i32),
+            )
+            .build();
+        let source = AppSrc::builder()
+            .caps(&caps)
+            .format(gst::Format::Time)
+            .is_live(true)
+            .build();
+        let element = self.add(source.clone().upcast())?;
+        let parse = self.add(make("h264parse")?)?;
+        let coded_caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "avc")
+            .field("alignment", "au")
+            .build();
+        let coded = self.caps_filter(&coded_caps)?;
+        let tee = self.add(make("tee")?)?;
+        self.link(&[&element, &parse, &coded, &tee])?;
+        if let Some(flow) = kept {
+            let queue = self.rung_queue()?;
+            let sink = self.unit_sink(Arc::clone(&flow), rate)?;
+            self.link(&[&tee, &queue, &sink])?;
+            gate(&queue, flow, Grid::new(rate));
+        }
+        let decoder = self.add(make("avdec_h264")?)?;
+        // More threads would hold back as many pictures.
+        set_if_known(&decoder, "max-threads", "1");
+        let convert = self.add(make("videoconvert")?)?;
+        let raw = self.caps_filter(
+            &gst::Caps::builder("video/x-raw")
+                .field("format", "I420")
+                .build(),
+        )?;
+        self.link(&[&tee, &decoder, &convert, &raw])?;
+        Ok((source, raw))
+    }
+
     /// Decodes or converts what the encoders do not take.
     fn raw(&self, source: gst::Element, format: PixelFormat) -> Result<gst::Element, EncodeError> {
         let steps: &[&str] = match format {
@@ -229,11 +280,7 @@ impl Graph {
         rate: FrameRate,
     ) -> Result<(), EncodeError> {
         let grid = Grid::new(rate);
-        let queue = self.add(make("queue")?)?;
-        queue.set_property("max-size-buffers", RUNG_QUEUE_FRAMES);
-        queue.set_property("max-size-bytes", 0u32);
-        queue.set_property("max-size-time", 0u64);
-        queue.set_property("silent", true);
+        let queue = self.rung_queue()?;
         let encoder = gst::ElementFactory::make(&choice.factory)
             .name(flow.spec.rung.name())
             .build()
@@ -254,30 +301,10 @@ impl Graph {
         if !choice.entry.output.contains("stream-format=avc") {
             chain.push(self.add(make("h264parse")?)?);
         }
-        let sink = AppSink::builder()
-            .caps(
-                &gst::Caps::builder("video/x-h264")
-                    .field("stream-format", "avc")
-                    .field("alignment", "au")
-                    .build(),
-            )
-            .sync(false)
-            .async_(false)
-            .enable_last_sample(false)
-            .build();
-        chain.push(self.add(sink.clone().upcast())?);
+        chain.push(self.unit_sink(Arc::clone(&flow), rate)?);
         self.link(&chain.iter().collect::<Vec<_>>())?;
 
-        let gate = Arc::clone(&flow);
-        let pad = queue.static_pad("sink").expect("a queue has a sink pad");
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            match info.buffer().and_then(|b| b.pts()) {
-                Some(pts) if !gate.admit(grid.slot_at(pts.nseconds())) => {
-                    gst::PadProbeReturn::Handled
-                }
-                _ => gst::PadProbeReturn::Ok,
-            }
-        });
+        gate(&queue, Arc::clone(&flow), grid);
         let keys = Arc::clone(&flow);
         let source = encoder
             .static_pad("src")
@@ -297,7 +324,33 @@ impl Graph {
             }
             gst::PadProbeReturn::Ok
         });
-        let spec = flow.spec;
+        Ok(())
+    }
+
+    /// The short queue in front of an encoder, which has its thread behind it.
+    fn rung_queue(&self) -> Result<gst::Element, EncodeError> {
+        let queue = self.add(make("queue")?)?;
+        queue.set_property("max-size-buffers", RUNG_QUEUE_FRAMES);
+        queue.set_property("max-size-bytes", 0u32);
+        queue.set_property("max-size-time", 0u64);
+        queue.set_property("silent", true);
+        Ok(queue)
+    }
+
+    /// The sink that makes a rung's coded pictures events.
+    fn unit_sink(&self, flow: Arc<RungFlow>, rate: FrameRate) -> Result<gst::Element, EncodeError> {
+        let (grid, spec) = (Grid::new(rate), flow.spec);
+        let sink = AppSink::builder()
+            .caps(
+                &gst::Caps::builder("video/x-h264")
+                    .field("stream-format", "avc")
+                    .field("alignment", "au")
+                    .build(),
+            )
+            .sync(false)
+            .async_(false)
+            .enable_last_sample(false)
+            .build();
         sink.set_callbacks(
             AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -312,7 +365,7 @@ impl Graph {
                 })
                 .build(),
         );
-        Ok(())
+        self.add(sink.upcast())
     }
 
     /// The entrance for pushed sound, and the element that gives it.
@@ -441,6 +494,17 @@ fn sound_caps(sample_format: &str, format: AudioFormat) -> gst::Caps {
         caps = caps.field("channel-mask", gst::Bitmask(0x3));
     }
     caps.build()
+}
+
+/// Lets only those pictures into a rung's queue that the rung admits.
+fn gate(queue: &gst::Element, flow: Arc<RungFlow>, grid: Grid) {
+    let pad = queue.static_pad("sink").expect("a queue has a sink pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        match info.buffer().and_then(|buffer| buffer.pts()) {
+            Some(pts) if !flow.admit(grid.slot_at(pts.nseconds())) => gst::PadProbeReturn::Handled,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// Running time, sync flag and bytes of a sample. The bytes are copied, a few kilobytes, so that an

@@ -57,6 +57,7 @@ impl Run {
                 rungs: rungs(),
                 rate: RATE,
                 encoder: EncoderChoice::software(),
+                own_h264: OwnH264::Keep,
             },
             Arc::new(move |event| sink.lock().expect("unpoisoned").push(event)),
         )
@@ -332,6 +333,122 @@ fn a_device_that_gstreamer_reads_lands_on_the_same_grid() {
                 .enumerate()
                 .all(|(n, unit)| unit.pts_ticks == n as u64 * 3_000)
     );
+}
+
+/// Access units as a camera with its own encoder would give them, a keyframe every `gop` pictures.
+fn own_stream(gop: u32, count: i32) -> Vec<Bytes> {
+    init().expect("GStreamer starts");
+    let text = format!(
+        "videotestsrc num-buffers={count} pattern=ball ! video/x-raw,format=I420,width=640,height=360,framerate=30/1 \
+         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} option-string=scenecut=0 \
+         ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
+    );
+    let pipeline = gstreamer::parse::launch(&text)
+        .expect("parsed")
+        .downcast::<gstreamer::Pipeline>()
+        .expect("a pipeline");
+    let sink = pipeline
+        .by_name("out")
+        .expect("named")
+        .downcast::<gstreamer_app::AppSink>()
+        .expect("an appsink");
+    pipeline
+        .set_state(gstreamer::State::Playing)
+        .expect("started");
+    let units = std::iter::from_fn(|| sink.pull_sample().ok())
+        .filter_map(|sample| {
+            Some(Bytes::copy_from_slice(
+                &sample.buffer()?.map_readable().ok()?,
+            ))
+        })
+        .collect();
+    pipeline.set_state(gstreamer::State::Null).expect("stopped");
+    units
+}
+
+fn run_own_stream(units: Vec<Bytes>, own_h264: OwnH264) -> (EncodeReport, Vec<StreamEvent>) {
+    let shape = FrameShape {
+        format: PixelFormat::H264,
+        stride: 0,
+        ..frame(0).shape
+    };
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
+    let encoder = start(
+        SourceInput {
+            video: VideoSource::Frames(FrameFormat { shape, rate: RATE }),
+            audio: None,
+        },
+        EncodeOptions {
+            rungs: rungs(),
+            rate: RATE,
+            encoder: EncoderChoice::software(),
+            own_h264,
+        },
+        Arc::new(move |event| sink.lock().expect("unpoisoned").push(event)),
+    )
+    .expect("the pipeline starts");
+    for (index, unit) in units.into_iter().enumerate() {
+        wait_for(|| encoder.report().frames_waiting < 3);
+        encoder.frame_input().push(Frame {
+            shape,
+            bytes: Box::new(unit),
+            ..frame(index as u64)
+        });
+    }
+    wait_for(|| encoder.report().frames_waiting == 0);
+    let report = encoder.report();
+    encoder.stop();
+    let events = std::mem::take(&mut *events.lock().expect("unpoisoned"));
+    (report, events)
+}
+
+#[test]
+fn a_cameras_own_stream_becomes_the_top_rung_untouched() {
+    let own = own_stream(30, 70);
+    let sizes: Vec<usize> = own[1..].iter().map(Bytes::len).collect();
+    let (report, events) = run_own_stream(own, OwnH264::Keep);
+    assert_eq!(report.rungs[1].encoder, "camera");
+    let top = units(&events, RenditionId::video(Rung::Low));
+    assert_eq!(top.len(), 70);
+    assert!(
+        top[1..]
+            .iter()
+            .zip(sizes)
+            .all(|(unit, size)| unit.data.len().abs_diff(size) < 64),
+        "nothing was encoded again"
+    );
+    for rung in [Rung::Low, Rung::VeryLow] {
+        let units = units(&events, RenditionId::video(rung));
+        assert_eq!(units.len(), 70, "{rung}");
+        assert!(
+            units[0].keyframe && units[60].keyframe && units[60].pts_ticks == 180_000,
+            "{rung}"
+        );
+    }
+}
+
+#[test]
+fn a_cameras_own_stream_off_the_grid_is_refused_and_encoded_again() {
+    let own = own_stream(50, 70);
+    let (report, events) = run_own_stream(own.clone(), OwnH264::Keep);
+    assert!(
+        report
+            .own_h264_refusal
+            .is_some_and(|reason| reason.contains("no keyframe"))
+    );
+    assert!(matches!(
+        events.last(),
+        Some(StreamEvent::RunEnded { failure: Some(_) })
+    ));
+    let (report, events) = run_own_stream(own, OwnH264::EncodeAgain);
+    assert_eq!(report.own_h264_refusal, None);
+    let keys: Vec<u64> = units(&events, RenditionId::video(Rung::Low))
+        .iter()
+        .filter(|unit| unit.keyframe)
+        .map(|unit| unit.pts_ticks)
+        .collect();
+    assert_eq!(keys, [0, 180_000]);
 }
 
 /// Polls; a pipeline that never gets there fails the test instead of hanging it.

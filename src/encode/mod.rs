@@ -10,6 +10,7 @@ mod inbox;
 #[cfg(test)]
 mod ladder_tests;
 mod outlet;
+mod own_h264;
 mod probe;
 mod rung_flow;
 mod scaler;
@@ -20,8 +21,8 @@ mod table;
 mod trial;
 
 pub use encoder::{
-    AudioSource, EncodeError, EncodeOptions, EncodeReport, Encoder, RungReport, SourceInput,
-    VideoSource, init, start,
+    AudioSource, EncodeError, EncodeOptions, EncodeReport, Encoder, OwnH264, RungReport,
+    SourceInput, VideoSource, init, start,
 };
 pub use outlet::EventSink;
 pub use probe::{EncoderListing, ProbeOptions, choose_encoder, list_encoders};

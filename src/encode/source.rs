@@ -12,6 +12,7 @@ use gstreamer_video as gst_video;
 use super::cadence::{Cadence, Grid, Placement};
 use super::inbox::Inbox;
 use super::outlet::Outlet;
+use super::own_h264::OwnStreamWatch;
 use crate::media::{
     AudioBlock, AudioFormat, Frame, FrameBytes, FrameRate, FrameShape, PixelFormat,
 };
@@ -82,6 +83,8 @@ pub(super) struct EntranceCounters {
     pub(super) repeated: AtomicU64,
     /// Pictures that reached the largest rung's encoder in other memory than the source's.
     pub(super) copied: AtomicU64,
+    /// Why the camera's own stream cannot be passed on.
+    own_stream_refusal: Mutex<Option<String>>,
     /// Where the latest pictures lie in memory.
     lent: Mutex<VecDeque<usize>>,
 }
@@ -94,6 +97,22 @@ impl EntranceCounters {
             lent.pop_front();
         }
         lent.push_back(address);
+    }
+
+    fn refuse_own_stream(&self, reason: &str) {
+        let mut refusal = self
+            .own_stream_refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *refusal = Some(reason.to_owned());
+    }
+
+    /// Why the camera's own stream cannot be passed on, if so.
+    pub(super) fn own_stream_refusal(&self) -> Option<String> {
+        self.own_stream_refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Counts a picture that arrived at `address` as copied if none was lent from there.
@@ -242,6 +261,64 @@ pub(super) fn raw_format(format: PixelFormat) -> Option<gst_video::VideoFormat> 
         PixelFormat::Yuyv => Some(gst_video::VideoFormat::Yuy2),
         PixelFormat::Mjpg | PixelFormat::H264 => None,
     }
+}
+
+/// Feeds `appsrc` with a camera's own access units, which can be neither repeated nor left out. A stream
+/// that breaks the ladder's rules ends the run if `kept` says that it is passed on as it is.
+pub(super) fn feed_own_h264(
+    appsrc: &AppSrc,
+    inbox: Arc<Inbox<Frame>>,
+    rate: FrameRate,
+    kept: bool,
+    outlet: Arc<Outlet>,
+    counters: Arc<EntranceCounters>,
+) {
+    let grid = Grid::new(rate);
+    let mut cadence = Cadence::new(rate);
+    let mut watch = OwnStreamWatch::new(grid);
+    let mut next_sequence = None;
+    let feed = move |appsrc: &AppSrc, _wanted_bytes: u32| {
+        loop {
+            let Some(frame) = inbox.pop() else {
+                let _ = appsrc.end_of_stream();
+                return;
+            };
+            let data = (*frame.bytes).as_ref();
+            if next_sequence
+                .replace(frame.sequence.wrapping_add(1))
+                .is_some_and(|next| next != frame.sequence)
+            {
+                watch.lost();
+            }
+            if !watch.may_enter(data) {
+                continue;
+            }
+            let placement = cadence.place(frame.captured_at);
+            if kept && let Err(reason) = watch.judge(data, placement) {
+                let reason = format!(
+                    "the camera's own H.264 does not fit: {reason}; it must be encoded again"
+                );
+                counters.refuse_own_stream(&reason);
+                outlet.end(Some(reason));
+                inbox.abandon();
+                continue;
+            }
+            let Placement::Show { slot, .. } = placement else {
+                // The decoder needs every picture; one that shares its neighbour's place would not be shown.
+                counters.surplus.fetch_add(1, Ordering::Relaxed);
+                watch.lost();
+                continue;
+            };
+            outlet.begin(frame.captured_at);
+            let _ = appsrc.push_buffer(stamped(
+                gst::Buffer::from_slice(Lent(frame.bytes)),
+                grid,
+                slot,
+            ));
+            return;
+        }
+    };
+    appsrc.set_callbacks(AppSrcCallbacks::builder().need_data(feed).build());
 }
 
 /// Feeds `appsrc` with sound on the same timeline. Sound from before the first picture is dropped.

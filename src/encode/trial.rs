@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::encoder::{EncodeOptions, SourceInput, VideoSource, start};
+use super::encoder::{EncodeOptions, OwnH264, SourceInput, VideoSource, start};
 use super::table::{EncoderChoice, TABLE};
 use crate::base::Monotonic;
 use crate::media::{
@@ -182,6 +182,7 @@ fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), String> {
             rungs: vec![spec],
             rate: task.rate,
             encoder: choice.clone(),
+            own_h264: OwnH264::Keep,
         },
         Arc::new(move |event| {
             heard
