@@ -10,7 +10,8 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::encoder::{EncodeError, init};
+use super::encoder::init;
+use super::options::EncodeError;
 use super::table::{EncoderChoice, EncoderEntry, TABLE};
 use super::trial::{TrialTask, Verdict, run_trial};
 

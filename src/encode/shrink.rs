@@ -61,7 +61,13 @@ impl Shrinker {
         self.blended.resize(used, 0);
         if self.mask.len() != used {
             self.mask = (0..used)
-                .map(|n| if n / GROUP % 3 == 0 { 0xFF } else { 0 })
+                .map(|n| {
+                    if (n / GROUP).is_multiple_of(3) {
+                        0xFF
+                    } else {
+                        0
+                    }
+                })
                 .collect();
         }
         let line = |row: usize| {

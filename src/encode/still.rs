@@ -9,7 +9,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
-use super::encoder::EncodeError;
+use super::options::EncodeError;
 
 /// A source that gives no picture for this long gives no still.
 const CATCH_LIMIT: Duration = Duration::from_secs(1);

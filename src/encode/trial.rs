@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::encoder::{EncodeOptions, OwnH264, SourceInput, VideoSource, start};
+use super::encoder::start;
+use super::options::{EncodeOptions, OwnH264, SourceInput, VideoSource};
 use super::table::{EncoderChoice, TABLE};
 use crate::base::Monotonic;
 use crate::media::{
@@ -151,12 +152,6 @@ fn parse(arguments: &[String]) -> Result<(EncoderChoice, TrialTask), String> {
 /// Encodes the pictures in this process and judges what comes out.
 fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), String> {
     let spec = task.spec;
-    if spec.height % choice.entry.height_multiple != 0 {
-        return Err(format!(
-            "it wants heights divisible by {}, not {}",
-            choice.entry.height_multiple, spec.height
-        ));
-    }
     let format = if choice.entry.formats.contains(&"NV12") {
         PixelFormat::Nv12
     } else {
