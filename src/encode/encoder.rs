@@ -9,7 +9,7 @@ use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::audio::SoundFlow;
+use super::audio::{AacEntry, SoundFlow, choose_aac};
 use super::cadence::Grid;
 use super::graph::{Graph, make};
 use super::inbox::Inbox;
@@ -167,9 +167,12 @@ pub fn start(
                 (raw, *format)
             }
         };
-        let flows = sound_flows(&specs, format, &outlet);
+        let entry =
+            choose_aac().ok_or_else(|| EncodeError::MissingElement("avenc_aac".to_owned()))?;
+        let flows = sound_flows(&specs, format, entry, &outlet);
         graph.sound(
             &raw,
+            entry,
             format,
             &flows,
             sound.is_none().then(|| Arc::clone(&outlet)),
@@ -221,6 +224,7 @@ fn count_copies(encoder: &gst::Element, counters: Arc<EntranceCounters>) {
 fn sound_flows(
     specs: &[RungSpec],
     format: AudioFormat,
+    entry: &AacEntry,
     outlet: &Arc<Outlet>,
 ) -> Vec<(u32, Arc<SoundFlow>)> {
     let mut bitrates: Vec<u32> = specs.iter().map(|spec| spec.audio_bitrate_bps).collect();
@@ -235,7 +239,13 @@ fn sound_flows(
             let rungs = carriers.map(|spec| spec.rung).collect();
             (
                 bitrate,
-                Arc::new(SoundFlow::new(rungs, format, bitrate, Arc::clone(outlet))),
+                Arc::new(SoundFlow::new(
+                    rungs,
+                    format,
+                    bitrate,
+                    entry.delay_samples,
+                    Arc::clone(outlet),
+                )),
             )
         })
         .collect()

@@ -6,7 +6,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 
-use super::audio::{SoundFlow, choose_aac};
+use super::audio::{AacEntry, SoundFlow};
 use super::graph::{Graph, codec_data, coded, make};
 use super::options::EncodeError;
 use super::outlet::Outlet;
@@ -52,12 +52,11 @@ impl Graph {
     pub(super) fn sound(
         &self,
         raw: &gst::Element,
+        entry: &AacEntry,
         format: AudioFormat,
         flows: &[(u32, Arc<SoundFlow>)],
         device_clock: Option<Arc<Outlet>>,
     ) -> Result<(), EncodeError> {
-        let entry =
-            choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
         let mut last = raw.clone();
         if entry.format != "S16LE" {
             let convert = self.add(make("audioconvert")?)?;
