@@ -24,7 +24,7 @@ use super::source::{
     feed_sound,
 };
 use super::still::StillCatcher;
-use super::table::EncoderChoice;
+use super::table::{EncoderChoice, set_if_known};
 use crate::base::{Clock, SystemClock};
 use crate::media::{AudioFormat, PixelFormat, Rung, RungSpec};
 
@@ -162,13 +162,15 @@ pub fn start(
                 let microphone = make("alsasrc")?;
                 microphone.set_property("device", device);
                 microphone.set_property("provide-clock", false);
+                // Some drivers and every plugin device stamp with the civil clock.
+                set_if_known(&microphone, "use-driver-timestamps", "false");
                 let raw = graph.device_sound(&microphone, *format)?;
                 devices.push(microphone);
                 (raw, *format)
             }
         };
         let entry =
-            choose_aac().ok_or_else(|| EncodeError::MissingElement("avenc_aac".to_owned()))?;
+            choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
         let flows = sound_flows(&specs, format, entry, &outlet);
         graph.sound(
             &raw,

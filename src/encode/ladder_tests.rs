@@ -335,6 +335,49 @@ fn a_device_that_gstreamer_reads_lands_on_the_same_grid() {
     );
 }
 
+#[test]
+fn sound_from_alsa_lands_on_the_pictures_timeline() {
+    if gstreamer::init().is_err() || gstreamer::ElementFactory::find("alsasrc").is_none() {
+        return;
+    }
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
+    let format = AudioFormat {
+        sample_rate: 48_000,
+        channels: 2,
+    };
+    let encoder = start(
+        SourceInput {
+            video: VideoSource::Frames(FrameFormat {
+                shape: frame(0).shape,
+                rate: RATE,
+            }),
+            // ALSA's own device of silence, which every installation has.
+            audio: Some(AudioSource::Alsa {
+                device: "null".to_owned(),
+                format,
+            }),
+        },
+        EncodeOptions {
+            rungs: rungs(),
+            rate: RATE,
+            encoder: EncoderChoice::software(),
+            own_h264: OwnH264::Keep,
+        },
+        Arc::new(move |event| sink.lock().expect("unpoisoned").push(event)),
+    )
+    .expect("the pipeline starts");
+    encoder.frame_input().push(Frame {
+        captured_at: SystemClock.monotonic(),
+        ..frame(0)
+    });
+    let sound = RenditionId::audio(Rung::Low);
+    wait_for(|| units(&events.lock().expect("unpoisoned"), sound).len() >= 5);
+    encoder.stop();
+    let units = units(&events.lock().expect("unpoisoned"), sound);
+    assert!(units[0].pts_ticks < 48_000 * 5, "{}", units[0].pts_ticks);
+}
+
 /// Access units as a camera with its own encoder would give them, a keyframe every `gop` pictures.
 fn own_stream(gop: u32, count: i32) -> Vec<Bytes> {
     init().expect("GStreamer starts");
