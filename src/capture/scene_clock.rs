@@ -67,7 +67,7 @@ pub fn read_clock(luma: &[u8], width: usize, height: usize, stride: usize) -> Op
     }
     let bytes = bits.to_be_bytes();
     (bytes[0] == MARK && crc8(&bytes[..7]) == bytes[7])
-        .then(|| Wall((bits >> 8 & 0xFFFF_FFFF_FFFF) as i64))
+        .then_some(Wall((bits >> 8 & 0xFFFF_FFFF_FFFF) as i64))
 }
 
 /// Mean luma of the inner half of a cell.

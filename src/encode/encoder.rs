@@ -5,135 +5,45 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use super::audio::SoundFlow;
+use super::audio::{AacEntry, SoundFlow, choose_aac};
 use super::cadence::Grid;
-use super::graph::Graph;
+use super::graph::{Graph, make};
 use super::inbox::Inbox;
+use super::options::{
+    AudioSource, EncodeError, EncodeOptions, EncodeReport, OwnH264, RungReport, SourceInput,
+    VideoSource,
+};
 use super::outlet::{EventSink, Outlet};
 use super::rung_flow::RungFlow;
 use super::source::{
-    BLOCKS_MAX, EntranceCounters, FRAMES_MAX, FrameInput, SoundInput, feed_frames, feed_sound,
+    BLOCKS_MAX, EntranceCounters, FRAMES_MAX, FrameInput, SoundInput, feed_frames, feed_own_h264,
+    feed_sound,
 };
-use super::table::EncoderChoice;
+use super::still::StillCatcher;
+use super::table::{EncoderChoice, set_if_known};
 use crate::base::{Clock, SystemClock};
-use crate::media::{AudioFormat, FrameFormat, FrameRate, PixelFormat, Rung, RungSpec};
+use crate::media::{AudioFormat, PixelFormat, Rung, RungSpec};
 
 /// How long [`Encoder::stop`] waits for the last access units.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
-/// Where pictures come from.
-#[derive(Clone, Debug)]
-pub enum VideoSource {
-    /// Pushed through [`Encoder::frame_input`].
-    Frames(FrameFormat),
-}
-
-/// Where sound comes from.
-#[derive(Clone, Debug)]
-pub enum AudioSource {
-    /// Pushed through [`Encoder::sound_input`].
-    Pushed(AudioFormat),
-}
-
-/// What a run encodes.
-#[derive(Clone, Debug)]
-pub struct SourceInput {
-    /// The pictures.
-    pub video: VideoSource,
-    /// The sound, if there is any.
-    pub audio: Option<AudioSource>,
-}
-
-/// How a run is encoded.
-#[derive(Clone, Debug)]
-pub struct EncodeOptions {
-    /// The rungs, fitted to the source's size, in any order.
-    pub rungs: Vec<RungSpec>,
-    /// Pictures a second that come out, whatever the source's jitter.
-    pub rate: FrameRate,
-    /// The encoder of every rung.
-    pub encoder: EncoderChoice,
-}
-
-/// A run could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// GStreamer itself does not start.
-    #[error("GStreamer does not start: {0}; is it installed completely?")]
-    Init(String),
-    /// A plugin is not installed.
-    #[error("GStreamer has no element `{0}`; install the plugin package that holds it")]
-    MissingElement(String),
-    /// The source's layout cannot be encoded.
-    #[error("pictures in {0} cannot be encoded")]
-    UnsupportedFormat(PixelFormat),
-    /// There is nothing to encode.
-    #[error("no rungs to encode; the ladder needs at least one")]
-    NoRungs,
-    /// The pipeline could not be built or started.
-    #[error("the pipeline does not start: {0}")]
-    Graph(String),
-}
-
-/// What a run has done so far.
-#[derive(Clone, Debug, Default)]
-pub struct EncodeReport {
-    /// Pictures that arrived.
-    pub frames_in: u64,
-    /// Of these, the ones dropped because the encoders were behind.
-    pub frames_dropped: u64,
-    /// Pictures left out because they came faster than the steady rate.
-    pub frames_surplus: u64,
-    /// Places filled by showing a picture again.
-    pub frames_repeated: u64,
-    /// Pictures refused because their shape was not the promised one.
-    pub frames_malformed: u64,
-    /// Pictures that wait to enter, 0 to 4.
-    pub frames_waiting: usize,
-    /// Blocks of sound dropped because the encoders were behind.
-    pub blocks_dropped: u64,
-    /// Gaps in the sound's ticks.
-    pub sound_gaps: u64,
-    /// The rungs, lowest first.
-    pub rungs: Vec<RungReport>,
-    /// Why the run ended by itself, if it did.
-    pub failure: Option<String>,
-}
-
-/// What one rung has done so far.
-#[derive(Clone, Debug)]
-pub struct RungReport {
-    /// Which one.
-    pub rung: Rung,
-    /// The encoder's factory name.
-    pub encoder: String,
-    /// False while it is shed.
-    pub running: bool,
-    /// Access units delivered.
-    pub units: u64,
-    /// Bytes delivered.
-    pub bytes: u64,
-    /// Units without a keyframe where the grid wants one; above 0 the encoder ignores requests.
-    pub unaligned: u64,
-    /// Pictures between its gate and its sink.
-    pub in_flight: u64,
-    /// From capture to access unit, median of the last two seconds or so.
-    pub lateness_p50: Duration,
-    /// The same, largest.
-    pub lateness_max: Duration,
-}
-
 /// A running pipeline. Dropping it without [`Self::stop`] ends it at once, and what it holds is lost.
 pub struct Encoder {
-    pipeline: gst::Pipeline,
+    pub(super) pipeline: gst::Pipeline,
     outlet: Arc<Outlet>,
     frames: FrameInput,
     sound: Option<SoundInput>,
+    /// Sources that fetch by themselves.
+    devices: Vec<gst::Element>,
+    stills: StillCatcher,
     counters: Arc<EntranceCounters>,
     rungs: Vec<(Arc<RungFlow>, EncoderChoice)>,
+    /// The rung that is the camera's own stream.
+    kept_rung: Option<Rung>,
     sounds: Vec<Arc<SoundFlow>>,
 }
 
@@ -168,44 +78,108 @@ pub fn start(
         .collect();
 
     let graph = Graph::new();
+    let counters = Arc::new(EntranceCounters::default());
     let frames = FrameInput {
         inbox: Arc::new(Inbox::new(FRAMES_MAX)),
     };
-    let counters = Arc::new(EntranceCounters::default());
-    let VideoSource::Frames(format) = input.video;
-    let (appsrc, raw) = graph.frame_source(format, options.rate)?;
-    feed_frames(
-        &appsrc,
-        Arc::clone(&frames.inbox),
-        format.shape,
-        options.rate,
-        Arc::clone(&outlet),
-        Arc::clone(&counters),
-    );
+    let stills = StillCatcher::default();
+    let mut devices = Vec::new();
+    let mut kept_rung = None;
+    let (raw, format) = match &input.video {
+        VideoSource::Frames(format) if format.shape.format == PixelFormat::H264 => {
+            let size = (format.shape.width, format.shape.height);
+            let keeps =
+                options.own_h264 == OwnH264::Keep && (specs[0].width, specs[0].height) == size;
+            let kept = keeps.then(|| Arc::clone(&rungs[0].0));
+            kept_rung = keeps.then_some(specs[0].rung);
+            let (appsrc, raw) = graph.own_h264_source(*format, options.rate, kept)?;
+            let inbox = Arc::clone(&frames.inbox);
+            feed_own_h264(
+                &appsrc,
+                inbox,
+                options.rate,
+                keeps,
+                Arc::clone(&outlet),
+                Arc::clone(&counters),
+            );
+            (raw, *format)
+        }
+        VideoSource::Frames(format) => {
+            let (appsrc, raw) = graph.frame_source(*format, options.rate)?;
+            let inbox = Arc::clone(&frames.inbox);
+            feed_frames(
+                &appsrc,
+                inbox,
+                format.shape,
+                options.rate,
+                Arc::clone(&outlet),
+                Arc::clone(&counters),
+            );
+            (raw, *format)
+        }
+        VideoSource::V4l2 { path, format } => {
+            let device = make("v4l2src")?;
+            device.set_property("device", path.display().to_string());
+            let raw = graph.device_source(&device, *format, options.rate, &outlet)?;
+            devices.push(device);
+            (raw, *format)
+        }
+    };
+    stills.watch(&raw);
+    let encoded = &rungs[usize::from(kept_rung.is_some())..];
     graph.ladder(
         &raw,
         (format.shape.width, format.shape.height),
-        &rungs,
+        encoded,
         options.rate,
     )?;
+    if let Some(encoder) = graph
+        .untouched_encoder(&format, &specs[0])
+        .filter(|_| devices.is_empty())
+    {
+        count_copies(&encoder, Arc::clone(&counters));
+    }
 
     let mut sounds = Vec::new();
     let mut sound = None;
-    if let Some(AudioSource::Pushed(format)) = input.audio {
-        let flows = sound_flows(&specs, format, &outlet);
-        let (appsrc, raw) = graph.sound_source(format)?;
-        let input = SoundInput {
-            inbox: Arc::new(Inbox::new(BLOCKS_MAX)),
+    if let Some(source) = &input.audio {
+        let (raw, format) = match source {
+            AudioSource::Pushed(format) => {
+                let (appsrc, raw) = graph.sound_source(*format)?;
+                let input = SoundInput {
+                    inbox: Arc::new(Inbox::new(BLOCKS_MAX)),
+                };
+                feed_sound(
+                    &appsrc,
+                    Arc::clone(&input.inbox),
+                    *format,
+                    Arc::clone(&outlet),
+                );
+                sound = Some(input);
+                (raw, *format)
+            }
+            AudioSource::Alsa { device, format } => {
+                let microphone = make("alsasrc")?;
+                microphone.set_property("device", device);
+                microphone.set_property("provide-clock", false);
+                // Some drivers and every plugin device stamp with the civil clock.
+                set_if_known(&microphone, "use-driver-timestamps", "false");
+                let raw = graph.device_sound(&microphone, *format)?;
+                devices.push(microphone);
+                (raw, *format)
+            }
         };
-        feed_sound(
-            &appsrc,
-            Arc::clone(&input.inbox),
+        let entry =
+            choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
+        let flows = sound_flows(&specs, format, entry, &outlet);
+        graph.sound(
+            &raw,
+            entry,
             format,
-            Arc::clone(&outlet),
-        );
-        graph.sound(&raw, format, &flows)?;
+            &flows,
+            sound.is_none().then(|| Arc::clone(&outlet)),
+        )?;
         sounds = flows.into_iter().map(|(_, flow)| flow).collect();
-        sound = Some(input);
     }
 
     let encoder = Encoder {
@@ -213,10 +187,17 @@ pub fn start(
         outlet,
         frames,
         sound,
+        devices,
+        stills,
         counters,
         rungs,
+        kept_rung,
         sounds,
     };
+    // Devices stamp with the clock that pictures are stamped with everywhere in this program.
+    encoder
+        .pipeline
+        .use_clock(Some(&gst::SystemClock::obtain()));
     encoder.listen();
     if encoder.pipeline.set_state(gst::State::Playing).is_err() {
         let reason = encoder
@@ -228,10 +209,24 @@ pub fn start(
     Ok(encoder)
 }
 
+/// Watches whether pictures arrive at an encoder in the memory that they were lent in.
+fn count_copies(encoder: &gst::Element, counters: Arc<EntranceCounters>) {
+    let pad = encoder
+        .static_pad("sink")
+        .expect("an encoder has a sink pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(map) = info.buffer().and_then(|buffer| buffer.map_readable().ok()) {
+            counters.arrive(map.as_ptr().addr());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// One encoding a bitrate; rungs that ask for the same bitrate share it.
 fn sound_flows(
     specs: &[RungSpec],
     format: AudioFormat,
+    entry: &AacEntry,
     outlet: &Arc<Outlet>,
 ) -> Vec<(u32, Arc<SoundFlow>)> {
     let mut bitrates: Vec<u32> = specs.iter().map(|spec| spec.audio_bitrate_bps).collect();
@@ -246,14 +241,20 @@ fn sound_flows(
             let rungs = carriers.map(|spec| spec.rung).collect();
             (
                 bitrate,
-                Arc::new(SoundFlow::new(rungs, format, bitrate, Arc::clone(outlet))),
+                Arc::new(SoundFlow::new(
+                    rungs,
+                    format,
+                    bitrate,
+                    entry.delay_samples,
+                    Arc::clone(outlet),
+                )),
             )
         })
         .collect()
 }
 
 impl Encoder {
-    /// Where pictures are pushed.
+    /// Where pictures are pushed. What is pushed goes nowhere if the run fetches its pictures itself.
     pub fn frame_input(&self) -> FrameInput {
         self.frames.clone()
     }
@@ -273,6 +274,12 @@ impl Encoder {
         self.flows(rung).for_each(|flow| flow.set_running(running));
     }
 
+    /// The next picture as a JPEG, no wider than `width_max` pixels and never enlarged. Blocks until the
+    /// source gives one, a second at the longest, and for some 10 ms of work.
+    pub fn still(&self, width_max: u32) -> Result<Bytes, EncodeError> {
+        self.stills.take(width_max)
+    }
+
     /// What the run has done so far.
     pub fn report(&self) -> EncodeReport {
         let inbox = self.frames.inbox.counters();
@@ -283,7 +290,11 @@ impl Encoder {
                 let report = flow.report();
                 RungReport {
                     rung: flow.spec.rung,
-                    encoder: choice.factory.clone(),
+                    encoder: if self.kept_rung == Some(flow.spec.rung) {
+                        "camera".to_owned()
+                    } else {
+                        choice.factory.clone()
+                    },
                     running: report.running,
                     units: report.units,
                     bytes: report.bytes,
@@ -301,6 +312,7 @@ impl Encoder {
             frames_surplus: self.counters.surplus.load(Ordering::Relaxed),
             frames_repeated: self.counters.repeated.load(Ordering::Relaxed),
             frames_malformed: self.counters.malformed.load(Ordering::Relaxed),
+            frames_copied: self.counters.copied.load(Ordering::Relaxed),
             frames_waiting: inbox.waiting,
             blocks_dropped: self
                 .sound
@@ -308,6 +320,7 @@ impl Encoder {
                 .map_or(0, |sound| sound.inbox.counters().dropped),
             sound_gaps: self.sounds.iter().map(|flow| flow.counts().1).sum(),
             rungs,
+            own_h264_refusal: self.counters.own_stream_refusal(),
             failure: self.outlet.failure(),
         }
     }
@@ -318,6 +331,9 @@ impl Encoder {
         self.frames.inbox.close();
         if let Some(sound) = &self.sound {
             sound.inbox.close();
+        }
+        for device in &self.devices {
+            device.send_event(gst::event::Eos::new());
         }
         if !self.outlet.wait_drained(STOP_LIMIT) {
             tracing::warn!(

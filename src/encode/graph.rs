@@ -3,7 +3,7 @@
 //! and everything up to the queues runs on the source's thread. A full queue pushes back to the inbox, the one
 //! place where pictures are dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -11,14 +11,16 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use gstreamer_video as gst_video;
 
-use super::audio::{SoundFlow, choose_aac};
 use super::cadence::Grid;
-use super::encoder::EncodeError;
+use super::options::EncodeError;
+use super::outlet::Outlet;
 use super::rung_flow::RungFlow;
+use super::scaler::Scaler;
 use super::source::raw_format;
 use super::table::{EncoderChoice, configure, set_if_known};
+use crate::base::Monotonic;
 use crate::media::{
-    AudioFormat, FrameFormat, FrameRate, PixelFormat, RungSpec, TrackParameters, VideoParameters,
+    FrameFormat, FrameRate, PixelFormat, RungSpec, TrackParameters, VideoParameters,
 };
 
 /// Pictures that wait for a rung's encoder.
@@ -43,18 +45,18 @@ impl Graph {
         }
     }
 
-    fn add(&self, element: gst::Element) -> Result<gst::Element, EncodeError> {
+    pub(super) fn add(&self, element: gst::Element) -> Result<gst::Element, EncodeError> {
         self.pipeline
             .add(&element)
             .map_err(|error| EncodeError::Graph(error.to_string()))?;
         Ok(element)
     }
 
-    fn link(&self, elements: &[&gst::Element]) -> Result<(), EncodeError> {
+    pub(super) fn link(&self, elements: &[&gst::Element]) -> Result<(), EncodeError> {
         gst::Element::link_many(elements).map_err(|error| EncodeError::Graph(error.to_string()))
     }
 
-    fn caps_filter(&self, caps: &gst::Caps) -> Result<gst::Element, EncodeError> {
+    pub(super) fn caps_filter(&self, caps: &gst::Caps) -> Result<gst::Element, EncodeError> {
         let filter = make("capsfilter")?;
         filter.set_property("caps", caps);
         self.add(filter)
@@ -66,47 +68,137 @@ impl Graph {
         format: FrameFormat,
         rate: FrameRate,
     ) -> Result<(AppSrc, gst::Element), EncodeError> {
-        let shape = format.shape;
+        let source = AppSrc::builder()
+            .caps(&source_caps(format, rate)?)
+            .format(gst::Format::Time)
+            .is_live(true)
+            .build();
+        let element = self.add(source.clone().upcast())?;
+        Ok((source, self.raw(element, format.shape.format)?))
+    }
+
+    /// Pictures that a device element fetches: made steady by GStreamer, then put on the run's grid, whose
+    /// zero is the first of them.
+    pub(super) fn device_source(
+        &self,
+        device: &gst::Element,
+        format: FrameFormat,
+        rate: FrameRate,
+        outlet: &Arc<Outlet>,
+    ) -> Result<gst::Element, EncodeError> {
+        let device = self.add(device.clone())?;
+        let wanted = self.caps_filter(&source_caps(format, format.rate)?)?;
+        self.link(&[&device, &wanted])?;
+        let raw = self.raw(wanted, format.shape.format)?;
+        let steady = self.add(make("videorate")?)?;
+        steady.set_property("skip-to-first", true);
         let fraction = gst::Fraction::new(rate.numerator as i32, rate.denominator as i32);
-        let caps = match raw_format(shape.format) {
-            Some(raw) => gst_video::VideoInfo::builder(raw, shape.width, shape.height)
-                .fps(fraction)
-                .build()
-                .and_then(|info| info.to_caps())
-                .map_err(|error| EncodeError::Graph(error.to_string()))?,
-            None if shape.format == PixelFormat::Mjpg => gst::Caps::builder("image/jpeg")
-                .field("width", shape.width as i32)
-                .field("height", shape.height as i32)
+        let filter = self.caps_filter(
+            &gst::Caps::builder("video/x-raw")
                 .field("framerate", fraction)
                 .build(),
-            None => return Err(EncodeError::UnsupportedFormat(shape.format)),
+        )?;
+        self.link(&[&raw, &steady, &filter])?;
+        let (grid, outlet) = (Grid::new(rate), Arc::clone(outlet));
+        let mut first = None;
+        let place = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo| -> gst::PadProbeReturn {
+            if let Some(buffer) = info.buffer_mut()
+                && let Some(pts) = buffer.pts()
+            {
+                let base = pad
+                    .parent_element()
+                    .and_then(|element| element.base_time())
+                    .unwrap_or_default();
+                let first = *first.get_or_insert(pts);
+                outlet.begin(Monotonic((base + first).nseconds()));
+                let slot = grid.slot_at(pts.saturating_sub(first).nseconds());
+                buffer
+                    .make_mut()
+                    .set_pts(gst::ClockTime::from_nseconds(grid.nanoseconds(slot)));
+            }
+            gst::PadProbeReturn::Ok
         };
+        // Buffers pass one at a time; the lock only tells the compiler.
+        let place = Mutex::new(place);
+        let pad = filter.static_pad("src").expect("a filter has a source pad");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            (*place)(pad, info)
+        });
+        Ok(filter)
+    }
+
+    /// The entrance for a camera's own H.264, passed on as the rung `kept` if there is one, and the element
+    /// that gives decoded pictures.
+    pub(super) fn own_h264_source(
+        &self,
+        format: FrameFormat,
+        rate: FrameRate,
+        kept: Option<Arc<RungFlow>>,
+    ) -> Result<(AppSrc, gst::Element), EncodeError> {
+        let caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .field("width", format.shape.width as i32)
+            .field("height", format.shape.height as i32)
+            .field(
+                "framerate",
+                gst::Fraction::new(rate.numerator as i32, rate.denominator as i32),
+            )
+            .build();
         let source = AppSrc::builder()
             .caps(&caps)
             .format(gst::Format::Time)
             .is_live(true)
             .build();
-        let mut last = self.add(source.clone().upcast())?;
-        let steps: &[&str] = match shape.format {
+        let element = self.add(source.clone().upcast())?;
+        let parse = self.add(make("h264parse")?)?;
+        let coded_caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "avc")
+            .field("alignment", "au")
+            .build();
+        let coded = self.caps_filter(&coded_caps)?;
+        let tee = self.add(make("tee")?)?;
+        self.link(&[&element, &parse, &coded, &tee])?;
+        if let Some(flow) = kept {
+            let queue = self.rung_queue()?;
+            let sink = self.unit_sink(Arc::clone(&flow), rate)?;
+            self.link(&[&tee, &queue, &sink])?;
+            gate(&queue, flow, Grid::new(rate));
+        }
+        let decoder = self.add(make("avdec_h264")?)?;
+        // More threads would hold back as many pictures.
+        set_if_known(&decoder, "max-threads", "1");
+        let convert = self.add(make("videoconvert")?)?;
+        let raw = self.caps_filter(
+            &gst::Caps::builder("video/x-raw")
+                .field("format", "I420")
+                .build(),
+        )?;
+        self.link(&[&tee, &decoder, &convert, &raw])?;
+        Ok((source, raw))
+    }
+
+    /// Decodes or converts what the encoders do not take.
+    fn raw(&self, source: gst::Element, format: PixelFormat) -> Result<gst::Element, EncodeError> {
+        let steps: &[&str] = match format {
             PixelFormat::Mjpg => &["jpegdec", "videoconvert"],
             PixelFormat::Yuyv => &["videoconvert"],
-            _ => &[],
+            _ => return Ok(source),
         };
+        let mut last = source;
         for step in steps {
             let element = self.add(make(step)?)?;
             self.link(&[&last, &element])?;
             last = element;
         }
-        if !steps.is_empty() {
-            let filter = self.caps_filter(
-                &gst::Caps::builder("video/x-raw")
-                    .field("format", "I420")
-                    .build(),
-            )?;
-            self.link(&[&last, &filter])?;
-            last = filter;
-        }
-        Ok((source, last))
+        let filter = self.caps_filter(
+            &gst::Caps::builder("video/x-raw")
+                .field("format", "I420")
+                .build(),
+        )?;
+        self.link(&[&last, &filter])?;
+        Ok(filter)
     }
 
     /// The cascade and the encoders. `rungs` go from the largest down; `raw` has pictures of `size`.
@@ -122,7 +214,10 @@ impl Graph {
         for (n, (flow, choice)) in rungs.iter().enumerate() {
             let size = (flow.spec.width, flow.spec.height);
             if size != level_size {
-                let scaler = self.add(make("videoscale")?)?;
+                let scaler = match Scaler::between(level_size, size) {
+                    Some(scaler) => self.add(scaler)?,
+                    None => self.add(make("videoscale")?)?,
+                };
                 let filter = self.caps_filter(
                     &gst::Caps::builder("video/x-raw")
                         .field("width", size.0 as i32)
@@ -152,12 +247,27 @@ impl Graph {
                 if below.iter().any(|flow| flow.is_wanted()) {
                     gst::PadProbeReturn::Ok
                 } else {
-                    gst::PadProbeReturn::Drop
+                    gst::PadProbeReturn::Handled
                 }
             });
             level = next;
         }
         Ok(())
+    }
+
+    /// The encoder that is to see the source's own memory: the largest rung's, if it has the source's size
+    /// and nothing stands between that changes the layout.
+    pub(super) fn untouched_encoder(
+        &self,
+        format: &FrameFormat,
+        largest: &RungSpec,
+    ) -> Option<gst::Element> {
+        let shape = format.shape;
+        let direct = matches!(shape.format, PixelFormat::I420 | PixelFormat::Nv12)
+            && (shape.width, shape.height) == (largest.width, largest.height);
+        self.pipeline
+            .by_name(largest.rung.name())
+            .filter(|_| direct)
     }
 
     /// tee → gate → queue → encoder → access units.
@@ -169,12 +279,11 @@ impl Graph {
         rate: FrameRate,
     ) -> Result<(), EncodeError> {
         let grid = Grid::new(rate);
-        let queue = self.add(make("queue")?)?;
-        queue.set_property("max-size-buffers", RUNG_QUEUE_FRAMES);
-        queue.set_property("max-size-bytes", 0u32);
-        queue.set_property("max-size-time", 0u64);
-        queue.set_property("silent", true);
-        let encoder = make(&choice.factory)?;
+        let queue = self.rung_queue()?;
+        let encoder = gst::ElementFactory::make(&choice.factory)
+            .name(flow.spec.rung.name())
+            .build()
+            .map_err(|_| EncodeError::MissingElement(choice.factory.clone()))?;
         configure(&encoder, choice.entry, &flow.spec, rate);
         let encoder = self.add(encoder)?;
         let output: gst::Caps = choice
@@ -191,28 +300,10 @@ impl Graph {
         if !choice.entry.output.contains("stream-format=avc") {
             chain.push(self.add(make("h264parse")?)?);
         }
-        let sink = AppSink::builder()
-            .caps(
-                &gst::Caps::builder("video/x-h264")
-                    .field("stream-format", "avc")
-                    .field("alignment", "au")
-                    .build(),
-            )
-            .sync(false)
-            .async_(false)
-            .enable_last_sample(false)
-            .build();
-        chain.push(self.add(sink.clone().upcast())?);
+        chain.push(self.unit_sink(Arc::clone(&flow), rate)?);
         self.link(&chain.iter().collect::<Vec<_>>())?;
 
-        let gate = Arc::clone(&flow);
-        let pad = queue.static_pad("sink").expect("a queue has a sink pad");
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            match info.buffer().and_then(|b| b.pts()) {
-                Some(pts) if !gate.admit(grid.slot_at(pts.nseconds())) => gst::PadProbeReturn::Drop,
-                _ => gst::PadProbeReturn::Ok,
-            }
-        });
+        gate(&queue, Arc::clone(&flow), grid);
         let keys = Arc::clone(&flow);
         let source = encoder
             .static_pad("src")
@@ -232,7 +323,33 @@ impl Graph {
             }
             gst::PadProbeReturn::Ok
         });
-        let spec = flow.spec;
+        Ok(())
+    }
+
+    /// The short queue in front of an encoder, which has its thread behind it.
+    fn rung_queue(&self) -> Result<gst::Element, EncodeError> {
+        let queue = self.add(make("queue")?)?;
+        queue.set_property("max-size-buffers", RUNG_QUEUE_FRAMES);
+        queue.set_property("max-size-bytes", 0u32);
+        queue.set_property("max-size-time", 0u64);
+        queue.set_property("silent", true);
+        Ok(queue)
+    }
+
+    /// The sink that makes a rung's coded pictures events.
+    fn unit_sink(&self, flow: Arc<RungFlow>, rate: FrameRate) -> Result<gst::Element, EncodeError> {
+        let (grid, spec) = (Grid::new(rate), flow.spec);
+        let sink = AppSink::builder()
+            .caps(
+                &gst::Caps::builder("video/x-h264")
+                    .field("stream-format", "avc")
+                    .field("alignment", "au")
+                    .build(),
+            )
+            .sync(false)
+            .async_(false)
+            .enable_last_sample(false)
+            .build();
         sink.set_callbacks(
             AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -247,94 +364,47 @@ impl Graph {
                 })
                 .build(),
         );
-        Ok(())
-    }
-
-    /// The entrance for pushed sound, and the element that gives it.
-    pub(super) fn sound_source(
-        &self,
-        format: AudioFormat,
-    ) -> Result<(AppSrc, gst::Element), EncodeError> {
-        let source = AppSrc::builder()
-            .caps(&sound_caps("S16LE", format))
-            .format(gst::Format::Time)
-            .is_live(true)
-            .build();
-        let element = self.add(source.clone().upcast())?;
-        Ok((source, element))
-    }
-
-    /// One AAC encoding a flow, all on the sound's own thread: together they take less than a tenth of the
-    /// time that passes.
-    pub(super) fn sound(
-        &self,
-        raw: &gst::Element,
-        format: AudioFormat,
-        flows: &[(u32, Arc<SoundFlow>)],
-    ) -> Result<(), EncodeError> {
-        let entry =
-            choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
-        let mut last = raw.clone();
-        if entry.format != "S16LE" {
-            let convert = self.add(make("audioconvert")?)?;
-            let filter = self.caps_filter(&sound_caps(entry.format, format))?;
-            self.link(&[&last, &convert, &filter])?;
-            last = filter;
-        }
-        let tee = self.add(make("tee")?)?;
-        self.link(&[&last, &tee])?;
-        for (bitrate_bps, flow) in flows {
-            let encoder = make(entry.element)?;
-            for (name, value) in entry.fixed {
-                set_if_known(&encoder, name, value);
-            }
-            set_if_known(&encoder, "bitrate", &bitrate_bps.to_string());
-            let encoder = self.add(encoder)?;
-            let sink = AppSink::builder()
-                .caps(
-                    &gst::Caps::builder("audio/mpeg")
-                        .field("mpegversion", 4)
-                        .field("stream-format", "raw")
-                        .build(),
-                )
-                .sync(false)
-                .async_(false)
-                .enable_last_sample(false)
-                .build();
-            let element = self.add(sink.clone().upcast())?;
-            self.link(&[&tee, &encoder, &element])?;
-            let flow = Arc::clone(flow);
-            sink.set_callbacks(
-                AppSinkCallbacks::builder()
-                    .new_sample(move |sink| {
-                        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                        if let Some((ns, _, data)) = coded(&sample) {
-                            flow.unit(ns, data, || codec_data(&sample));
-                        }
-                        Ok(gst::FlowSuccess::Ok)
-                    })
-                    .build(),
-            );
-        }
-        Ok(())
+        self.add(sink.upcast())
     }
 }
 
-fn sound_caps(sample_format: &str, format: AudioFormat) -> gst::Caps {
-    let mut caps = gst::Caps::builder("audio/x-raw")
-        .field("format", sample_format)
-        .field("rate", format.sample_rate as i32)
-        .field("channels", i32::from(format.channels))
-        .field("layout", "interleaved");
-    if format.channels == 2 {
-        caps = caps.field("channel-mask", gst::Bitmask(0x3));
+/// What a source is asked for, or promises.
+fn source_caps(format: FrameFormat, rate: FrameRate) -> Result<gst::Caps, EncodeError> {
+    let shape = format.shape;
+    let media = match shape.format {
+        PixelFormat::Mjpg => "image/jpeg",
+        PixelFormat::H264 => return Err(EncodeError::UnsupportedFormat(shape.format)),
+        _ => "video/x-raw",
+    };
+    let mut caps = gst::Caps::builder(media)
+        .field("width", shape.width as i32)
+        .field("height", shape.height as i32)
+        .field(
+            "framerate",
+            gst::Fraction::new(rate.numerator as i32, rate.denominator as i32),
+        );
+    if let Some(raw) = raw_format(shape.format) {
+        caps = caps
+            .field("format", raw.to_str())
+            .field("pixel-aspect-ratio", gst::Fraction::new(1, 1));
     }
-    caps.build()
+    Ok(caps.build())
+}
+
+/// Lets only those pictures into a rung's queue that the rung admits.
+fn gate(queue: &gst::Element, flow: Arc<RungFlow>, grid: Grid) {
+    let pad = queue.static_pad("sink").expect("a queue has a sink pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        match info.buffer().and_then(|buffer| buffer.pts()) {
+            Some(pts) if !flow.admit(grid.slot_at(pts.nseconds())) => gst::PadProbeReturn::Handled,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// Running time, sync flag and bytes of a sample. The bytes are copied, a few kilobytes, so that an
 /// encoder's pool is never drained by whoever keeps them.
-fn coded(sample: &gst::Sample) -> Option<(i64, bool, Bytes)> {
+pub(super) fn coded(sample: &gst::Sample) -> Option<(i64, bool, Bytes)> {
     let buffer = sample.buffer()?;
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     // x264enc puts its first time stamp at 1000 hours and says so in the segment.
@@ -347,7 +417,8 @@ fn coded(sample: &gst::Sample) -> Option<(i64, bool, Bytes)> {
     Some((ns, keyframe, Bytes::copy_from_slice(&map)))
 }
 
-fn codec_data(sample: &gst::Sample) -> Option<Bytes> {
+/// The decoder's configuration that travels in the caps.
+pub(super) fn codec_data(sample: &gst::Sample) -> Option<Bytes> {
     let data = sample
         .caps()?
         .structure(0)?

@@ -1,8 +1,9 @@
 //! The entrances of the pipeline: raw pictures and sound from a source's thread, lent to GStreamer without a
 //! copy and put on the run's timeline, whose zero is the first picture.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer_app::{AppSrc, AppSrcCallbacks};
@@ -11,6 +12,7 @@ use gstreamer_video as gst_video;
 use super::cadence::{Cadence, Grid, Placement};
 use super::inbox::Inbox;
 use super::outlet::Outlet;
+use super::own_h264::OwnStreamWatch;
 use crate::media::{
     AudioBlock, AudioFormat, Frame, FrameBytes, FrameRate, FrameShape, PixelFormat,
 };
@@ -19,6 +21,8 @@ use crate::media::{
 pub(super) const FRAMES_MAX: usize = 4;
 /// Blocks of sound that may wait: a second of 20 ms blocks.
 pub(super) const BLOCKS_MAX: usize = 50;
+/// Pictures whose place in memory is remembered: more than can be on their way at once.
+const LENT_MAX: usize = 32;
 /// Sound whose time stamps lie this close to what was counted is continuous; more is a gap. In nanoseconds.
 const JITTER_MAX_NS: u64 = 20_000_000;
 
@@ -34,6 +38,11 @@ impl FrameInput {
     pub fn push(&self, frame: Frame) {
         self.inbox.push(frame);
     }
+
+    /// Pictures that wait, 0 to 4: for sources that can slow down.
+    pub fn waiting_count(&self) -> usize {
+        self.inbox.counters().waiting
+    }
 }
 
 /// Where a source pushes its sound. Cheap to clone; pushing never blocks.
@@ -46,6 +55,11 @@ impl SoundInput {
     /// Hands a block over. When a second of sound waits already the oldest block is dropped, counted.
     pub fn push(&self, block: AudioBlock) {
         self.inbox.push(block);
+    }
+
+    /// Blocks that wait, 0 to 50: for sources that can slow down.
+    pub fn waiting_count(&self) -> usize {
+        self.inbox.counters().waiting
     }
 }
 
@@ -67,6 +81,47 @@ pub(super) struct EntranceCounters {
     pub(super) surplus: AtomicU64,
     /// Places filled by showing a picture again.
     pub(super) repeated: AtomicU64,
+    /// Pictures that reached the largest rung's encoder in other memory than the source's.
+    pub(super) copied: AtomicU64,
+    /// Why the camera's own stream cannot be passed on.
+    own_stream_refusal: Mutex<Option<String>>,
+    /// Where the latest pictures lie in memory.
+    lent: Mutex<VecDeque<usize>>,
+}
+
+impl EntranceCounters {
+    /// Remembers that a picture at `address` was lent to the pipeline.
+    fn lend(&self, address: usize) {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.len() == LENT_MAX {
+            lent.pop_front();
+        }
+        lent.push_back(address);
+    }
+
+    fn refuse_own_stream(&self, reason: &str) {
+        let mut refusal = self
+            .own_stream_refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *refusal = Some(reason.to_owned());
+    }
+
+    /// Why the camera's own stream cannot be passed on, if so.
+    pub(super) fn own_stream_refusal(&self) -> Option<String> {
+        self.own_stream_refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Counts a picture that arrived at `address` as copied if none was lent from there.
+    pub(super) fn arrive(&self, address: usize) {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lent.contains(&address) {
+            self.copied.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Feeds `appsrc` from the inbox on the pipeline's own thread; ends the stream when the inbox is closed.
@@ -107,6 +162,7 @@ pub(super) fn feed_frames(
                 }
             };
             outlet.begin(frame.captured_at);
+            counters.lend((*frame.bytes).as_ref().as_ptr().addr());
             if let Some(before) = &before {
                 for slot in repeat_from..slot {
                     counters.repeated.fetch_add(1, Ordering::Relaxed);
@@ -205,6 +261,64 @@ pub(super) fn raw_format(format: PixelFormat) -> Option<gst_video::VideoFormat> 
         PixelFormat::Yuyv => Some(gst_video::VideoFormat::Yuy2),
         PixelFormat::Mjpg | PixelFormat::H264 => None,
     }
+}
+
+/// Feeds `appsrc` with a camera's own access units, which can be neither repeated nor left out. A stream
+/// that breaks the ladder's rules ends the run if `kept` says that it is passed on as it is.
+pub(super) fn feed_own_h264(
+    appsrc: &AppSrc,
+    inbox: Arc<Inbox<Frame>>,
+    rate: FrameRate,
+    kept: bool,
+    outlet: Arc<Outlet>,
+    counters: Arc<EntranceCounters>,
+) {
+    let grid = Grid::new(rate);
+    let mut cadence = Cadence::new(rate);
+    let mut watch = OwnStreamWatch::new(grid);
+    let mut next_sequence = None;
+    let feed = move |appsrc: &AppSrc, _wanted_bytes: u32| {
+        loop {
+            let Some(frame) = inbox.pop() else {
+                let _ = appsrc.end_of_stream();
+                return;
+            };
+            let data = (*frame.bytes).as_ref();
+            if next_sequence
+                .replace(frame.sequence.wrapping_add(1))
+                .is_some_and(|next| next != frame.sequence)
+            {
+                watch.lost();
+            }
+            if !watch.may_enter(data) {
+                continue;
+            }
+            let placement = cadence.place(frame.captured_at);
+            if kept && let Err(reason) = watch.judge(data, placement) {
+                let reason = format!(
+                    "the camera's own H.264 does not fit: {reason}; it must be encoded again"
+                );
+                counters.refuse_own_stream(&reason);
+                outlet.end(Some(reason));
+                inbox.abandon();
+                continue;
+            }
+            let Placement::Show { slot, .. } = placement else {
+                // The decoder needs every picture; one that shares its neighbour's place would not be shown.
+                counters.surplus.fetch_add(1, Ordering::Relaxed);
+                watch.lost();
+                continue;
+            };
+            outlet.begin(frame.captured_at);
+            let _ = appsrc.push_buffer(stamped(
+                gst::Buffer::from_slice(Lent(frame.bytes)),
+                grid,
+                slot,
+            ));
+            return;
+        }
+    };
+    appsrc.set_callbacks(AppSrcCallbacks::builder().need_data(feed).build());
 }
 
 /// Feeds `appsrc` with sound on the same timeline. Sound from before the first picture is dropped.

@@ -48,13 +48,26 @@ pub struct EncoderEntry {
     pub upload: Option<&'static str>,
     /// What its output caps must say.
     pub output: &'static str,
-    /// Heights must be a multiple of this.
-    pub height_multiple: u32,
     /// What is known to go wrong, for people.
     pub traps: &'static str,
 }
 
 impl EncoderEntry {
+    /// Whether `factory` is this element, or the same on a further device: `v4l2video12h264enc`,
+    /// `varenderD129h264enc`, `nvh264device1enc`.
+    pub(super) fn matches(&self, factory: &str) -> bool {
+        if factory == self.element {
+            return true;
+        }
+        ["video", "renderD", "device"].iter().any(|device| {
+            let Some((before, after)) = factory.split_once(device) else {
+                return false;
+            };
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+            rest.len() < after.len() && self.element.strip_prefix(before) == Some(rest)
+        })
+    }
+
     /// Whether it encodes on the processor.
     pub fn is_software(&self) -> bool {
         matches!(self.element, "x264enc" | "openh264enc")
@@ -107,7 +120,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12"],
         upload: Some("nvvidconv"),
         output: "video/x-h264,stream-format=byte-stream,profile=main",
-        height_multiple: 2,
         traps: "the Orin Nano has the element but no encoder",
     },
     EncoderEntry {
@@ -125,8 +137,7 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream",
-        height_multiple: 16,
-        traps: "heights that 16 does not divide get a green bar",
+        traps: "some versions give heights that 16 does not divide, such as 1080, a green bar",
     },
     EncoderEntry {
         element: "v4l2h264enc",
@@ -140,7 +151,6 @@ pub const TABLE: &[EncoderEntry] = &[
         upload: None,
         // Without a level in the caps the Raspberry Pi's driver stalls on 1080p.
         output: "video/x-h264,stream-format=byte-stream,profile=main,level=(string)4",
-        height_multiple: 2,
         traps: "forced keyframes are missing in GStreamer 1.22.0; 25 Mb/s and more fail",
     },
     EncoderEntry {
@@ -154,7 +164,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream",
-        height_multiple: 2,
         traps: "only with the vendor's kernel",
     },
     EncoderEntry {
@@ -168,7 +177,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream,profile=main",
-        height_multiple: 2,
         traps: "",
     },
     EncoderEntry {
@@ -182,7 +190,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream,profile=main",
-        height_multiple: 2,
         traps: "rate control needs the HuC firmware",
     },
     EncoderEntry {
@@ -196,7 +203,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream,profile=main",
-        height_multiple: 2,
         traps: "",
     },
     EncoderEntry {
@@ -214,7 +220,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["NV12", "I420"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream,profile=main",
-        height_multiple: 2,
         traps: "data-centre cards have no encoder",
     },
     EncoderEntry {
@@ -237,7 +242,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["I420", "NV12"],
         upload: None,
         output: "video/x-h264,stream-format=avc,profile=main",
-        height_multiple: 2,
         traps: "",
     },
     EncoderEntry {
@@ -256,7 +260,6 @@ pub const TABLE: &[EncoderEntry] = &[
         formats: &["I420"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream,profile=constrained-baseline",
-        height_multiple: 2,
         traps: "",
     },
 ];
