@@ -53,7 +53,8 @@ export class Standin {
   silent = false;
   /** Time stands still from here on: the camera gives no more pictures. */
   frozenAt = null;
-  #began = Date.now() - 40_000;
+  /** When the stream began, in milliseconds since 1970: a full window ago, at the start of a loop. */
+  began = Date.now() - 48_000;
 
   static async start(port = 0) {
     const standin = new Standin();
@@ -80,7 +81,7 @@ export class Standin {
   }
 
   #elapsed() {
-    return ((this.frozenAt ?? Date.now()) - this.#began) / 1000;
+    return ((this.frozenAt ?? Date.now()) - this.began) / 1000;
   }
 
   async #answer(request, response) {
@@ -110,12 +111,13 @@ export class Standin {
 
   async #media(kind, [rendition, file], query) {
     const playlist = "application/vnd.apple.mpegurl";
-    const range = kind === "recordings" ? this.#range(query) : null;
+    const recorded = kind === "recordings";
+    const range = recorded && (file ?? rendition).endsWith(".m3u8") ? this.#range(query) : null;
     const suffix = range ? `?${query}` : "";
     if (rendition === "master.m3u8") return [playlist, this.#multivariant(suffix, range)];
     const loop = this.media.loops.get(rendition) ?? refuse(404);
     const shed = this.cameras[0].rungs.find((rung) => `audio-${rung.name}`.endsWith(rendition) && !rung.running);
-    if (shed && !range) refuse(404);
+    if (shed && !recorded) refuse(404);
     if (file === "index.m3u8") return [playlist, await (range ? this.#vod(loop, range) : this.#live(loop, query))];
     if (file === "init-1.mp4") return ["video/mp4", loop.init];
     const [, segment, part] = /^(\d+)(?:\.(\d+))?\.m4s$/.exec(file) ?? refuse(404);
@@ -186,7 +188,7 @@ export class Standin {
   }
 
   #range(query) {
-    const began = this.#began;
+    const began = this.began;
     const from = Math.max(0, Math.floor((Date.parse(query.get("from")) - began) / 1000 / SEGMENT_S));
     const to = Math.min(Math.floor((Date.now() - began) / 1000 / SEGMENT_S), (Date.parse(query.get("to")) - began) / 2000);
     return to > from ? { from, to } : refuse(404);
@@ -206,7 +208,7 @@ export class Standin {
   }
 
   #date(seconds) {
-    return new Date(this.#began + seconds * 1000).toISOString();
+    return new Date(this.began + seconds * 1000).toISOString();
   }
 }
 

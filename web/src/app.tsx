@@ -30,12 +30,12 @@ export function App() {
       <main id="main" tabIndex={-1}>
         <div class="stage">
           <Player />
+          <Problems />
           <Tiles />
+          <Recordings />
         </div>
         <div class="side">
-          <Problems />
           <Details />
-          <Recordings />
         </div>
       </main>
       <HelpDialog />

@@ -33,7 +33,7 @@ export function qualityChoices(levels: Level[], rungs: Rung[], playing: Level | 
     ...ordered.map((level) => ({
       value: level.name,
       label: heightWords(level.height),
-      detail: shed.has(level.name) ? "paused, the box is busy" : bitrateWords(level.bitrate),
+      detail: shed.has(level.name) ? "paused" : bitrateWords(level.bitrate),
       disabled: shed.has(level.name),
     })),
   ];

@@ -80,12 +80,9 @@ export function attach(video: HTMLVideoElement): void {
     if (address === null) player.stop();
     else player.play({ address, live: recording.peek() === null });
   });
-  // Whatever kept the picture away is over: do not wait for the next try.
-  let absent = true;
   effect(() => {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
-    if (there && absent) player.nudge();
-    absent = !there;
+    player.hold(!there);
   });
   // A rung came up that the playlist did not list when it was read.
   effect(() => {
@@ -99,7 +96,6 @@ export function attach(video: HTMLVideoElement): void {
     video.muted = muted.value;
     video.volume = volume.value;
   });
-  // The picture outlives its name only as long as the camera is watched.
   effect(() => {
     document.title = camera.value ? `${camera.value.name} · Perch` : "Perch";
   });
