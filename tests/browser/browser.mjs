@@ -40,6 +40,15 @@ export const facts = (page) =>
     return { currentTime, videoWidth, videoHeight, paused, muted, ranges, readyState };
   });
 
+/** Counts how often the player is emptied from now on: a stop that no buffer hides. */
+export async function countStops(page) {
+  await page.evaluate(() => {
+    window.stops = 0;
+    document.querySelector("video").addEventListener("emptied", () => window.stops++);
+  });
+  return () => page.evaluate(() => window.stops);
+}
+
 /** Asks `question` until it answers truthfully, at most for `ms`; fails naming `what`. */
 export async function until(what, question, ms = 20_000) {
   const deadline = Date.now() + ms;

@@ -26,7 +26,7 @@ const plan = [
 let passed = 0;
 let failed = 0;
 for (const { name, run, url } of plan) {
-  Object.assign(standin, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null });
+  Object.assign(standin, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
   const began = Date.now();
   try {
     await run({ browser, url, standin, out });

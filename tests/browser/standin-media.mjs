@@ -127,9 +127,10 @@ export class Loop {
     return found;
   }
 
-  /** The bytes of a part of the endless stream, its decode times moved to where they belong. */
-  part(segment, index) {
-    const shift = BigInt(Math.floor(segment / this.segments.length) * LOOP_S * this.timescale);
+  /** The bytes of a part of the endless stream, its decode times moved to where they belong, and `off` seconds on. */
+  part(segment, index, off) {
+    const loops = Math.floor(segment / this.segments.length) * LOOP_S;
+    const shift = BigInt(Math.round((loops + off) * this.timescale));
     return Buffer.concat(
       this.segments[segment % this.segments.length][index].fragments.map((fragment) => {
         const copy = Buffer.from(fragment.bytes);
@@ -139,8 +140,9 @@ export class Loop {
     );
   }
 
-  segment(segment) {
-    return Buffer.concat(this.segments[segment % this.segments.length].map((_, index) => this.part(segment, index)));
+  segment(segment, off) {
+    const parts = this.segments[segment % this.segments.length];
+    return Buffer.concat(parts.map((_, index) => this.part(segment, index, off)));
   }
 }
 

@@ -92,7 +92,12 @@ export const fetchServerTime = async (): Promise<number> =>
 
 export const livePath = (camera: string): string => `/live/${camera}/master.m3u8`;
 
+/** The camera's present picture in its own size. */
 export const stillPath = (camera: string): string => `/api/v1/cameras/${camera}/still.jpg`;
+
+/** The same, at most `width` pixels wide; `beat` only keeps the browser from showing the last one again. */
+export const thumbnailPath = (camera: string, width: number, beat: number): string =>
+  `${stillPath(camera)}?width=${width}&t=${beat}`;
 
 /** `from` and `to` in milliseconds since 1970. */
 export function recordingPath(camera: string, from: number, to: number): string {

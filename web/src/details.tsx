@@ -50,7 +50,7 @@ function Delay() {
   return (
     <>
       <dt>Delay</dt>
-      <dd>{words} from camera to screen</dd>
+      <dd>{words}</dd>
     </>
   );
 }

@@ -1,6 +1,6 @@
 // The other cameras at a glance: still pictures that renew themselves, one press to watch one large.
 import { useEffect, useState } from "preact/hooks";
-import { stillPath, type Camera } from "./api.js";
+import { thumbnailPath, type Camera } from "./api.js";
 import { cameras } from "./server.js";
 import { camera, watch } from "./view.js";
 import { cameraNotice, stateLabel } from "./words.js";
@@ -55,7 +55,7 @@ function Still({ id }: { id: string }) {
   useEffect(() => {
     const next = new Image();
     next.onload = () => setShown(next.src);
-    next.src = `${stillPath(id)}?width=480&t=${beat}`;
+    next.src = thumbnailPath(id, 480, beat);
     return () => {
       next.onload = null;
     };

@@ -28,14 +28,15 @@ export const muted = signal(true);
 
 /** What stands over the picture; null when the picture speaks for itself. */
 export const notice = computed<(Notice & { kind: "server" | "camera" | "player" }) | null>(() => {
-  if (!reachable.value) {
+  const phase: Phase = engine.value?.phase.value ?? "idle";
+  // As long as pictures come, whoever watches does not care that a question went unanswered.
+  if (!reachable.value && phase !== "playing") {
     return {
       kind: "server",
       title: "Perch cannot be reached",
       detail: "Trying again by itself. Check that the box has power and that you are on its network.",
     };
   }
-  const phase: Phase = engine.value?.phase.value ?? "idle";
   if (phase === "unsupported") {
     return {
       kind: "player",
@@ -84,12 +85,18 @@ export function attach(video: HTMLVideoElement): void {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
     player.hold(!there);
   });
-  // A rung came up that the playlist did not list when it was read.
+  // A rung came up that the playlist did not list when it was read: read it again, once.
+  let sought = "";
   effect(() => {
-    const rungs = camera.value?.rungs ?? [];
     const levels = player.levels.value;
-    if (recording.peek() || levels.length === 0 || unknownRungs(levels, rungs).length === 0) return;
-    const timer = window.setTimeout(() => player.reload(), RUNG_SETTLES_MS);
+    if (recording.value || levels.length === 0) return;
+    const unknown = unknownRungs(levels, camera.value?.rungs ?? []).join();
+    if (unknown === "") sought = "";
+    if (unknown === sought) return;
+    const timer = window.setTimeout(() => {
+      sought = unknown;
+      player.reload();
+    }, RUNG_SETTLES_MS);
     return () => window.clearTimeout(timer);
   });
   effect(() => {
