@@ -1,9 +1,23 @@
 // Chromium as the tests want it, and short ways to ask the page how it fares.
-import { chromium } from "playwright-core";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
+/** The driver, fetched as the lock file says where it is not there yet. */
+async function driver() {
+  const here = path.dirname(fileURLToPath(import.meta.url));
+  if (!existsSync(path.join(here, "node_modules/playwright-core/package.json"))) {
+    console.log("fetching playwright-core, which drives Chromium");
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
+  }
+  return import("playwright-core");
+}
+
 export async function launch() {
+  const { chromium } = await driver();
   return chromium.launch({
     executablePath: EXECUTABLE,
     headless: true,

@@ -42,7 +42,7 @@ export const cases = {
       testCamera({ id: "garden", name: "Garden" }),
       testCamera({ id: "door", name: "Front door, by the mat", state: "vanished", reason: "unplugged at 14:02" }),
     ];
-    standin.problems = [{ code: "overload", detail: "the machine cannot keep up: 1080p is paused for the viewers" }];
+    standin.problems = [{ code: "rungs_shed", detail: "drive: high paused, since the machine cannot encode every quality in time" }];
     const at = (name) => path.join(out, `${name}.png`);
     const menu = async (page) => {
       await page.locator(".quality").click();

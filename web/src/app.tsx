@@ -56,13 +56,15 @@ function ThemeButton() {
   );
 }
 
+/** What is wrong with the box. What is wrong with a camera already stands on its picture. */
 function Problems() {
-  if (problems.value.length === 0) return null;
+  const shown = problems.value.filter((problem) => !problem.code.startsWith("camera_"));
+  if (shown.length === 0) return null;
   return (
     <section class="panel problems" aria-label="Problems">
       <ul>
-        {problems.value.map((problem) => (
-          <li key={problem.code}>
+        {shown.map((problem) => (
+          <li key={problem.detail}>
             <Alert />
             {sentence(problem.detail)}
           </li>

@@ -4,7 +4,7 @@ import type { Camera } from "./api.js";
 import { serverNow } from "./server.js";
 import { State } from "./tiles.js";
 import { camera, engine, notice, recording } from "./view.js";
-import { bitrateWords, delayWords, gapWords, heightWords, modeWords, sentence } from "./words.js";
+import { bitrateWords, delayWords, gapWords, heightWords, modeWords, recordingWords, sentence } from "./words.js";
 
 const GAPS_SHOWN = 5;
 
@@ -55,12 +55,6 @@ function Delay() {
   );
 }
 
-function recordingWords(one: Camera): string {
-  if (one.recording.state !== "recording") return sentence(one.recording.state).replace(/\.$/, "");
-  const heights = one.rungs.filter((rung) => one.recording.rungs.includes(rung.name)).map((r) => heightWords(r.height));
-  return heights.length > 0 ? heights.join(", ") : "On";
-}
-
 function Rungs({ one }: { one: Camera }) {
   const playing = engine.value?.playing.value?.name;
   return (
@@ -78,7 +72,7 @@ function Rungs({ one }: { one: Camera }) {
           <tr key={rung.name} data-shed={!rung.running || undefined} aria-current={rung.name === playing || undefined}>
             <th scope="row">{heightWords(rung.height)}</th>
             <td>{bitrateWords(rung.bitrate_bps)}</td>
-            <td>{rung.running ? (rung.encoder ?? "–") : "Paused"}</td>
+            <td>{rung.running ? rung.encoder || "–" : "Paused"}</td>
           </tr>
         ))}
       </tbody>

@@ -1,11 +1,12 @@
 // The other cameras at a glance: still pictures that renew themselves, one press to watch one large.
 import { useEffect, useState } from "preact/hooks";
-import { thumbnailPath, type Camera } from "./api.js";
+import { stillPath, type Camera } from "./api.js";
 import { cameras } from "./server.js";
 import { camera, watch } from "./view.js";
 import { cameraNotice, stateLabel } from "./words.js";
 
 const RENEW_MS = 4000;
+const THUMBNAIL_WIDTH = 480;
 
 /** Counts up while the page is seen, so that stills are asked for only then. */
 function useBeat(): number {
@@ -55,7 +56,8 @@ function Still({ id }: { id: string }) {
   useEffect(() => {
     const next = new Image();
     next.onload = () => setShown(next.src);
-    next.src = thumbnailPath(id, 480, beat);
+    // The beat only keeps the browser from showing the last one again.
+    next.src = `${stillPath(id, THUMBNAIL_WIDTH)}&t=${beat}`;
     return () => {
       next.onload = null;
     };

@@ -1,7 +1,7 @@
 // What the page shows: which camera, live or which recording, and the commands on it. Between the server's
 // state and the engine; components only read and call.
 import { batch, computed, effect, signal } from "@preact/signals";
-import { livePath, recordingPath, stillPath, type Camera } from "./api.js";
+import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from "./api.js";
 import { say } from "./announce.js";
 import { Engine, type Phase } from "./engine.js";
 import { unknownRungs } from "./quality.js";
@@ -163,7 +163,7 @@ export function saveStill(): void {
   const current = camera.peek();
   if (!current) return;
   const link = document.createElement("a");
-  link.href = stillPath(current.id);
+  link.href = stillPath(current.id, STILL_WIDTH_MAX);
   link.download = stillName(current.id, new Date());
   link.click();
 }

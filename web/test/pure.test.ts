@@ -16,6 +16,7 @@ import {
   gapWords,
   modeWords,
   positionWords,
+  recordingWords,
   sentence,
 } from "../src/words.js";
 
@@ -68,7 +69,7 @@ test("a camera that is away says what to do, a live one says nothing", () => {
   check(cameraNotice(camera()), null);
   const gone = cameraNotice(camera({ state: "vanished", reason: "unplugged" }))!;
   check(gone.title, "Waiting for the camera to come back");
-  check(gone.detail, "Unplugged. Plug it in again: the view returns by itself.");
+  check(gone.detail, "Unplugged. The view returns by itself.");
   assert.match(cameraNotice(camera({ state: "failed" }))!.detail, /perch doctor/);
 });
 
@@ -78,6 +79,16 @@ test("only what changed is said", () => {
   check(changeWords([door], [{ ...door, state: "vanished" }]), ["Door: Waiting for the camera to come back."]);
   check(changeWords([{ ...door, state: "vanished" }], [door]), ["Door is live."]);
   check(changeWords([door], [garden]), ["New camera: Garden, live.", "Door is no longer listed."]);
+});
+
+test("what is recorded, or why not", () => {
+  const rungs = [rung("low", 480), rung("high", 1080)];
+  const words = (recording: Camera["recording"]): string => recordingWords(camera({ rungs, recording }));
+  check(words({ state: "recording", rungs: ["high"] }), "1080p");
+  check(words({ state: "recording", rungs: [] }), "On");
+  check(words({ state: "off", rungs: [] }), "Off");
+  check(words({ state: "paused", reason: "the disk is full", rungs: ["high"] }), "Paused. The disk is full.");
+  check(words({ state: "failed", rungs: [] }), "Failed.");
 });
 
 test("a gap that is open has no length yet", () => {
