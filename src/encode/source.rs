@@ -1,0 +1,265 @@
+//! The entrances of the pipeline: raw pictures and sound from a source's thread, lent to GStreamer without a
+//! copy and put on the run's timeline, whose zero is the first picture.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gstreamer as gst;
+use gstreamer_app::{AppSrc, AppSrcCallbacks};
+use gstreamer_video as gst_video;
+
+use super::cadence::{Cadence, Grid, Placement};
+use super::inbox::Inbox;
+use super::outlet::Outlet;
+use crate::media::{
+    AudioBlock, AudioFormat, Frame, FrameBytes, FrameRate, FrameShape, PixelFormat,
+};
+
+/// Pictures that may wait for the pipeline. They are a driver's buffers, of which there are few.
+pub(super) const FRAMES_MAX: usize = 4;
+/// Blocks of sound that may wait: a second of 20 ms blocks.
+pub(super) const BLOCKS_MAX: usize = 50;
+/// Sound whose time stamps lie this close to what was counted is continuous; more is a gap. In nanoseconds.
+const JITTER_MAX_NS: u64 = 20_000_000;
+
+/// Where a source pushes its pictures. Cheap to clone; pushing never blocks.
+#[derive(Clone)]
+pub struct FrameInput {
+    pub(super) inbox: Arc<Inbox<Frame>>,
+}
+
+impl FrameInput {
+    /// Hands a picture over. When four wait already the oldest is dropped, counted, and its place filled by
+    /// the one before it.
+    pub fn push(&self, frame: Frame) {
+        self.inbox.push(frame);
+    }
+}
+
+/// Where a source pushes its sound. Cheap to clone; pushing never blocks.
+#[derive(Clone)]
+pub struct SoundInput {
+    pub(super) inbox: Arc<Inbox<AudioBlock>>,
+}
+
+impl SoundInput {
+    /// Hands a block over. When a second of sound waits already the oldest block is dropped, counted.
+    pub fn push(&self, block: AudioBlock) {
+        self.inbox.push(block);
+    }
+}
+
+/// A driver's memory as GStreamer holds it; goes back when the last element lets go.
+struct Lent(Box<dyn FrameBytes>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+/// Counts that the entrance of pictures keeps.
+#[derive(Debug, Default)]
+pub(super) struct EntranceCounters {
+    /// Pictures that did not have the promised shape or size.
+    pub(super) malformed: AtomicU64,
+    /// Pictures left out because they came faster than the steady rate.
+    pub(super) surplus: AtomicU64,
+    /// Places filled by showing a picture again.
+    pub(super) repeated: AtomicU64,
+}
+
+/// Feeds `appsrc` from the inbox on the pipeline's own thread; ends the stream when the inbox is closed.
+pub(super) fn feed_frames(
+    appsrc: &AppSrc,
+    inbox: Arc<Inbox<Frame>>,
+    shape: FrameShape,
+    rate: FrameRate,
+    outlet: Arc<Outlet>,
+    counters: Arc<EntranceCounters>,
+) {
+    let layout = PlaneLayout::of(shape);
+    let mut cadence = Cadence::new(rate);
+    let grid = Grid::new(rate);
+    let mut before: Option<gst::Buffer> = None;
+    let feed = move |appsrc: &AppSrc, _wanted_bytes: u32| {
+        loop {
+            let Some(frame) = inbox.pop() else {
+                before = None;
+                // It fails only when the pipeline is going down already.
+                let _ = appsrc.end_of_stream();
+                return;
+            };
+            let size = (*frame.bytes).as_ref().len();
+            if frame.shape != shape
+                || layout
+                    .as_ref()
+                    .is_some_and(|layout| size < layout.size_bytes)
+            {
+                counters.malformed.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let (repeat_from, slot) = match cadence.place(frame.captured_at) {
+                Placement::Show { repeat_from, slot } => (repeat_from, slot),
+                Placement::LeaveOut => {
+                    counters.surplus.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+            };
+            outlet.begin(frame.captured_at);
+            if let Some(before) = &before {
+                for slot in repeat_from..slot {
+                    counters.repeated.fetch_add(1, Ordering::Relaxed);
+                    let _ = appsrc.push_buffer(stamped(before.copy(), grid, slot));
+                }
+            }
+            let mut buffer = gst::Buffer::from_slice(Lent(frame.bytes));
+            if let Some(layout) = &layout {
+                layout.describe(&mut buffer);
+            }
+            let buffer = stamped(buffer, grid, slot);
+            before = Some(buffer.clone());
+            let _ = appsrc.push_buffer(buffer);
+            return;
+        }
+    };
+    appsrc.set_callbacks(AppSrcCallbacks::builder().need_data(feed).build());
+}
+
+fn stamped(mut buffer: gst::Buffer, grid: Grid, slot: u64) -> gst::Buffer {
+    let start = grid.nanoseconds(slot);
+    let meta = buffer.make_mut();
+    meta.set_pts(gst::ClockTime::from_nseconds(start));
+    meta.set_duration(gst::ClockTime::from_nseconds(
+        grid.nanoseconds(slot + 1) - start,
+    ));
+    buffer
+}
+
+/// Where the planes of a raw picture lie. V4L2 pads rows, and GStreamer's own padding differs from it.
+struct PlaneLayout {
+    format: gst_video::VideoFormat,
+    width: u32,
+    height: u32,
+    offsets: Vec<usize>,
+    strides: Vec<i32>,
+    size_bytes: usize,
+}
+
+impl PlaneLayout {
+    /// The layout of a raw picture; `None` for a compressed one.
+    fn of(shape: FrameShape) -> Option<Self> {
+        let stride = shape.stride as usize;
+        let height = shape.height as usize;
+        let luma = stride * height;
+        let half_height = height.div_ceil(2);
+        let (offsets, strides, size_bytes) = match shape.format {
+            PixelFormat::I420 => {
+                let (chroma_stride, chroma) =
+                    (stride.div_ceil(2), stride.div_ceil(2) * half_height);
+                (
+                    vec![0, luma, luma + chroma],
+                    vec![stride, chroma_stride, chroma_stride],
+                    luma + 2 * chroma,
+                )
+            }
+            PixelFormat::Nv12 => (
+                vec![0, luma],
+                vec![stride, stride],
+                luma + stride * half_height,
+            ),
+            PixelFormat::Yuyv => (vec![0], vec![stride], luma),
+            PixelFormat::Mjpg | PixelFormat::H264 => return None,
+        };
+        Some(Self {
+            format: raw_format(shape.format)?,
+            width: shape.width,
+            height: shape.height,
+            offsets,
+            strides: strides.into_iter().map(|stride| stride as i32).collect(),
+            size_bytes,
+        })
+    }
+
+    fn describe(&self, buffer: &mut gst::Buffer) {
+        let buffer = buffer.get_mut().expect("a new buffer has one owner");
+        let flags = gst_video::VideoFrameFlags::empty();
+        gst_video::VideoMeta::add_full(
+            buffer,
+            flags,
+            self.format,
+            self.width,
+            self.height,
+            &self.offsets,
+            &self.strides,
+        )
+        .expect("the planes lie inside the buffer, whose size was checked");
+    }
+}
+
+/// GStreamer's name of a raw layout; `None` for a compressed one.
+pub(super) fn raw_format(format: PixelFormat) -> Option<gst_video::VideoFormat> {
+    match format {
+        PixelFormat::I420 => Some(gst_video::VideoFormat::I420),
+        PixelFormat::Nv12 => Some(gst_video::VideoFormat::Nv12),
+        PixelFormat::Yuyv => Some(gst_video::VideoFormat::Yuy2),
+        PixelFormat::Mjpg | PixelFormat::H264 => None,
+    }
+}
+
+/// Feeds `appsrc` with sound on the same timeline. Sound from before the first picture is dropped.
+pub(super) fn feed_sound(
+    appsrc: &AppSrc,
+    inbox: Arc<Inbox<AudioBlock>>,
+    format: AudioFormat,
+    outlet: Arc<Outlet>,
+) {
+    let group_bytes = usize::from(format.channels) * 2;
+    let rate = u64::from(format.sample_rate);
+    let mut counted: Option<u64> = None;
+    let feed = move |appsrc: &AppSrc, _wanted_bytes: u32| {
+        loop {
+            let Some(block) = inbox.pop() else {
+                let _ = appsrc.end_of_stream();
+                return;
+            };
+            let Some(zero) = outlet.wait_zero(|| inbox.is_closed()) else {
+                continue;
+            };
+            let groups = (block.samples.len() / group_bytes) as u64;
+            let early_ns = zero.since(block.captured_at).as_nanos() as u64;
+            let skip = (early_ns * rate).div_ceil(1_000_000_000);
+            if skip >= groups {
+                continue;
+            }
+            let stamped_ns = block.captured_at.since(zero).as_nanos() as u64;
+            let stamped = (stamped_ns * rate + 500_000_000) / 1_000_000_000;
+            let start = match counted {
+                Some(counted)
+                    if samples_to_ns(counted.abs_diff(stamped), rate) <= JITTER_MAX_NS =>
+                {
+                    counted
+                }
+                _ => stamped,
+            };
+            counted = Some(start + groups - skip);
+            let samples = block
+                .samples
+                .slice(skip as usize * group_bytes..groups as usize * group_bytes);
+            let mut buffer = gst::Buffer::from_slice(samples);
+            let meta = buffer.get_mut().expect("a new buffer has one owner");
+            meta.set_pts(gst::ClockTime::from_nseconds(samples_to_ns(start, rate)));
+            meta.set_duration(gst::ClockTime::from_nseconds(samples_to_ns(
+                groups - skip,
+                rate,
+            )));
+            let _ = appsrc.push_buffer(buffer);
+            return;
+        }
+    };
+    appsrc.set_callbacks(AppSrcCallbacks::builder().need_data(feed).build());
+}
+
+fn samples_to_ns(samples: u64, rate: u64) -> u64 {
+    (u128::from(samples) * 1_000_000_000 / u128::from(rate)) as u64
+}
