@@ -6,7 +6,7 @@ const origin = process.env.PERCH_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   build: {
-    target: ["chrome109", "firefox115", "safari15.4"],
+    target: ["chrome109", "firefox115", "safari16"],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     license: { fileName: "licenses.txt" },

@@ -148,6 +148,25 @@ export const cases = {
     await playing(page);
   },
 
+  "a browser that does not start by itself offers to": async ({ browser, standin }) => {
+    const context = await browser.newContext();
+    await context.addInitScript(() => {
+      const { play } = HTMLMediaElement.prototype;
+      HTMLMediaElement.prototype.play = function () {
+        return window.allowed ? play.call(this) : Promise.reject(new DOMException("not now", "NotAllowedError"));
+      };
+      // The attribute alone would start it.
+      Object.defineProperty(HTMLMediaElement.prototype, "autoplay", { set() {}, get: () => false });
+    });
+    const page = await context.newPage();
+    await page.goto(standin.url);
+    const button = page.getByRole("button", { name: "Play", exact: true });
+    await button.waitFor();
+    await page.evaluate(() => (window.allowed = true));
+    await button.click();
+    await playing(page);
+  },
+
   "a browser without H.264 is told what it needs": async ({ browser, standin }) => {
     const context = await browser.newContext();
     await context.addInitScript(() => {

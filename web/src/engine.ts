@@ -126,7 +126,7 @@ export class Engine {
 
   togglePlay(): void {
     if (this.video.paused) {
-      void this.video.play().catch(() => undefined);
+      this.start();
       return;
     }
     this.video.pause();
@@ -152,7 +152,7 @@ export class Engine {
     if (!this.source?.live) return;
     this.following.value = true;
     this.catchUp(0);
-    void this.video.play().catch(() => undefined);
+    this.start();
   }
 
   /** A rung's name, or null for the player's own choice. Changes with the next segment, without a stop. */
@@ -166,6 +166,13 @@ export class Engine {
     const name = this.chosen.peek();
     const index = name === null ? -1 : this.levels.peek().findIndex((level) => level.name === name);
     if (this.hls.loadLevel !== index || index === -1) this.hls.loadLevel = index;
+  }
+
+  private start(): void {
+    this.video.play().catch((error: unknown) => {
+      // A browser that saves power plays only when asked to: show the way, not a wheel that turns for ever.
+      if (error instanceof DOMException && error.name === "NotAllowedError") this.phase.value = "paused";
+    });
   }
 
   private native(): boolean {
@@ -205,7 +212,7 @@ export class Engine {
       return;
     }
     this.video.src = source.address;
-    void this.video.play().catch(() => undefined);
+    this.start();
   }
 
   private loadWithHls(Library: typeof Hls, source: Source): void {
@@ -219,7 +226,7 @@ export class Engine {
         bitrate: level.bitrate,
       }));
       this.applyChoice();
-      void this.video.play().catch(() => undefined);
+      this.start();
     });
     hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
       this.playing.value = this.levels.peek()[level] ?? null;
