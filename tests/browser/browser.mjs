@@ -1,9 +1,23 @@
 // Chromium as the tests want it, and short ways to ask the page how it fares.
-import { chromium } from "playwright-core";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
+/** The driver, fetched as the lock file says where it is not there yet. */
+async function driver() {
+  const here = path.dirname(fileURLToPath(import.meta.url));
+  if (!existsSync(path.join(here, "node_modules/playwright-core/package.json"))) {
+    console.log("fetching playwright-core, which drives Chromium");
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
+  }
+  return import("playwright-core");
+}
+
 export async function launch() {
+  const { chromium } = await driver();
   return chromium.launch({
     executablePath: EXECUTABLE,
     headless: true,
@@ -39,6 +53,15 @@ export const facts = (page) =>
     const ranges = Array.from({ length: buffered.length }, (_, at) => [buffered.start(at), buffered.end(at)]);
     return { currentTime, videoWidth, videoHeight, paused, muted, ranges, readyState };
   });
+
+/** Counts how often the player is emptied from now on: a stop that no buffer hides. */
+export async function countStops(page) {
+  await page.evaluate(() => {
+    window.stops = 0;
+    document.querySelector("video").addEventListener("emptied", () => window.stops++);
+  });
+  return () => page.evaluate(() => window.stops);
+}
 
 /** Asks `question` until it answers truthfully, at most for `ms`; fails naming `what`. */
 export async function until(what, question, ms = 20_000) {

@@ -1,15 +1,17 @@
 // Sixteen seconds of picture and sound for the stand-in, made by ffmpeg once and kept in target/.
 // Cuts them into single-sample fragments, so that any second of an endless stream can be put together from them.
 import { execFile } from "node:child_process";
-import { mkdir, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
+import { drawBand } from "./scene-clock.mjs";
 
 const run = promisify(execFile);
 
 export const LOOP_S = 16;
 export const SEGMENT_S = 2;
 const PART_S = 0.334;
+const RATE = 30;
 
 export const RUNGS = [
   { name: "very_low", width: 426, height: 240, bitrate_bps: 500_000, audio_bps: 64_000 },
@@ -28,12 +30,25 @@ async function make(file, args) {
 
 const FRAGMENTS = ["-use_editlist", "0", "-movflags", "empty_moov+default_base_moof+frag_every_frame", "-f", "mp4"];
 
+/** The loop's own time as the test scene burns it in, as raw gray pictures of the top tenth. */
+async function makeClock(dir) {
+  const file = path.join(dir, "clock.gray");
+  if (await stat(file).catch(() => null)) return file;
+  await mkdir(dir, { recursive: true });
+  const bands = Array.from({ length: LOOP_S * RATE }, (_, at) => drawBand(Math.round((at * 1000) / RATE), 320, 18));
+  await writeFile(file, Buffer.concat(bands));
+  return file;
+}
+
 async function makeVideo(dir, { name, width, height, bitrate_bps }) {
   const file = path.join(dir, `${name}.mp4`);
   const rate = String(bitrate_bps);
+  const clock = await makeClock(dir);
+  const graph = `[0]noise=alls=6:allf=t,scale=${width}:${height}[scene];[1]scale=${width}:${height}/10:flags=neighbor[clock];[scene][clock]overlay`;
   await make(file, [
-    ...["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30,noise=alls=6:allf=t", "-t", String(LOOP_S)],
-    ...["-vf", `scale=${width}:${height}`, "-pix_fmt", "yuv420p"],
+    ...["-f", "lavfi", "-i", `testsrc2=size=1280x720:rate=${RATE}`],
+    ...["-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x18", "-r", String(RATE), "-i", clock, "-t", String(LOOP_S)],
+    ...["-filter_complex", graph, "-pix_fmt", "yuv420p"],
     ...["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline"],
     ...["-g", "60", "-keyint_min", "60", "-sc_threshold", "0", "-b:v", rate, "-maxrate", rate, "-bufsize", rate],
     ...["-video_track_timescale", "90000", ...FRAGMENTS],
@@ -112,9 +127,10 @@ export class Loop {
     return found;
   }
 
-  /** The bytes of a part of the endless stream, its decode times moved to where they belong. */
-  part(segment, index) {
-    const shift = BigInt(Math.floor(segment / this.segments.length) * LOOP_S * this.timescale);
+  /** The bytes of a part of the endless stream, its decode times moved to where they belong, and `off` seconds on. */
+  part(segment, index, off) {
+    const loops = Math.floor(segment / this.segments.length) * LOOP_S;
+    const shift = BigInt(Math.round((loops + off) * this.timescale));
     return Buffer.concat(
       this.segments[segment % this.segments.length][index].fragments.map((fragment) => {
         const copy = Buffer.from(fragment.bytes);
@@ -124,8 +140,9 @@ export class Loop {
     );
   }
 
-  segment(segment) {
-    return Buffer.concat(this.segments[segment % this.segments.length].map((_, index) => this.part(segment, index)));
+  segment(segment, off) {
+    const parts = this.segments[segment % this.segments.length];
+    return Buffer.concat(parts.map((_, index) => this.part(segment, index, off)));
   }
 }
 

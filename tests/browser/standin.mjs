@@ -22,7 +22,7 @@ const TYPES = {
   ".js": "text/javascript; charset=utf-8",
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
-  ".md": "text/plain; charset=utf-8",
+  ".txt": "text/plain; charset=utf-8",
 };
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -51,9 +51,12 @@ export class Standin {
   problems = [];
   /** Requests are cut off unanswered. */
   silent = false;
+  /** Segments with which a new run of the encoder began, its decode times off by some seconds. */
+  restarts = [];
   /** Time stands still from here on: the camera gives no more pictures. */
   frozenAt = null;
-  #began = Date.now() - 40_000;
+  /** When the stream began, in milliseconds since 1970: a full window ago, at the start of a loop. */
+  began = Date.now() - 48_000;
 
   static async start(port = 0) {
     const standin = new Standin();
@@ -79,8 +82,18 @@ export class Standin {
     for (const camera of this.cameras) for (const rung of camera.rungs) if (rung.name === name) rung.running = !away;
   }
 
+  /** The encoder dies and starts again: the segment after the present one opens a new run. */
+  restartEncoder() {
+    this.restarts.push(Math.floor(this.#elapsed() / SEGMENT_S) + 1);
+  }
+
+  /** How far the decode times of a segment are off, in seconds. */
+  #offset(segment) {
+    return (this.#run(segment) - 1) * 1.7;
+  }
+
   #elapsed() {
-    return ((this.frozenAt ?? Date.now()) - this.#began) / 1000;
+    return ((this.frozenAt ?? Date.now()) - this.began) / 1000;
   }
 
   async #answer(request, response) {
@@ -110,19 +123,20 @@ export class Standin {
 
   async #media(kind, [rendition, file], query) {
     const playlist = "application/vnd.apple.mpegurl";
-    const range = kind === "recordings" ? this.#range(query) : null;
+    const recorded = kind === "recordings";
+    const range = recorded && (file ?? rendition).endsWith(".m3u8") ? this.#range(query) : null;
     const suffix = range ? `?${query}` : "";
     if (rendition === "master.m3u8") return [playlist, this.#multivariant(suffix, range)];
     const loop = this.media.loops.get(rendition) ?? refuse(404);
     const shed = this.cameras[0].rungs.find((rung) => `audio-${rung.name}`.endsWith(rendition) && !rung.running);
-    if (shed && !range) refuse(404);
+    if (shed && !recorded) refuse(404);
     if (file === "index.m3u8") return [playlist, await (range ? this.#vod(loop, range) : this.#live(loop, query))];
-    if (file === "init-1.mp4") return ["video/mp4", loop.init];
+    if (/^init-\d+\.mp4$/.test(file)) return ["video/mp4", loop.init];
     const [, segment, part] = /^(\d+)(?:\.(\d+))?\.m4s$/.exec(file) ?? refuse(404);
-    if (part === undefined) return ["video/mp4", loop.segment(Number(segment))];
+    if (part === undefined) return ["video/mp4", loop.segment(Number(segment), this.#offset(segment))];
     const end = this.#partEnd(loop, Number(segment), Number(part));
     await wait(Math.max(0, (end - this.#elapsed()) * 1000));
-    return ["video/mp4", loop.part(Number(segment), Number(part))];
+    return ["video/mp4", loop.part(Number(segment), Number(part), this.#offset(segment))];
   }
 
   #partEnd(loop, segment, part) {
@@ -164,12 +178,16 @@ export class Standin {
     const lines = [
       ...["#EXTM3U", "#EXT-X-VERSION:9", "#EXT-X-TARGETDURATION:2", `#EXT-X-MEDIA-SEQUENCE:${first}`],
       "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.002,HOLD-BACK=6",
-      ...["#EXT-X-PART-INF:PART-TARGET=0.334", '#EXT-X-MAP:URI="init-1.mp4"'],
+      ...["#EXT-X-PART-INF:PART-TARGET=0.334", `#EXT-X-DISCONTINUITY-SEQUENCE:${this.#run(first) - 1}`],
+      `#EXT-X-MAP:URI="init-${this.#run(first)}.mp4"`,
     ];
     for (let segment = first; segment <= current; segment++) {
       const parts = loop.segments[segment % loop.segments.length];
       const ready = parts.filter((_, index) => this.#partEnd(loop, segment, index) <= now + 1e-6);
       const start = this.#partEnd(loop, segment, 0) - parts[0].duration;
+      if (segment > first && ready.length > 0 && this.restarts.includes(segment)) {
+        lines.push("#EXT-X-DISCONTINUITY", `#EXT-X-MAP:URI="init-${this.#run(segment)}.mp4"`);
+      }
       if (ready.length > 0) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${this.#date(start)}`);
       if (segment > current - 3) {
         ready.forEach((part, index) => {
@@ -185,8 +203,12 @@ export class Standin {
     return `${lines.join("\n")}\n`;
   }
 
+  #run(segment) {
+    return 1 + this.restarts.filter((first) => first <= segment).length;
+  }
+
   #range(query) {
-    const began = this.#began;
+    const began = this.began;
     const from = Math.max(0, Math.floor((Date.parse(query.get("from")) - began) / 1000 / SEGMENT_S));
     const to = Math.min(Math.floor((Date.now() - began) / 1000 / SEGMENT_S), (Date.parse(query.get("to")) - began) / 2000);
     return to > from ? { from, to } : refuse(404);
@@ -206,7 +228,7 @@ export class Standin {
   }
 
   #date(seconds) {
-    return new Date(this.#began + seconds * 1000).toISOString();
+    return new Date(this.began + seconds * 1000).toISOString();
   }
 }
 

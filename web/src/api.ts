@@ -28,6 +28,7 @@ export interface Mode {
   height: number;
   /** FourCC as people write it: YUYV, NV12, MJPG, H264. */
   format: string;
+  /** Nominal. */
   fps: number;
 }
 
@@ -51,13 +52,14 @@ export interface Gap {
 }
 
 export interface Recording {
+  state: "recording" | "off" | "paused" | "failed";
+  /** Why it is paused or failed. */
+  reason?: string;
   /** Names of the rungs that are kept. */
   rungs: string[];
-  /** "recording", or what keeps it from recording. */
-  state: string;
 }
 
-/** `GET /healthz`: answered with 200 when ready, 503 with the same body otherwise. */
+/** `GET /healthz`: answered with 200 while live, 503 with the same body otherwise. */
 export interface Health {
   live: boolean;
   ready: boolean;
@@ -92,7 +94,12 @@ export const fetchServerTime = async (): Promise<number> =>
 
 export const livePath = (camera: string): string => `/live/${camera}/master.m3u8`;
 
-export const stillPath = (camera: string): string => `/api/v1/cameras/${camera}/still.jpg`;
+/** The widest still that the server makes; a camera's own picture is never enlarged. */
+export const STILL_WIDTH_MAX = 3840;
+
+/** The camera's present picture, at most `width` pixels wide. */
+export const stillPath = (camera: string, width: number): string =>
+  `/api/v1/cameras/${camera}/still.jpg?width=${width}`;
 
 /** `from` and `to` in milliseconds since 1970. */
 export function recordingPath(camera: string, from: number, to: number): string {

@@ -30,12 +30,12 @@ export function App() {
       <main id="main" tabIndex={-1}>
         <div class="stage">
           <Player />
+          <Problems />
           <Tiles />
+          <Recordings />
         </div>
         <div class="side">
-          <Problems />
           <Details />
-          <Recordings />
         </div>
       </main>
       <HelpDialog />
@@ -56,13 +56,15 @@ function ThemeButton() {
   );
 }
 
+/** What is wrong with the box. What is wrong with a camera already stands on its picture. */
 function Problems() {
-  if (problems.value.length === 0) return null;
+  const shown = problems.value.filter((problem) => !problem.code.startsWith("camera_"));
+  if (shown.length === 0) return null;
   return (
     <section class="panel problems" aria-label="Problems">
       <ul>
-        {problems.value.map((problem) => (
-          <li key={problem.code}>
+        {shown.map((problem) => (
+          <li key={problem.detail}>
             <Alert />
             {sentence(problem.detail)}
           </li>

@@ -1,8 +1,10 @@
 // What the chosen camera delivers, how each quality is encoded, what is recorded, where it was away.
+import { useComputed } from "@preact/signals";
 import type { Camera } from "./api.js";
+import { serverNow } from "./server.js";
 import { State } from "./tiles.js";
-import { camera, engine } from "./view.js";
-import { bitrateWords, gapWords, heightWords, modeWords, sentence } from "./words.js";
+import { camera, engine, notice, recording } from "./view.js";
+import { bitrateWords, delayWords, gapWords, heightWords, modeWords, recordingWords, sentence } from "./words.js";
 
 const GAPS_SHOWN = 5;
 
@@ -17,6 +19,7 @@ export function Details() {
       </header>
       {one.reason && <p class="reason">{sentence(one.reason)}</p>}
       <dl class="facts">
+        <Delay />
         {one.mode && (
           <>
             <dt>Camera</dt>
@@ -29,15 +32,27 @@ export function Details() {
         <dd>{recordingWords(one)}</dd>
       </dl>
       {one.rungs.length > 0 && <Rungs one={one} />}
+      {one.rungs.some((rung) => !rung.running) && (
+        <p class="reason">What is paused comes back by itself when the box has room for it.</p>
+      )}
       {one.gaps.length > 0 && <Gaps one={one} />}
     </section>
   );
 }
 
-function recordingWords(one: Camera): string {
-  if (one.recording.state !== "recording") return sentence(one.recording.state).replace(/\.$/, "");
-  const heights = one.rungs.filter((rung) => one.recording.rungs.includes(rung.name)).map((r) => heightWords(r.height));
-  return heights.length > 0 ? heights.join(", ") : "On";
+/** How far behind the live picture is, by the server's clock. */
+function Delay() {
+  const words = useComputed(() => {
+    const taken = engine.value?.pictureTime.value;
+    return recording.value || notice.value || taken == null ? null : delayWords(serverNow() - taken);
+  }).value;
+  if (words === null) return null;
+  return (
+    <>
+      <dt>Delay</dt>
+      <dd>{words}</dd>
+    </>
+  );
 }
 
 function Rungs({ one }: { one: Camera }) {
@@ -57,7 +72,7 @@ function Rungs({ one }: { one: Camera }) {
           <tr key={rung.name} data-shed={!rung.running || undefined} aria-current={rung.name === playing || undefined}>
             <th scope="row">{heightWords(rung.height)}</th>
             <td>{bitrateWords(rung.bitrate_bps)}</td>
-            <td>{rung.running ? (rung.encoder ?? "–") : "Paused: the box is busy"}</td>
+            <td>{rung.running ? rung.encoder || "–" : "Paused"}</td>
           </tr>
         ))}
       </tbody>

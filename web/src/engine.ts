@@ -3,6 +3,7 @@
 import { batch, signal } from "@preact/signals";
 import type Hls from "hls.js";
 import type { ErrorData, HlsConfig } from "hls.js";
+import { pace } from "./pace.js";
 import { rungOfAddress, type Level } from "./quality.js";
 
 export interface Source {
@@ -20,6 +21,9 @@ const STUCK_SEEK_MS = 5000;
 const STUCK_RELOAD_MS = 10_000;
 /** Further behind than this, a follower jumps to the edge: catching up by speed would take minutes. */
 const LATENCY_JUMP_S = 6;
+
+/** A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump. */
+const FRESH_JUMP_S = 0.3;
 
 const CODECS = 'video/mp4; codecs="avc1.42E01E,mp4a.40.2"';
 
@@ -41,7 +45,6 @@ function config(live: boolean): Partial<HlsConfig> {
     capLevelToPlayerSize: true,
     // A rung that was shed comes back: it is tried again after this time.
     errorPenaltyExpireMs: 20_000,
-    maxLiveSyncPlaybackRate: 1.06,
     liveSyncOnStallIncrease: 0.25,
     backBufferLength: live ? 20 : 60,
     maxBufferLength: live ? 10 : 30,
@@ -74,6 +77,9 @@ export class Engine {
   private loads = 0;
   private movedAt = 0;
   private soughtAt = 0;
+  /** The first pictures of a source: a jump is not seen yet. */
+  private fresh = true;
+  private held = false;
 
   constructor(readonly video: HTMLVideoElement) {
     for (const [event, phase] of [["playing", "playing"], ["pause", "paused"], ["waiting", "waiting"]] as const) {
@@ -103,9 +109,14 @@ export class Engine {
     this.phase.value = "idle";
   }
 
-  /** Reads the source again at once, if the last try failed or stands still; harmless otherwise. */
-  nudge(): void {
-    if (this.source && (!this.hls || performance.now() - this.movedAt > 1500)) this.reload();
+  /**
+   * While the source is known to be away nothing is tried, so that its last picture stays; once it is there again
+   * it is read at once, unless it plays.
+   */
+  hold(away: boolean): void {
+    const returned = this.held && !away;
+    this.held = away;
+    if (returned && this.source && performance.now() - this.movedAt > 1500) this.reload();
   }
 
   reload(): void {
@@ -115,7 +126,7 @@ export class Engine {
 
   togglePlay(): void {
     if (this.video.paused) {
-      void this.video.play().catch(() => undefined);
+      this.start();
       return;
     }
     this.video.pause();
@@ -141,7 +152,7 @@ export class Engine {
     if (!this.source?.live) return;
     this.following.value = true;
     this.catchUp(0);
-    void this.video.play().catch(() => undefined);
+    this.start();
   }
 
   /** A rung's name, or null for the player's own choice. Changes with the next segment, without a stop. */
@@ -155,6 +166,13 @@ export class Engine {
     const name = this.chosen.peek();
     const index = name === null ? -1 : this.levels.peek().findIndex((level) => level.name === name);
     if (this.hls.loadLevel !== index || index === -1) this.hls.loadLevel = index;
+  }
+
+  private start(): void {
+    this.video.play().catch((error: unknown) => {
+      // A browser that saves power plays only when asked to: show the way, not a wheel that turns for ever.
+      if (error instanceof DOMException && error.name === "NotAllowedError") this.phase.value = "paused";
+    });
   }
 
   private native(): boolean {
@@ -182,6 +200,7 @@ export class Engine {
     const mine = this.loads;
     this.phase.value = "loading";
     this.movedAt = performance.now();
+    this.fresh = true;
     if (hasMediaSource()) {
       const { default: Hls } = await import("hls.js").catch(() => ({ default: null }));
       if (mine !== this.loads) return;
@@ -193,7 +212,7 @@ export class Engine {
       return;
     }
     this.video.src = source.address;
-    void this.video.play().catch(() => undefined);
+    this.start();
   }
 
   private loadWithHls(Library: typeof Hls, source: Source): void {
@@ -207,7 +226,7 @@ export class Engine {
         bitrate: level.bitrate,
       }));
       this.applyChoice();
-      void this.video.play().catch(() => undefined);
+      this.start();
     });
     hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
       this.playing.value = this.levels.peek()[level] ?? null;
@@ -249,6 +268,7 @@ export class Engine {
     this.phase.value = "waiting";
     window.clearTimeout(this.retryTimer);
     this.hls?.stopLoad();
+    if (this.held) return;
     this.retryTimer = window.setTimeout(() => void this.load(), pause);
   }
 
@@ -269,15 +289,34 @@ export class Engine {
       this.position.value = video.currentTime;
       this.duration.value = Number.isFinite(video.duration) ? video.duration : 0;
     });
-    if (source.live && this.following.peek() && !document.hidden) this.followEdge();
+    if (source.live && this.following.peek()) {
+      if (!document.hidden) this.followEdge();
+    } else if (video.playbackRate !== 1) video.playbackRate = 1;
   }
 
   private followEdge(): void {
     this.catchUp(LATENCY_JUMP_S);
+    this.keepDistance();
     const still = performance.now() - this.movedAt;
-    if (this.video.paused || !this.hls || this.phase.peek() === "unsupported") return;
+    if (this.held || this.video.paused || !this.hls || this.phase.peek() === "unsupported") return;
     if (still > STUCK_RELOAD_MS) void this.load();
     else if (still > STUCK_SEEK_MS) this.catchUp(0);
+  }
+
+  /** Plays a little faster or slower until the delay is what the server asks for; too little to be heard. */
+  private keepDistance(): void {
+    const { hls, video } = this;
+    const target = hls?.targetLatency;
+    if (!hls || target == null || video.buffered.length === 0) return;
+    const behind = hls.latency - target;
+    const buffer = video.buffered.end(video.buffered.length - 1) - video.currentTime;
+    if (this.fresh && !video.paused && video.readyState >= 3) {
+      this.fresh = false;
+      if (behind > FRESH_JUMP_S && buffer > behind + FRESH_JUMP_S) video.currentTime += behind;
+      return;
+    }
+    const rate = pace(behind, buffer, video.playbackRate);
+    if (rate !== video.playbackRate) video.playbackRate = rate;
   }
 
   /** Jumps to the live edge when the picture is more than `seconds` behind where it should be. */

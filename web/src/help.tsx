@@ -50,7 +50,7 @@ export function HelpDialog() {
           Single keys are shortcuts
         </label>
         <p class="small-print">
-          <a href="/licenses.md">Licences of the libraries in this page</a>
+          <a href="/licenses.txt">Licences of the libraries in this page</a>
         </p>
       </div>
     </dialog>

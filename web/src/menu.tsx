@@ -1,5 +1,5 @@
 // A button that opens a list of choices, one of which holds: the ARIA menu button pattern with radio items.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { Check } from "./icons.js";
 import type { QualityChoice } from "./quality.js";
@@ -22,7 +22,8 @@ export function Menu({ label, choices, value, onChoose, children }: Props) {
     if (focus) button.current?.focus();
   };
 
-  useEffect(() => {
+  // In the same turn as the drawing: a key pressed right afterwards must find the focus in the list.
+  useLayoutEffect(() => {
     if (!open) return;
     root.current?.querySelector<HTMLElement>('[aria-checked="true"]')?.focus();
     const outside = (event: PointerEvent): void => {

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
 import { Menu } from "./menu.js";
 import { qualityChoices } from "./quality.js";
-import { serverNow } from "./server.js";
+import { cameras, serverNow } from "./server.js";
 import { volume } from "./settings.js";
 import {
   attach,
@@ -57,7 +57,7 @@ export function Player() {
   }, []);
 
   const phase = engine.value?.phase.value ?? "idle";
-  const busy = !notice.value && (phase === "loading" || phase === "waiting");
+  const busy = !notice.value && (phase === "loading" || phase === "waiting" || cameras.value === null);
   const current = camera.value;
   return (
     <section
@@ -75,7 +75,10 @@ export function Player() {
         disableRemotePlayback
         tabIndex={-1}
         aria-label={current ? `Picture of ${current.name}` : "Picture"}
-        onClick={() => engine.value?.togglePlay()}
+        // A finger on the picture brings the controls; a mouse has them already, and pauses.
+        onClick={(event) => {
+          if (!("pointerType" in event && event.pointerType === "touch")) engine.value?.togglePlay();
+        }}
         onDblClick={toggleFullScreen}
       />
       {busy && <div class="spinner" aria-hidden="true" />}

@@ -26,17 +26,23 @@ export function rungOfAddress(address: string): string {
 
 /** Highest first, Auto on top. A rung that the machine shed stays visible, and says so. */
 export function qualityChoices(levels: Level[], rungs: Rung[], playing: Level | null): QualityChoice[] {
-  const shed = new Set(rungs.filter((rung) => !rung.running).map((rung) => rung.name));
-  const ordered = [...levels].sort((a, b) => b.height - a.height || b.bitrate - a.bitrate);
-  return [
-    { value: "auto", label: "Auto", detail: playing ? heightWords(playing.height) : "", disabled: false },
-    ...ordered.map((level) => ({
-      value: level.name,
-      label: heightWords(level.height),
-      detail: shed.has(level.name) ? "paused, the box is busy" : bitrateWords(level.bitrate),
-      disabled: shed.has(level.name),
-    })),
-  ];
+  const known = new Map(rungs.map((rung) => [rung.name, rung]));
+  const choices = levels.map((level) => {
+    const rung = known.get(level.name);
+    known.delete(level.name);
+    return choice(level.name, level.height, rung?.bitrate_bps ?? level.bitrate, rung?.running ?? true);
+  });
+  for (const rung of known.values()) {
+    if (!rung.running) choices.push(choice(rung.name, rung.height, rung.bitrate_bps, false));
+  }
+  choices.sort((a, b) => b.height - a.height);
+  const auto = { value: "auto", label: "Auto", detail: playing ? heightWords(playing.height) : "", disabled: false };
+  return [auto, ...choices.map(({ height: _, ...rest }) => rest)];
+}
+
+function choice(value: string, height: number, bitrate: number, running: boolean): QualityChoice & { height: number } {
+  const detail = running ? bitrateWords(bitrate) : "paused";
+  return { value, label: heightWords(height), detail, disabled: !running, height };
 }
 
 /** Rungs that run but that the player has never heard of: the playlist has to be read again. */

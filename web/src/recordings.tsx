@@ -10,16 +10,16 @@ export function Recordings() {
   const range = recording.value;
   if (!camera.value) return null;
   return (
-    <section class="panel" aria-labelledby="recordings">
+    <section class="panel recordings" aria-labelledby="recordings">
       <header>
         <h2 id="recordings">Recordings</h2>
+        {range && <p class="reason">Playing {spanWords(range.from, range.to, serverNow())}</p>}
         {range && (
           <button type="button" class="button small" onClick={goLive}>
             Back to live
           </button>
         )}
       </header>
-      <p class="reason">{range ? `Playing ${spanWords(range.from, range.to, serverNow())}.` : "Go back in time:"}</p>
       <div class="presets">
         {PRESETS.map((preset) => (
           <button

@@ -40,8 +40,9 @@ async function poll(round: number): Promise<void> {
   if (!reachable.peek()) say("Perch answers again.");
   reachable.value = true;
   takeCameras(all);
-  if (round % CLOCK_EVERY < 3) await askClock();
-  if (round % HEALTH_EVERY === 0) problems.value = (await fetchHealth()).problems;
+  // What these leave unanswered, the next round asks again.
+  if (round % CLOCK_EVERY < 3) await askClock().catch(() => undefined);
+  if (round % HEALTH_EVERY === 0) problems.value = (await fetchHealth().catch(() => null))?.problems ?? problems.peek();
 }
 
 /** Starts polling; never ends, as the page never does. */

@@ -6,6 +6,7 @@ import { camera, watch } from "./view.js";
 import { cameraNotice, stateLabel } from "./words.js";
 
 const RENEW_MS = 4000;
+const THUMBNAIL_WIDTH = 480;
 
 /** Counts up while the page is seen, so that stills are asked for only then. */
 function useBeat(): number {
@@ -55,7 +56,8 @@ function Still({ id }: { id: string }) {
   useEffect(() => {
     const next = new Image();
     next.onload = () => setShown(next.src);
-    next.src = `${stillPath(id)}?width=480&t=${beat}`;
+    // The beat only keeps the browser from showing the last one again.
+    next.src = `${stillPath(id, THUMBNAIL_WIDTH)}&t=${beat}`;
     return () => {
       next.onload = null;
     };

@@ -1,7 +1,7 @@
 // What the page shows: which camera, live or which recording, and the commands on it. Between the server's
 // state and the engine; components only read and call.
 import { batch, computed, effect, signal } from "@preact/signals";
-import { livePath, recordingPath, stillPath, type Camera } from "./api.js";
+import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from "./api.js";
 import { say } from "./announce.js";
 import { Engine, type Phase } from "./engine.js";
 import { unknownRungs } from "./quality.js";
@@ -28,14 +28,15 @@ export const muted = signal(true);
 
 /** What stands over the picture; null when the picture speaks for itself. */
 export const notice = computed<(Notice & { kind: "server" | "camera" | "player" }) | null>(() => {
-  if (!reachable.value) {
+  const phase: Phase = engine.value?.phase.value ?? "idle";
+  // As long as pictures come, whoever watches does not care that a question went unanswered.
+  if (!reachable.value && phase !== "playing") {
     return {
       kind: "server",
       title: "Perch cannot be reached",
       detail: "Trying again by itself. Check that the box has power and that you are on its network.",
     };
   }
-  const phase: Phase = engine.value?.phase.value ?? "idle";
   if (phase === "unsupported") {
     return {
       kind: "player",
@@ -80,26 +81,28 @@ export function attach(video: HTMLVideoElement): void {
     if (address === null) player.stop();
     else player.play({ address, live: recording.peek() === null });
   });
-  // Whatever kept the picture away is over: do not wait for the next try.
-  let absent = true;
   effect(() => {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
-    if (there && absent) player.nudge();
-    absent = !there;
+    player.hold(!there);
   });
-  // A rung came up that the playlist did not list when it was read.
+  // A rung came up that the playlist did not list when it was read: read it again, once.
+  let sought = "";
   effect(() => {
-    const rungs = camera.value?.rungs ?? [];
     const levels = player.levels.value;
-    if (recording.peek() || levels.length === 0 || unknownRungs(levels, rungs).length === 0) return;
-    const timer = window.setTimeout(() => player.reload(), RUNG_SETTLES_MS);
+    if (recording.value || levels.length === 0) return;
+    const unknown = unknownRungs(levels, camera.value?.rungs ?? []).join();
+    if (unknown === "") sought = "";
+    if (unknown === sought) return;
+    const timer = window.setTimeout(() => {
+      sought = unknown;
+      player.reload();
+    }, RUNG_SETTLES_MS);
     return () => window.clearTimeout(timer);
   });
   effect(() => {
     video.muted = muted.value;
     video.volume = volume.value;
   });
-  // The picture outlives its name only as long as the camera is watched.
   effect(() => {
     document.title = camera.value ? `${camera.value.name} · Perch` : "Perch";
   });
@@ -160,7 +163,7 @@ export function saveStill(): void {
   const current = camera.peek();
   if (!current) return;
   const link = document.createElement("a");
-  link.href = stillPath(current.id);
+  link.href = stillPath(current.id, STILL_WIDTH_MAX);
   link.download = stillName(current.id, new Date());
   link.click();
 }

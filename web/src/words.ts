@@ -22,6 +22,21 @@ export function stateLabel(camera: Camera): string {
   }
 }
 
+export function recordingWords({ rungs, recording }: Camera): string {
+  switch (recording.state) {
+    case "recording": {
+      const kept = rungs.filter((rung) => recording.rungs.includes(rung.name)).map((rung) => heightWords(rung.height));
+      return kept.length > 0 ? kept.join(", ") : "On";
+    }
+    case "off":
+      return "Off";
+    case "paused":
+      return `Paused. ${sentence(recording.reason ?? "")}`.trim();
+    case "failed":
+      return `Failed. ${sentence(recording.reason ?? "")}`.trim();
+  }
+}
+
 export interface Notice {
   title: string;
   detail: string;
@@ -38,12 +53,12 @@ export function cameraNotice(camera: Camera): Notice | null {
     case "vanished":
       return {
         title: "Waiting for the camera to come back",
-        detail: `${reason || "It was unplugged or lost power."} Plug it in again: the view returns by itself.`,
+        detail: `${reason || "It was unplugged or lost power."} The view returns by itself.`,
       };
     case "failed":
       return {
-        title: "This camera could not be started",
-        detail: `${reason ? `${reason} ` : ""}“perch doctor” on the box says what it needs.`,
+        title: "This camera cannot be used",
+        detail: `${reason ? `${reason} ` : ""}It is tried again by itself; “perch doctor” on the box says what it needs.`,
       };
   }
 }
