@@ -1,5 +1,4 @@
-//! What live viewers rely on, on simulated time: blocking, hints, runs, shedding, sharing. The comments name
-//! the conformance checks of live HLS by what they demand.
+//! What live viewers rely on, on simulated time: blocking, hints, runs, shedding, sharing.
 
 mod blocking;
 mod player;

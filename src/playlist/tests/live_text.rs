@@ -93,7 +93,6 @@ fn the_discontinuity_stays_counted_once_as_it_leaves() {
 
 #[test]
 fn hold_backs_keep_their_distance_from_the_targets() {
-    // Checks 4 and 5, which are all about constants.
     const {
         assert!(PART_HOLD_BACK_MS >= 3 * crate::media::PART_TARGET_MS);
         assert!(HOLD_BACK_MS >= 3 * TARGET_DURATION_S * 1000);
