@@ -28,7 +28,11 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(fragment) = read_fragment(bytes, &HEADER) {
         assert!(fragment.bytes_count <= bytes.len());
         for sample in &fragment.samples {
-            assert!(bytes.get(sample.offset..sample.offset + sample.size_bytes).is_some());
+            assert!(
+                bytes
+                    .get(sample.offset..sample.offset + sample.size_bytes)
+                    .is_some()
+            );
         }
     }
 });
