@@ -7,6 +7,9 @@ mod header;
 mod read;
 mod track_writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use read::{ReadError, ReadFragment, ReadHeader, ReadSample, read_fragment, read_init};
 pub use track_writer::{PART_BYTES_MAX, TrackOrigin, TrackWriter, UNIT_BYTES_MAX, WriteError};
 

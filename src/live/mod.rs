@@ -5,6 +5,9 @@ mod camera;
 mod rendered;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use camera::{LiveCamera, LiveOptions};
 pub use rendered::PlaylistBody;
 pub use window::PublishError;

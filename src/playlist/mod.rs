@@ -7,6 +7,9 @@ mod multivariant;
 mod recording_playlist;
 mod reload;
 
+#[cfg(test)]
+mod tests;
+
 pub use address::{
     MULTIVARIANT_NAME, PLAYLIST_NAME, init_name, part_name, playlist_path, segment_name,
 };
