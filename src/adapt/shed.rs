@@ -16,8 +16,10 @@ const QUEUE_FULL: f32 = 0.5;
 const BUSY_MAX: f32 = 0.75;
 /// After a change the queues need this long to show its effect.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Samples in a row that must be bad before anything is shed, unless frames are lost already.
+/// Samples in a row that must be bad before anything is shed, unless pictures are lost already.
 const BAD_SAMPLES: u32 = 2;
+/// Pictures lost within a sample that are no passing hiccup.
+const LOST: u64 = 4;
 /// How long all must be well before the first rung comes back.
 const CALM_FIRST: Duration = Duration::from_secs(10);
 /// The same after rungs came back in vain again and again.
@@ -30,8 +32,6 @@ pub struct RungLoad {
     pub rung: Rung,
     /// Longest time from a picture's capture to its access unit.
     pub lateness_max: Duration,
-    /// Fill of the queue before its encoder, 0 to 1.
-    pub queue_fill: f32,
 }
 
 /// What was seen of one camera since the last sample; taken about once a second.
@@ -39,6 +39,8 @@ pub struct RungLoad {
 pub struct LoadSample {
     /// Raw pictures that the encoders could not take in time.
     pub frames_dropped: u64,
+    /// Fill of the queue of raw pictures, 0 to 1.
+    pub queue_fill: f32,
     /// Share of all processors in use, 0 to 1.
     pub cpu_busy: f32,
     /// The running rungs.
@@ -93,7 +95,9 @@ impl ShedPlanner {
 
     /// Takes a sample and says what to change, one rung at a time.
     pub fn observe(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
-        if self.changed_at.is_some_and(|at| now.since(at) < SETTLE) {
+        // Encoders that have just started are late at first.
+        let changed_at = *self.changed_at.get_or_insert(now);
+        if now.since(changed_at) < SETTLE {
             return None;
         }
         if sample.frames_dropped > 0 || Self::is_behind(sample) {
@@ -104,16 +108,13 @@ impl ShedPlanner {
     }
 
     fn is_behind(sample: &LoadSample) -> bool {
-        sample
-            .rungs
-            .iter()
-            .any(|rung| rung.lateness_max > LATE || rung.queue_fill > QUEUE_FULL)
+        sample.queue_fill > QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness_max > LATE)
     }
 
     fn observe_bad(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
         self.calm_since = None;
         self.bad_samples += 1;
-        if sample.frames_dropped == 0 && self.bad_samples < BAD_SAMPLES {
+        if sample.frames_dropped < LOST && self.bad_samples < BAD_SAMPLES {
             return None;
         }
         let rung = *self.sheddable.get(self.shed_count)?;
@@ -157,7 +158,6 @@ mod tests {
         let rungs = vec![RungLoad {
             rung: Rung::High,
             lateness_max: Duration::from_millis(late_ms),
-            queue_fill: 0.0,
         }];
         LoadSample {
             frames_dropped: dropped,
@@ -210,30 +210,37 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_frame_sheds_at_once() {
+    fn lost_frames_shed_at_once() {
         let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        let decisions = run(&mut planner, 5, &[sample(60, 1, 0.9)]);
+        let decisions = run(&mut planner, 0, &vec![sample(60, 0, 0.9); 5]);
+        assert_eq!(decisions, []);
+        let decisions = run(&mut planner, 5, &[sample(60, 4, 0.9)]);
         assert_eq!(decisions, [(5, ShedDecision::Shed(Rung::Medium))]);
+    }
+
+    /// A planner that has just shed one rung, at second 3.
+    fn after_one_loss() -> ShedPlanner {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        let samples = [sample(60, 0, 0.4), sample(60, 0, 0.4), sample(60, 0, 0.4), sample(60, 9, 1.0)];
+        assert_eq!(run(&mut planner, 0, &samples).len(), 1);
+        planner
     }
 
     #[test]
     fn rungs_come_back_when_there_is_room_and_more_slowly_after_each_vain_try() {
-        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        run(&mut planner, 0, &[sample(60, 1, 1.0)]);
-        let calm = vec![sample(60, 0, 0.4); 20];
-        let back = run(&mut planner, 1, &calm);
-        assert_eq!(back, [(13, ShedDecision::Restore(Rung::Medium))]);
+        let mut planner = after_one_loss();
+        let back = run(&mut planner, 4, &vec![sample(60, 0, 0.4); 20]);
+        assert_eq!(back, [(16, ShedDecision::Restore(Rung::Medium))]);
         // It was too much again: the next try waits twice as long.
-        assert_eq!(run(&mut planner, 21, &[sample(60, 1, 1.0)]).len(), 1);
-        let back = run(&mut planner, 22, &vec![sample(60, 0, 0.4); 30]);
-        assert_eq!(back, [(44, ShedDecision::Restore(Rung::Medium))]);
+        assert_eq!(run(&mut planner, 24, &[sample(60, 9, 1.0)]).len(), 1);
+        let back = run(&mut planner, 25, &vec![sample(60, 0, 0.4); 30]);
+        assert_eq!(back, [(47, ShedDecision::Restore(Rung::Medium))]);
     }
 
     #[test]
     fn busy_processors_bring_nothing_back() {
-        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        run(&mut planner, 0, &[sample(60, 1, 1.0)]);
-        assert_eq!(run(&mut planner, 1, &vec![sample(60, 0, 0.9); 100]), []);
+        let mut planner = after_one_loss();
+        assert_eq!(run(&mut planner, 4, &vec![sample(60, 0, 0.9); 100]), []);
     }
 
     #[test]

@@ -130,12 +130,20 @@ impl Camera {
         }
         let encoder = lock(&self.encoder).clone().ok_or_else(|| {
             let condition = self.condition();
-            StillError::NoPicture(condition.reason.unwrap_or_else(|| "it is starting".to_owned()))
+            StillError::NoPicture(
+                condition
+                    .reason
+                    .unwrap_or_else(|| "it is starting".to_owned()),
+            )
         })?;
         let jpeg = encoder
             .still(width_max)
             .map_err(|error| StillError::NoPicture(error.to_string()))?;
-        *cached = Some(CachedStill { width_max, made_at: now, jpeg: jpeg.clone() });
+        *cached = Some(CachedStill {
+            width_max,
+            made_at: now,
+            jpeg: jpeg.clone(),
+        });
         Ok(jpeg)
     }
 
@@ -144,7 +152,9 @@ impl Camera {
         let condition = self.condition();
         let report = self.encode_report();
         let running = |rung: Rung| {
-            report.as_ref().and_then(|report| report.rungs.iter().find(|r| r.rung == rung))
+            report
+                .as_ref()
+                .and_then(|report| report.rungs.iter().find(|r| r.rung == rung))
         };
         let rungs: Vec<_> = condition
             .ladder
@@ -155,7 +165,9 @@ impl Camera {
                 height: spec.height,
                 bitrate_bps: spec.video_bitrate_bps,
                 running: running(spec.rung).is_some_and(|rung| rung.running),
-                encoder: running(spec.rung).map(|rung| rung.encoder.clone()).unwrap_or_default(),
+                encoder: running(spec.rung)
+                    .map(|rung| rung.encoder.clone())
+                    .unwrap_or_default(),
             })
             .collect();
         let gaps = self.packager.gaps().into_iter().map(|gap| GapStatus {
@@ -174,7 +186,10 @@ impl Camera {
                 format: format.shape.format.to_string(),
                 fps: format.rate.as_f64(),
             }),
-            encoder: rungs.last().map(|rung| rung.encoder.clone()).filter(|name| !name.is_empty()),
+            encoder: rungs
+                .last()
+                .map(|rung| rung.encoder.clone())
+                .filter(|name| !name.is_empty()),
             rungs,
             sound: condition.sound,
             gaps: gaps.collect(),
@@ -191,7 +206,11 @@ fn recording_status(condition: &Condition, recording: &RecordingState) -> Record
         RecordingState::Paused { reason, .. } => ("paused", Some(reason.clone())),
         RecordingState::Poisoned { reason } => ("failed", Some(reason.clone())),
     };
-    RecordingStatus { state, reason, rungs }
+    RecordingStatus {
+        state,
+        reason,
+        rungs,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

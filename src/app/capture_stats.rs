@@ -18,7 +18,10 @@ struct Sums {
 impl CaptureStats {
     /// Takes the running run's counters.
     pub(crate) fn observe(&self, report: CaptureReport) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).running = report;
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .running = report;
     }
 
     /// The running run has ended.
@@ -57,10 +60,23 @@ mod tests {
     #[test]
     fn counters_never_go_back_over_runs() {
         let stats = CaptureStats::default();
-        stats.observe(CaptureReport { frames: 10, lent: 3, lent_max: 5, ..Default::default() });
+        stats.observe(CaptureReport {
+            frames: 10,
+            lent: 3,
+            lent_max: 5,
+            ..Default::default()
+        });
         stats.finish();
-        stats.observe(CaptureReport { frames: 4, lent: 1, lent_max: 2, ..Default::default() });
+        stats.observe(CaptureReport {
+            frames: 4,
+            lent: 1,
+            lent_max: 2,
+            ..Default::default()
+        });
         let (total, runs) = stats.total();
-        assert_eq!((total.frames, total.lent, total.lent_max, runs), (14, 1, 5, 1));
+        assert_eq!(
+            (total.frames, total.lent, total.lent_max, runs),
+            (14, 1, 5, 1)
+        );
     }
 }

@@ -49,7 +49,13 @@ impl Fleet {
         encoders: Arc<Encoders>,
         lifeline: Lifeline,
     ) -> Self {
-        Self { config, store, encoders, lifeline, members: Mutex::default() }
+        Self {
+            config,
+            store,
+            encoders,
+            lifeline,
+            members: Mutex::default(),
+        }
     }
 
     /// Starts the test scene and the cameras that the configuration names but that are not plugged in.
@@ -69,8 +75,17 @@ impl Fleet {
 
     /// Starts the test scene, for a machine without a camera or by configuration.
     pub(crate) fn start_test_scene(&self, camera: CameraConfig) {
-        let id = camera.id.clone().unwrap_or_else(|| CameraId::from_description(TEST_CAMERA));
-        self.join(id, "Test scene".to_owned(), camera, Some(Origin::TestScene), None);
+        let id = camera
+            .id
+            .clone()
+            .unwrap_or_else(|| CameraId::from_description(TEST_CAMERA));
+        self.join(
+            id,
+            "Test scene".to_owned(),
+            camera,
+            Some(Origin::TestScene),
+            None,
+        );
     }
 
     /// Takes what the camera watch saw.
@@ -79,7 +94,9 @@ impl Fleet {
             CameraEvent::Appeared(device) => self.appear(*device),
             CameraEvent::Vanished(device) => {
                 let members = self.members();
-                let gone = members.values().find(|member| member.device.as_ref() == Some(&device));
+                let gone = members
+                    .values()
+                    .find(|member| member.device.as_ref() == Some(&device));
                 if let Some(member) = gone {
                     member.tell(Message::Vanished);
                 }
@@ -91,8 +108,13 @@ impl Fleet {
     pub(crate) fn stop(&self) {
         let threads: Vec<_> = {
             let mut members = self.members();
-            members.values().for_each(|member| member.tell(Message::Stop));
-            members.values_mut().filter_map(|member| member.thread.take()).collect()
+            members
+                .values()
+                .for_each(|member| member.tell(Message::Stop));
+            members
+                .values_mut()
+                .filter_map(|member| member.thread.take())
+                .collect()
         };
         for thread in threads {
             // A panic in there has been reported by the thread itself.
@@ -102,15 +124,30 @@ impl Fleet {
 
     /// Every camera, for metrics and health.
     pub(crate) fn cameras(&self) -> Vec<Arc<Camera>> {
-        self.members().values().map(|member| Arc::clone(&member.camera)).collect()
+        self.members()
+            .values()
+            .map(|member| Arc::clone(&member.camera))
+            .collect()
     }
 
     /// A configured camera that is not there yet waits under its own name.
     fn expect(&self, camera: CameraConfig, path: &Path) {
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = camera.name.clone().or(file).unwrap_or_else(|| path.display().to_string());
-        let id = camera.id.clone().unwrap_or_else(|| CameraId::from_description(&name));
-        let reason = format!("{} is not plugged in; it starts by itself once it is", path.display());
+        let file = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let name = camera
+            .name
+            .clone()
+            .or(file)
+            .unwrap_or_else(|| path.display().to_string());
+        let id = camera
+            .id
+            .clone()
+            .unwrap_or_else(|| CameraId::from_description(&name));
+        let reason = format!(
+            "{} is not plugged in; it starts by itself once it is",
+            path.display()
+        );
         if let Some(camera) = self.join(id, name, camera, None, None) {
             camera.update(|condition| {
                 condition.state = CameraState::Vanished;
@@ -123,7 +160,12 @@ impl Fleet {
         if let Some((id, mailbox)) = self.member_of(&device) {
             if let Some(member) = self.members().get_mut(&id) {
                 member.device = Some(device.id.clone());
-                let name = member.camera.config.name.clone().unwrap_or_else(|| device.name.clone());
+                let name = member
+                    .camera
+                    .config
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| device.name.clone());
                 member.camera.update(|condition| condition.name = name);
             }
             let _ = mailbox.send(Message::Appeared(Box::new(device)));
@@ -173,16 +215,29 @@ impl Fleet {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let name = config.name.clone().unwrap_or(name);
         let live = LiveCamera::new(options);
-        let camera = Arc::new(Camera::new(id.clone(), name, config, live, self.store.clone(), clock));
-        let encoders = Arc::clone(&self.encoders);
+        let camera = Arc::new(Camera::new(
+            id.clone(),
+            name,
+            config,
+            live,
+            self.store.clone(),
+            clock,
+        ));
         let (supervisor, mailbox) = Supervisor::new(
             Arc::clone(&camera),
             Arc::clone(&self.config),
-            Arc::new(move |width, height| encoders.choose(width, height)),
+            Arc::clone(&self.encoders),
             origin,
         );
-        let thread = self.lifeline.spawn(&format!("camera-{id}"), move || supervisor.run());
-        let member = Member { camera: Arc::clone(&camera), mailbox, thread: Some(thread), device };
+        let thread = self
+            .lifeline
+            .spawn(&format!("camera-{id}"), move || supervisor.run());
+        let member = Member {
+            camera: Arc::clone(&camera),
+            mailbox,
+            thread: Some(thread),
+            device,
+        };
         members.insert(id, member);
         Some(camera)
     }
@@ -192,18 +247,25 @@ impl Fleet {
     }
 
     fn camera(&self, id: &CameraId) -> Option<Arc<Camera>> {
-        self.members().get(id).map(|member| Arc::clone(&member.camera))
+        self.members()
+            .get(id)
+            .map(|member| Arc::clone(&member.camera))
     }
 
     /// How many parts of pictures all cameras have published; grows while frames advance.
     pub(crate) fn progress(&self) -> u64 {
-        self.cameras().iter().map(|camera| camera.packager.video_parts_count()).sum()
+        self.cameras()
+            .iter()
+            .map(|camera| camera.packager.video_parts_count())
+            .sum()
     }
 
     /// Whether some camera should be delivering now.
     pub(crate) fn expects_progress(&self) -> bool {
         let at_work = [CameraState::Starting, CameraState::Live];
-        self.cameras().iter().any(|camera| at_work.contains(&camera.condition().state))
+        self.cameras()
+            .iter()
+            .any(|camera| at_work.contains(&camera.condition().state))
     }
 }
 
@@ -217,7 +279,10 @@ impl Member {
 impl Appliance for Fleet {
     fn cameras(&self) -> Vec<CameraStatus> {
         let recording = self.store.status().state;
-        Self::cameras(self).iter().map(|camera| camera.status(&recording)).collect()
+        Self::cameras(self)
+            .iter()
+            .map(|camera| camera.status(&recording))
+            .collect()
     }
 
     fn live(&self, camera: &CameraId) -> Option<LiveCamera> {
@@ -225,7 +290,9 @@ impl Appliance for Fleet {
     }
 
     fn still(&self, camera: &CameraId, width_max: u32) -> Result<Bytes, StillError> {
-        self.camera(camera).ok_or(StillError::UnknownCamera)?.still(width_max)
+        self.camera(camera)
+            .ok_or(StillError::UnknownCamera)?
+            .still(width_max)
     }
 
     fn health(&self) -> Health {

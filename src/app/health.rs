@@ -8,7 +8,10 @@ use crate::store::{RecordingState, StoreStatus};
 
 /// Sums up every camera and the store.
 pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus) -> Health {
-    let conditions: Vec<_> = cameras.iter().map(|c| (c.id.as_str(), c.condition())).collect();
+    let conditions: Vec<_> = cameras
+        .iter()
+        .map(|c| (c.id.as_str(), c.condition()))
+        .collect();
     let mut problems: Vec<_> = store_problem(store).into_iter().collect();
     for (id, condition) in &conditions {
         let code = match condition.state {
@@ -17,23 +20,39 @@ pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus) -> Health {
             CameraState::Starting | CameraState::Live => continue,
         };
         let reason = condition.reason.as_deref().unwrap_or("no reason is known");
-        problems.push(HealthProblem { code, detail: format!("{id}: {reason}") });
+        problems.push(HealthProblem {
+            code,
+            detail: format!("{id}: {reason}"),
+        });
     }
     for camera in cameras {
         let report = camera.encode_report().unwrap_or_default();
-        let shed: Vec<_> =
-            report.rungs.iter().filter(|rung| !rung.running).map(|rung| rung.rung.name()).collect();
+        let shed: Vec<_> = report
+            .rungs
+            .iter()
+            .filter(|rung| !rung.running)
+            .map(|rung| rung.rung.name())
+            .collect();
         if !shed.is_empty() {
             let detail = format!(
                 "{}: {} paused, since the machine cannot encode every quality in time",
                 camera.id,
                 shed.join(", ")
             );
-            problems.push(HealthProblem { code: "rungs_shed", detail });
+            problems.push(HealthProblem {
+                code: "rungs_shed",
+                detail,
+            });
         }
     }
-    let ready = conditions.iter().any(|(_, condition)| condition.state == CameraState::Live);
-    Health { live: true, ready, problems }
+    let ready = conditions
+        .iter()
+        .any(|(_, condition)| condition.state == CameraState::Live);
+    Health {
+        live: true,
+        ready,
+        problems,
+    }
 }
 
 fn store_problem(store: &StoreStatus) -> Option<HealthProblem> {

@@ -27,7 +27,7 @@ use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::serve;
 use crate::store::{Store, StoreOptions};
 
-pub use encoders::verdict_folder;
+pub use encoders::{TRIAL_SUBCOMMAND, probe_options, verdict_folder};
 pub use logging::start_logging;
 
 use encoders::Encoders;
@@ -60,7 +60,10 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
         tracing::warn!(data = %data_dir.display(), %recovery, "recordings recovered");
     }
     let lifeline = Lifeline::default();
-    let encoders = Arc::new(Encoders::new(config.encoder.clone(), verdict_folder(&data_dir))?);
+    let encoders = Arc::new(Encoders::new(
+        config.encoder.clone(),
+        verdict_folder(&data_dir),
+    )?);
     let fleet = Arc::new(Fleet::new(
         Arc::clone(&config),
         store.clone(),
@@ -104,7 +107,11 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     served?;
     tracing::info!("stopped");
-    Ok(if lifeline.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if lifeline.has_failed() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Waits for a signal, a dead thread, or the server's own end, which only a fault causes.
@@ -124,7 +131,10 @@ async fn wait_for_the_end(
         }
     }
     lifeline.token().cancel();
-    server.await.context("the HTTP server panicked")?.context("the HTTP server")
+    server
+        .await
+        .context("the HTTP server panicked")?
+        .context("the HTTP server")
 }
 
 /// A device that somebody named and that can never be a camera is a mistake to be told at once; one that is not
@@ -148,17 +158,22 @@ fn watch_cameras(
     data_dir: &Path,
 ) -> anyhow::Result<Option<CameraWatch>> {
     let only_test = !config.cameras.is_empty()
-        && config.cameras.iter().all(|camera| camera.source == SourceSelector::Test);
+        && config
+            .cameras
+            .iter()
+            .all(|camera| camera.source == SourceSelector::Test);
     if only_test {
         return Ok(None);
     }
-    let names = CameraNames::load(data_dir.join("cameras.json")).unwrap_or_else(|error| {
+    let names = CameraNames::load(&data_dir.join("cameras.json")).unwrap_or_else(|error| {
         tracing::warn!(%error, "the cameras' names could not be read; cameras may be named anew");
         CameraNames::default()
     });
     let fleet = Arc::clone(fleet);
     let sink = Box::new(move |event: CameraEvent| fleet.handle(event));
-    Ok(Some(CameraWatch::start(names, sink).context("the camera watch does not start")?))
+    Ok(Some(
+        CameraWatch::start(names, sink).context("the camera watch does not start")?,
+    ))
 }
 
 /// An address that a browser on this machine can open.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::encoders::Encoders;
 use crate::base::{Clock, SystemClock};
 use crate::capture::{
     CameraDevice, Capture, CaptureOptions, CaptureReport, CaptureRun, ChosenMode, ControlValue,
@@ -10,9 +11,9 @@ use crate::capture::{
 };
 use crate::config::{CameraConfig, Config, Microphone};
 use crate::encode::{
-    AudioSource, EncodeError, EncodeOptions, Encoder, EncoderChoice, EventSink, SourceInput, VideoSource,
+    AudioSource, EncodeError, EncodeOptions, Encoder, EventSink, OwnH264, SourceInput, VideoSource,
 };
-use crate::media::{FrameFormat, FrameRate, RungSpec, fit_ladder};
+use crate::media::{AudioFormat, FrameFormat, FrameRate, RungSpec, fit_ladder};
 
 /// A source could not be opened or its encoder not started.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,8 @@ enum Feed {
 pub(crate) struct RunPlan<'a> {
     pub(crate) config: &'a Config,
     pub(crate) camera: &'a CameraConfig,
-    pub(crate) encoder: EncoderChoice,
+    pub(crate) encoders: &'a Encoders,
+    pub(crate) own_h264: OwnH264,
     pub(crate) events: EventSink,
     /// Called once when the camera ends by itself.
     pub(crate) ended: Box<dyn FnOnce(EndReason) + Send>,
@@ -84,7 +86,11 @@ impl RunningSource {
 
     fn start_scene(plan: RunPlan<'_>) -> Result<Self, StartError> {
         let (width, height) = plan.camera.size.unwrap_or((1920, 1080));
-        let options = SceneOptions { width, height, rate: plan.config.frame_rate };
+        let options = SceneOptions {
+            width,
+            height,
+            rate: plan.config.frame_rate,
+        };
         let format = options.format();
         let audio = (plan.camera.microphone != Microphone::Off)
             .then(|| AudioSource::Pushed(options.audio_format()));
@@ -98,14 +104,22 @@ impl RunningSource {
             Box::new(move |frame| frames.push(frame)),
             sound.map(|sound| Box::new(move |block| sound.push(block)) as _),
         )?;
-        Ok(Self { format, ladder, sound: has_sound, encoder, feed: Feed::Scene(scene) })
+        Ok(Self {
+            format,
+            ladder,
+            sound: has_sound,
+            encoder,
+            feed: Feed::Scene(scene),
+        })
     }
 
     fn start_camera(device: &CameraDevice, plan: RunPlan<'_>) -> Result<Self, StartError> {
         apply_controls(device, plan.camera);
         let mode = choose_mode(device, &plan)?;
-        let options =
-            CaptureOptions { stall_after: plan.config.stall_timeout, ..CaptureOptions::default() };
+        let options = CaptureOptions {
+            stall_after: plan.config.stall_timeout,
+            ..CaptureOptions::default()
+        };
         let capture = Capture::open(&device.path, &mode, options)?;
         let format = capture.format();
         let audio = microphone(device, plan.camera);
@@ -113,9 +127,13 @@ impl RunningSource {
         let (encoder, ladder) = start_encoder(VideoSource::Frames(format), format, audio, &plan)?;
         let frames = encoder.frame_input();
         match capture.start(Box::new(move |frame| frames.push(frame)), plan.ended) {
-            Ok(run) => {
-                Ok(Self { format, ladder, sound: has_sound, encoder, feed: Feed::Camera(run) })
-            }
+            Ok(run) => Ok(Self {
+                format,
+                ladder,
+                sound: has_sound,
+                encoder,
+                feed: Feed::Camera(run),
+            }),
             Err(error) => {
                 encoder.stop();
                 Err(error.into())
@@ -129,9 +147,18 @@ impl RunningSource {
         let format = mode.frame_format();
         let audio = microphone(device, plan.camera);
         let has_sound = audio.is_some();
-        let video = VideoSource::V4l2 { device: device.path.clone(), format };
+        let video = VideoSource::V4l2 {
+            path: device.path.clone(),
+            format,
+        };
         let (encoder, ladder) = start_encoder(video, format, audio, &plan)?;
-        Ok(Self { format, ladder, sound: has_sound, encoder, feed: Feed::Pipeline })
+        Ok(Self {
+            format,
+            ladder,
+            sound: has_sound,
+            encoder,
+            feed: Feed::Pipeline,
+        })
     }
 
     /// The source's counters.
@@ -139,12 +166,17 @@ impl RunningSource {
         match &self.feed {
             Feed::Scene(scene) => {
                 let counters = scene.counters();
-                CaptureReport { frames: counters.frames, lost: counters.lost, ..Default::default() }
+                CaptureReport {
+                    frames: counters.frames,
+                    lost: counters.lost,
+                    ..Default::default()
+                }
             }
             Feed::Camera(run) => run.report(),
-            Feed::Pipeline => {
-                CaptureReport { frames: self.encoder.report().frames_in, ..Default::default() }
-            }
+            Feed::Pipeline => CaptureReport {
+                frames: self.encoder.report().frames_in,
+                ..Default::default()
+            },
         }
     }
 
@@ -181,16 +213,23 @@ fn choose_mode(device: &CameraDevice, plan: &RunPlan<'_>) -> Result<ChosenMode, 
     let offered: Vec<_> = device
         .modes
         .iter()
-        .filter(|mode| wanted.size.is_none_or(|size| size == (mode.width, mode.height)))
+        .filter(|mode| {
+            wanted
+                .size
+                .is_none_or(|size| size == (mode.width, mode.height))
+        })
         .filter(|mode| wanted.format.is_none_or(|format| format == mode.format))
         .cloned()
         .collect();
-    let wish = ModeWish {
+    let wish = |take_h264| ModeWish {
         ladder: plan.config.ladder.clone(),
         rate: plan.config.frame_rate,
-        take_h264: true,
+        take_h264,
     };
-    negotiate(&offered, &wish).ok_or_else(|| {
+    // Once its own H.264 was refused, anything else is cheaper than decoding that for every rung.
+    let chosen = negotiate(&offered, &wish(plan.own_h264 == OwnH264::Keep))
+        .or_else(|| negotiate(&offered, &wish(true)));
+    chosen.ok_or_else(|| {
         if device.modes.is_empty() || (wanted.size.is_none() && wanted.format.is_none()) {
             return OpenError::NoUsableMode {
                 device: device.path.clone(),
@@ -198,11 +237,17 @@ fn choose_mode(device: &CameraDevice, plan: &RunPlan<'_>) -> Result<ChosenMode, 
             }
             .into();
         }
-        let size = wanted.size.map(|(width, height)| format!("{width}x{height}"));
+        let size = wanted
+            .size
+            .map(|(width, height)| format!("{width}x{height}"));
         let format = wanted.format.map(|format| format.to_string());
         StartError::NoSuchMode {
             device: device.path.display().to_string(),
-            wanted: [size, format].into_iter().flatten().collect::<Vec<_>>().join(" "),
+            wanted: [size, format]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" "),
         }
     })
 }
@@ -210,8 +255,19 @@ fn choose_mode(device: &CameraDevice, plan: &RunPlan<'_>) -> Result<ChosenMode, 
 fn microphone(device: &CameraDevice, camera: &CameraConfig) -> Option<AudioSource> {
     match &camera.microphone {
         Microphone::Off => None,
-        Microphone::Own => device.microphone.clone().map(AudioSource::Alsa),
-        Microphone::Alsa(name) => Some(AudioSource::Alsa(name.clone())),
+        Microphone::Own => device.microphone.clone().map(alsa),
+        Microphone::Alsa(name) => Some(alsa(name.clone())),
+    }
+}
+
+/// ALSA converts whatever the microphone has.
+fn alsa(device: String) -> AudioSource {
+    AudioSource::Alsa {
+        device,
+        format: AudioFormat {
+            sample_rate: 48_000,
+            channels: 2,
+        },
     }
 }
 
@@ -222,11 +278,13 @@ fn start_encoder(
     plan: &RunPlan<'_>,
 ) -> Result<(Arc<Encoder>, Vec<RungSpec>), StartError> {
     let ladder = fit_ladder(&plan.config.ladder, format.shape.width, format.shape.height);
+    let rate = steady_rate(format.rate, plan.config.frame_rate);
     (plan.fitted)(&ladder);
     let options = EncodeOptions {
         rungs: ladder.clone(),
-        rate: steady_rate(format.rate, plan.config.frame_rate),
-        encoder: plan.encoder.clone(),
+        rate,
+        encoder: plan.encoders.choose(&ladder, rate)?,
+        own_h264: plan.own_h264,
     };
     let input = SourceInput { video, audio };
     let encoder = crate::encode::start(input, options, Arc::clone(&plan.events))?;
@@ -237,7 +295,11 @@ fn start_encoder(
 /// on every rung: 29.97 becomes 30, 7.5 becomes 8.
 fn steady_rate(camera: FrameRate, configured: FrameRate) -> FrameRate {
     let nearest = camera.as_f64().round().max(1.0);
-    if nearest < configured.as_f64() { FrameRate::whole(nearest as u32) } else { configured }
+    if nearest < configured.as_f64() {
+        FrameRate::whole(nearest as u32)
+    } else {
+        configured
+    }
 }
 
 #[cfg(test)]
@@ -247,10 +309,18 @@ mod tests {
     #[test]
     fn a_slow_camera_keeps_its_rate_and_a_fast_one_is_thinned() {
         let thirty = FrameRate::whole(30);
-        for (numerator, denominator, expected) in
-            [(30, 1, 30), (30000, 1001, 30), (60, 1, 30), (15, 1, 15), (15, 2, 8), (1, 3, 1)]
-        {
-            let camera = FrameRate { numerator, denominator };
+        for (numerator, denominator, expected) in [
+            (30, 1, 30),
+            (30000, 1001, 30),
+            (60, 1, 30),
+            (15, 1, 15),
+            (15, 2, 8),
+            (1, 3, 1),
+        ] {
+            let camera = FrameRate {
+                numerator,
+                denominator,
+            };
             assert_eq!(steady_rate(camera, thirty), FrameRate::whole(expected));
         }
     }

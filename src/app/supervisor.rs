@@ -7,13 +7,14 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::camera::Camera;
+use super::encoders::Encoders;
 use super::source::{Origin, RunPlan, RunningSource};
 use crate::adapt::{LoadSample, RungLoad, ShedDecision, ShedPlanner};
 use crate::base::{Clock, SystemClock};
 use crate::board::CpuLoad;
 use crate::capture::{CameraDevice, EndReason};
 use crate::config::Config;
-use crate::encode::{EncodeReport, EncoderChoice};
+use crate::encode::{EncodeReport, OwnH264};
 use crate::media::StreamEvent;
 use crate::serve::CameraState;
 use crate::store::GapReason;
@@ -25,6 +26,9 @@ const TICK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(700);
 /// A camera that fails again and again is tried this rarely.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Raw pictures that the encoder lets wait.
+const FRAMES_WAITING_MAX: f32 = 4.0;
 
 /// What a supervisor is told.
 pub(crate) enum Message {
@@ -47,12 +51,13 @@ pub(crate) type Mailbox = Sender<Message>;
 pub(crate) struct Supervisor {
     camera: Arc<Camera>,
     config: Arc<Config>,
-    encoder: Arc<dyn Fn() -> EncoderChoice + Send + Sync>,
+    encoders: Arc<Encoders>,
     sender: Sender<Message>,
     mailbox: Receiver<Message>,
     origin: Option<Origin>,
     run: u64,
     failures: u32,
+    own_h264: OwnH264,
 }
 
 enum Next {
@@ -66,19 +71,20 @@ impl Supervisor {
     pub(crate) fn new(
         camera: Arc<Camera>,
         config: Arc<Config>,
-        encoder: Arc<dyn Fn() -> EncoderChoice + Send + Sync>,
+        encoders: Arc<Encoders>,
         origin: Option<Origin>,
     ) -> (Self, Mailbox) {
         let (sender, mailbox) = mpsc::channel();
         let supervisor = Self {
             camera,
             config,
-            encoder,
+            encoders,
             sender: sender.clone(),
             mailbox,
             origin,
             run: 0,
             failures: 0,
+            own_h264: OwnH264::Keep,
         };
         (supervisor, sender)
     }
@@ -108,7 +114,10 @@ impl Supervisor {
     fn wait(&mut self, rest: Duration) -> Next {
         let started = Instant::now();
         let message = match &self.origin {
-            None => self.mailbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self
+                .mailbox
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
             Some(_) => self.mailbox.recv_timeout(rest),
         };
         match message {
@@ -132,7 +141,9 @@ impl Supervisor {
 
     /// One run from opening to closing.
     fn run_once(&mut self) -> Next {
-        let Some(origin) = &self.origin else { return Next::Again(Duration::ZERO) };
+        let Some(origin) = &self.origin else {
+            return Next::Again(Duration::ZERO);
+        };
         self.run += 1;
         let run = self.run;
         self.camera.update(|condition| {
@@ -144,9 +155,13 @@ impl Supervisor {
         let plan = RunPlan {
             config: &self.config,
             camera: &self.camera.config,
-            encoder: (self.encoder)(),
+            encoders: &self.encoders,
+            own_h264: self.own_h264,
             events: Arc::new(move |event| {
-                if let StreamEvent::RunEnded { failure: Some(failure) } = &event {
+                if let StreamEvent::RunEnded {
+                    failure: Some(failure),
+                } = &event
+                {
                     let failure = failure.clone();
                     // A supervisor that has stopped listens no more.
                     let _ = on_failure.send(Message::EncoderEnded { run, failure });
@@ -156,7 +171,11 @@ impl Supervisor {
             ended: Box::new(move |reason| {
                 let _ = on_end.send(Message::SourceEnded { run, reason });
             }),
-            fitted: &|ladder| self.camera.packager.record(self.config.record.select(ladder)),
+            fitted: &|ladder| {
+                self.camera
+                    .packager
+                    .record(self.config.record.select(ladder))
+            },
         };
         let source = match RunningSource::start(origin, plan) {
             Ok(source) => source,
@@ -172,6 +191,10 @@ impl Supervisor {
         });
         let ended = self.watch(&source, ShedPlanner::new(&source.ladder, &recorded));
         self.camera.set_encoder(None);
+        if let Some(refusal) = source.encoder.report().own_h264_refusal {
+            tracing::warn!(camera = %self.camera.id, refusal, "the camera's own H.264 is not kept");
+            self.own_h264 = OwnH264::EncodeAgain;
+        }
         self.camera.stats.observe(source.report());
         source.stop();
         self.camera.stats.finish();
@@ -246,10 +269,14 @@ impl Supervisor {
 
     fn vanish(&mut self, reason: &str) {
         self.origin = None;
-        self.camera.packager.mark_away(GapReason::CameraGone, reason);
+        self.camera
+            .packager
+            .mark_away(GapReason::CameraGone, reason);
         self.camera.update(|condition| {
             condition.state = CameraState::Vanished;
-            condition.reason = Some(format!("{reason}; it comes back by itself once it is plugged in"));
+            condition.reason = Some(format!(
+                "{reason}; it comes back by itself once it is plugged in"
+            ));
         });
     }
 
@@ -286,12 +313,12 @@ impl LoadWatch {
         let rungs = report.rungs.iter().filter(|rung| rung.running);
         LoadSample {
             frames_dropped: dropped,
+            queue_fill: report.frames_waiting as f32 / FRAMES_WAITING_MAX,
             cpu_busy: self.cpu.measure(),
             rungs: rungs
                 .map(|rung| RungLoad {
                     rung: rung.rung,
                     lateness_max: rung.lateness_max,
-                    queue_fill: rung.queue_fill,
                 })
                 .collect(),
         }

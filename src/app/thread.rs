@@ -27,7 +27,10 @@ impl Lifeline {
 
     /// Stops the appliance because of a fault of ours.
     pub(crate) fn fail(&self, what: &str) {
-        tracing::error!(what, "cannot go on; stopping so that the service manager starts afresh");
+        tracing::error!(
+            what,
+            "cannot go on; stopping so that the service manager starts afresh"
+        );
         self.failed.store(true, Ordering::SeqCst);
         self.token.cancel();
     }
@@ -56,7 +59,10 @@ mod tests {
         let lifeline = Lifeline::default();
         lifeline.spawn("quiet", || {}).join().expect("joined");
         assert!(!lifeline.token().is_cancelled());
-        lifeline.spawn("loud", || panic!("on purpose")).join().expect("caught");
+        lifeline
+            .spawn("loud", || panic!("on purpose"))
+            .join()
+            .expect("caught");
         assert!(lifeline.token().is_cancelled() && lifeline.has_failed());
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn spawn(
 ) -> JoinHandle<()> {
     let (fleet, token) = (Arc::clone(fleet), lifeline.token().clone());
     lifeline.spawn("watchdog", move || {
-        let Some(interval) = manager.watchdog_interval() else { return };
+        let Some(interval) = manager.watchdog_interval() else {
+            return;
+        };
         let mut progress = Progress::new(Instant::now());
         let mut fed = None::<Instant>;
         while !token.is_cancelled() {
@@ -43,7 +45,10 @@ struct Progress {
 
 impl Progress {
     fn new(now: Instant) -> Self {
-        Self { count: 0, advanced_at: now }
+        Self {
+            count: 0,
+            advanced_at: now,
+        }
     }
 
     /// True while the count grew within the last [`PROGRESS_PATIENCE`], or need not grow.
@@ -69,6 +74,9 @@ mod tests {
         assert!(progress.observe(1, true, at(14)));
         assert!(!progress.observe(1, true, at(15)));
         assert!(progress.observe(2, true, at(16)));
-        assert!(progress.observe(2, false, at(100)), "an unplugged camera need not advance");
+        assert!(
+            progress.observe(2, false, at(100)),
+            "an unplugged camera need not advance"
+        );
     }
 }

@@ -10,6 +10,7 @@ use super::{DELTA_SAMPLE_FLAGS, SYNC_SAMPLE_FLAGS, TRACK_ID};
 const MDAT_HEADER_BYTES: usize = 8;
 
 /// One sample of a fragment.
+#[derive(Debug)]
 pub(super) struct Sample {
     /// In ticks; at least 1.
     pub(super) duration_ticks: u32,

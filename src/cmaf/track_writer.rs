@@ -64,6 +64,7 @@ pub enum WriteError {
 }
 
 /// The part that is being filled.
+#[derive(Debug)]
 struct OpenPart {
     msn: u64,
     index: u32,
@@ -73,6 +74,7 @@ struct OpenPart {
 }
 
 /// Writes the track of one rendition for one run.
+#[derive(Debug)]
 pub struct TrackWriter {
     init: InitSegment,
     origin: TrackOrigin,

@@ -5,6 +5,7 @@ mod devices;
 mod doctor;
 mod encoder_trial;
 mod run;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,8 +53,10 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
-        Command::Config { command: ConfigCommand::Check { file } } => config_check::run(&file),
-        Command::EncoderTrial(arguments) => encoder_trial::run(arguments),
+        Command::Config {
+            command: ConfigCommand::Check { file },
+        } => config_check::run(&file),
+        Command::EncoderTrial(arguments) => encoder_trial::run(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -43,14 +43,20 @@ impl Arguments {
 }
 
 /// The sources of the command line, each with the settings that the configuration has for it.
-fn choose_cameras(sources: &[String], configured: &[CameraConfig]) -> anyhow::Result<Vec<CameraConfig>> {
+fn choose_cameras(
+    sources: &[String],
+    configured: &[CameraConfig],
+) -> anyhow::Result<Vec<CameraConfig>> {
     let mut chosen: Vec<CameraConfig> = Vec::with_capacity(sources.len());
     for text in sources {
         let source = SourceSelector::parse(text);
         if chosen.iter().any(|camera| camera.source == source) {
             anyhow::bail!("--source {text} stands twice; name each source once");
         }
-        let settings = configured.iter().find(|camera| camera.source == source).cloned();
+        let settings = configured
+            .iter()
+            .find(|camera| camera.source == source)
+            .cloned();
         chosen.push(settings.unwrap_or_else(|| CameraConfig::plain(source)));
     }
     Ok(chosen)

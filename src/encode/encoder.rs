@@ -327,7 +327,7 @@ impl Encoder {
 
     /// Ends the run: what was pushed before is encoded and delivered, then `RunEnded`. Takes a second at
     /// the longest; what is not out by then is lost, and said.
-    pub fn stop(self) {
+    pub fn stop(&self) {
         self.frames.inbox.close();
         if let Some(sound) = &self.sound {
             sound.inbox.close();

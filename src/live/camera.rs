@@ -234,7 +234,11 @@ impl LiveCamera {
                 opened.changed().await.ok()?;
             }
         };
-        tokio::time::timeout(BLOCK_MAX, found).await.ok().flatten().ok_or(Refusal::Stalled)
+        tokio::time::timeout(BLOCK_MAX, found)
+            .await
+            .ok()
+            .flatten()
+            .ok_or(Refusal::Stalled)
     }
 
     /// A rendition's media playlist, once it has what `directives` ask for. A rendition that has just

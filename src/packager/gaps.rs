@@ -34,7 +34,12 @@ impl Gaps {
         if self.0.len() == GAPS_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(Gap { from, to: None, kind, reason: reason.to_owned() });
+        self.0.push_back(Gap {
+            from,
+            to: None,
+            kind,
+            reason: reason.to_owned(),
+        });
     }
 
     /// Ends the open gap and returns it.

@@ -18,8 +18,8 @@ use crate::media::{
 };
 use crate::store::{GapReason, Store};
 
-pub use gaps::{GAPS_MAX, Gap};
 use gaps::Gaps;
+pub use gaps::{GAPS_MAX, Gap};
 use run::Run;
 
 /// Packages one camera.
@@ -56,7 +56,9 @@ impl Packager {
     /// Goes on with the media sequence where the store's last recording of this camera ended.
     pub fn new(camera: CameraId, live: LiveCamera, store: Store, clock: Arc<dyn Clock>) -> Self {
         let position = store.camera_position(&camera);
-        let ids = Rung::ALL.into_iter().flat_map(|r| [RenditionId::video(r), RenditionId::audio(r)]);
+        let ids = Rung::ALL
+            .into_iter()
+            .flat_map(|r| [RenditionId::video(r), RenditionId::audio(r)]);
         Self {
             camera,
             live,
@@ -88,13 +90,17 @@ impl Packager {
                 let mut run = lock(&self.run);
                 let earlier = run.take();
                 let run = run.insert(Run::new(number, msn, first_picture_at, earlier.as_ref()));
-                self.live.begin_run(number);
+                self.live.begin_run(number, true);
                 let started = run.label(msn, &*self.clock);
                 if let Some(gap) = lock(&self.gaps).close(started) {
-                    self.store.mark_gap(&self.camera, gap.from, started, gap.kind);
+                    self.store
+                        .mark_gap(&self.camera, gap.from, started, gap.kind);
                 }
             }
-            StreamEvent::TrackStarted { rendition, parameters } => {
+            StreamEvent::TrackStarted {
+                rendition,
+                parameters,
+            } => {
                 self.start_track(rendition, parameters);
             }
             StreamEvent::Unit { rendition, unit } => self.push(rendition, unit),
@@ -134,7 +140,11 @@ impl Packager {
     }
 
     fn track(&self, rendition: RenditionId) -> MutexGuard<'_, Option<Track>> {
-        lock(self.tracks.get(&rendition).expect("every rendition has its track"))
+        lock(
+            self.tracks
+                .get(&rendition)
+                .expect("every rendition has its track"),
+        )
     }
 
     fn start_track(&self, rendition: RenditionId, parameters: TrackParameters) {
@@ -146,7 +156,12 @@ impl Packager {
             Ok(writer) => {
                 let init = Arc::new(writer.init_segment());
                 self.live.open_rendition(rendition, Arc::clone(&init));
-                *self.track(rendition) = Some(Track { writer, init, run, pending: Vec::new() });
+                *self.track(rendition) = Some(Track {
+                    writer,
+                    init,
+                    run,
+                    pending: Vec::new(),
+                });
             }
             Err(error) => {
                 tracing::error!(camera = %self.camera, %rendition, %error, "the encoder's parameters are unusable");
@@ -158,7 +173,9 @@ impl Packager {
         let mut slot = self.track(rendition);
         let Some(track) = slot.as_mut() else { return };
         match track.writer.push(unit) {
-            Ok(parts) => parts.into_iter().for_each(|part| self.publish(rendition, track, part)),
+            Ok(parts) => parts
+                .into_iter()
+                .for_each(|part| self.publish(rendition, track, part)),
             Err(error) => {
                 let count = self.refused_units.fetch_add(1, Ordering::Relaxed);
                 if count.is_power_of_two() || count == 0 {
@@ -169,13 +186,17 @@ impl Packager {
     }
 
     fn publish(&self, rendition: RenditionId, track: &mut Track, part: Part) {
-        let Some(wall_start) = self.label(part.msn) else { return };
+        let Some(wall_start) = self.label(part.msn) else {
+            return;
+        };
         self.next_msn.fetch_max(part.msn + 1, Ordering::SeqCst);
         if rendition.kind == TrackKind::Video {
             self.video_parts.fetch_add(1, Ordering::Relaxed);
             *lock(&self.ended_at) = Some(self.clock.wall());
         }
-        self.live.publish(rendition, part.clone(), wall_start);
+        if let Err(error) = self.live.publish(rendition, part.clone(), wall_start) {
+            tracing::warn!(camera = %self.camera, %rendition, %error, "a part could not be published");
+        }
         if !lock(&self.recorded).contains(&rendition.rung) {
             return;
         }
@@ -184,13 +205,22 @@ impl Packager {
         if ended {
             let parts = std::mem::take(&mut track.pending);
             let (msn, init) = (parts[0].msn, Arc::clone(&track.init));
-            let segment = Segment { msn, run: track.run, wall_start, init, parts };
-            self.store.append(&self.camera, rendition, Arc::new(segment));
+            let segment = Segment {
+                msn,
+                run: track.run,
+                wall_start,
+                init,
+                parts,
+            };
+            self.store
+                .append(&self.camera, rendition, Arc::new(segment));
         }
     }
 
     fn label(&self, msn: u64) -> Option<Wall> {
-        lock(&self.run).as_mut().map(|run| run.label(msn, &*self.clock))
+        lock(&self.run)
+            .as_mut()
+            .map(|run| run.label(msn, &*self.clock))
     }
 
     fn end_run(&self) {

@@ -33,7 +33,13 @@ impl Run {
         earlier: Option<&Self>,
     ) -> Self {
         let timeline_zero = earlier.map_or(first_picture_at, |run| run.timeline_zero);
-        Self { number, origin_msn, first_picture_at, timeline_zero, labels: VecDeque::new() }
+        Self {
+            number,
+            origin_msn,
+            first_picture_at,
+            timeline_zero,
+            labels: VecDeque::new(),
+        }
     }
 
     /// The run's number, unique for the camera.
@@ -45,7 +51,10 @@ impl Run {
     pub(super) fn origin(&self, timescale: u32) -> TrackOrigin {
         let since_zero = self.first_picture_at.since(self.timeline_zero).as_nanos();
         let start_ticks = since_zero * u128::from(timescale) / 1_000_000_000;
-        TrackOrigin { msn: self.origin_msn, start_ticks: start_ticks as u64 }
+        TrackOrigin {
+            msn: self.origin_msn,
+            start_ticks: start_ticks as u64,
+        }
     }
 
     /// Civil time of the first picture of segment `msn`. Read from the clock once for all renditions, so that each
@@ -55,9 +64,13 @@ impl Run {
             return *wall;
         }
         let offset_ms = msn.saturating_sub(self.origin_msn) * u64::from(SEGMENT_DURATION_MS);
-        let wall = clock.wall_at(self.first_picture_at.after(Duration::from_millis(offset_ms)));
+        let wall = clock.wall_at(
+            self.first_picture_at
+                .after(Duration::from_millis(offset_ms)),
+        );
         if let Some((before, label)) = self.labels.back() {
-            let expected = label.plus_ms((msn as i64 - *before as i64) * i64::from(SEGMENT_DURATION_MS));
+            let expected =
+                label.plus_ms((msn as i64 - *before as i64) * i64::from(SEGMENT_DURATION_MS));
             if (wall - expected).abs() > JUMP_MS {
                 tracing::warn!(%expected, found = %wall, msn, "the wall clock was set; labels follow it from here");
             }
@@ -78,9 +91,21 @@ mod tests {
     #[test]
     fn decode_times_go_on_over_runs() {
         let first = Run::new(0, 0, Monotonic(5_000_000_000), None);
-        assert_eq!(first.origin(90_000), TrackOrigin { msn: 0, start_ticks: 0 });
+        assert_eq!(
+            first.origin(90_000),
+            TrackOrigin {
+                msn: 0,
+                start_ticks: 0
+            }
+        );
         let second = Run::new(1, 4, Monotonic(14_500_000_000), Some(&first));
-        assert_eq!(second.origin(90_000), TrackOrigin { msn: 4, start_ticks: 855_000 });
+        assert_eq!(
+            second.origin(90_000),
+            TrackOrigin {
+                msn: 4,
+                start_ticks: 855_000
+            }
+        );
         assert_eq!(second.origin(48_000).start_ticks, 456_000);
     }
 

@@ -23,7 +23,12 @@ pub(super) struct Cameras {
 
 /// `GET /api/v1/cameras`
 pub(super) async fn cameras(State(appliance): State<Shared>) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, "no-store")], Json(Cameras { cameras: appliance.cameras() }))
+    (
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(Cameras {
+            cameras: appliance.cameras(),
+        }),
+    )
 }
 
 #[derive(Serialize)]
@@ -40,7 +45,11 @@ pub(super) async fn time(State(appliance): State<Shared>) -> impl IntoResponse {
 /// `GET /healthz`: 200 while the process does its work, 503 when it should be started again.
 pub(super) async fn health(State(appliance): State<Shared>) -> impl IntoResponse {
     let health = appliance.health();
-    let status = if health.live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.live {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(health))
 }
 
@@ -57,13 +66,18 @@ pub(super) async fn still(
     query: Query,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
-    let width = query.number("width", STILL_WIDTH)?.unwrap_or(STILL_WIDTH_DEFAULT);
+    let width = query
+        .number("width", STILL_WIDTH)?
+        .unwrap_or(STILL_WIDTH_DEFAULT);
     let still = tokio::task::spawn_blocking(move || appliance.still(&camera, width))
         .await
         .map_err(|error| Problem::internal(&error))?;
     match still {
         Ok(jpeg) => {
-            let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")];
+            let headers = [
+                (header::CONTENT_TYPE, "image/jpeg"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
             Ok((headers, jpeg).into_response())
         }
         Err(error @ StillError::UnknownCamera) => Err(Problem::not_found(error.to_string())),

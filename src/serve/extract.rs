@@ -21,20 +21,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
         let params = axum::extract::RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|error| Problem::bad_request(format!("the address: {error}")))?;
-        Ok(Self(params.iter().map(|(_, value)| value.to_owned()).collect()))
+        Ok(Self(
+            params.iter().map(|(_, value)| value.to_owned()).collect(),
+        ))
     }
 }
 
 impl Path {
     /// The first name, which is always a camera's.
     pub(super) fn camera(&self) -> Result<CameraId, Problem> {
-        self.at(0).parse().map_err(|error| Problem::not_found(format!("{error}")))
+        self.at(0)
+            .parse()
+            .map_err(|error| Problem::not_found(format!("{error}")))
     }
 
     /// The second name, which is always a rendition's.
     pub(super) fn rendition(&self) -> Result<RenditionId, Problem> {
         let text = self.at(1);
-        text.parse().map_err(|()| Problem::not_found(format!("`{text}` is no rendition")))
+        text.parse()
+            .map_err(|()| Problem::not_found(format!("`{text}` is no rendition")))
     }
 
     /// The name at `index`, empty if there is none.
@@ -52,7 +57,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Ok(RawQuery(query)) = RawQuery::from_request_parts(parts, state).await;
         let query = query.unwrap_or_default();
-        Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        Ok(Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        ))
     }
 }
 
@@ -64,17 +73,27 @@ impl Query {
 
     /// A moment in RFC 3339. A `+` that arrived undecoded as a space is taken for what was meant.
     pub(super) fn moment(&self, name: &str) -> Result<Option<Wall>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        Wall::parse_rfc3339(&text.replace(' ', "+")).map(Some).ok_or_else(|| {
-            Problem::bad_request(format!(
-                "{name}: `{text}` is no moment; write RFC 3339 such as 2026-11-21T08:00:00Z"
-            ))
-        })
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        Wall::parse_rfc3339(&text.replace(' ', "+"))
+            .map(Some)
+            .ok_or_else(|| {
+                Problem::bad_request(format!(
+                    "{name}: `{text}` is no moment; write RFC 3339 such as 2026-11-21T08:00:00Z"
+                ))
+            })
     }
 
     /// A whole number within a range.
-    pub(super) fn number(&self, name: &str, (low, high): (u32, u32)) -> Result<Option<u32>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+    pub(super) fn number(
+        &self,
+        name: &str,
+        (low, high): (u32, u32),
+    ) -> Result<Option<u32>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         match text.parse() {
             Ok(value) if (low..=high).contains(&value) => Ok(Some(value)),
             _ => Err(Problem::bad_request(format!(
@@ -86,7 +105,10 @@ impl Query {
 
 /// Whether the client takes gzip (RFC 9110 §12.5.3).
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
+    let values = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         let refused = weight
@@ -112,7 +134,10 @@ mod tests {
             ("", false),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, value.parse().expect("a valid header"));
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                value.parse().expect("a valid header"),
+            );
             assert_eq!(accepts_gzip(&headers), expected, "{value}");
         }
     }

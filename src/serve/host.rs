@@ -12,10 +12,20 @@ use super::problem::Problem;
 
 /// Lets a request pass if the server listens on an address that others reach anyway, or if the name in its
 /// authority means this machine (`localhost`, RFC 6761 §6.3, or a loopback address).
-pub(super) async fn guard(State(listen): State<SocketAddr>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(listen): State<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
     if listen.ip().is_loopback() {
-        let authority = request.uri().authority().map(|authority| authority.as_str());
-        let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+        let authority = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str());
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok());
         let name = authority.or(host).unwrap_or("");
         if !is_this_machine(name) {
             let detail = format!(
@@ -30,12 +40,16 @@ pub(super) async fn guard(State(listen): State<SocketAddr>, request: Request, ne
 fn is_this_machine(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host),
     };
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host == "localhost"
         || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -44,10 +58,23 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_pass() {
-        for name in ["localhost", "localhost:8080", "127.0.0.1:80", "[::1]:8080", "a.localhost.", "LOCALHOST:1"] {
+        for name in [
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1:80",
+            "[::1]:8080",
+            "a.localhost.",
+            "LOCALHOST:1",
+        ] {
             assert!(is_this_machine(name), "{name}");
         }
-        for name in ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1:8080"] {
+        for name in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:80",
+            "10.0.0.1:8080",
+        ] {
             assert!(!is_this_machine(name), "{name}");
         }
     }

@@ -81,7 +81,10 @@ pub(super) async fn serve(
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(CONNECTIONS_MAX, "too many connections; the newest is closed");
+            tracing::warn!(
+                CONNECTIONS_MAX,
+                "too many connections; the newest is closed"
+            );
             continue;
         };
         let connection = graceful.watch(connection(stream, router.clone()).into_owned());
@@ -94,13 +97,17 @@ pub(super) async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(GRACE, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::debug!("some connections were cut");
     }
     Ok(())
 }
 
-type Connection = auto::Connection<'static, TokioIo<TcpStream>, TowerToHyperService<Router>, TokioExecutor>;
+type Connection =
+    auto::Connection<'static, TokioIo<TcpStream>, TowerToHyperService<Router>, TokioExecutor>;
 
 fn connection(stream: TcpStream, router: Router) -> Connection {
     // Parts are written whole: waiting for an acknowledgement to fill a packet only costs latency.
@@ -119,5 +126,7 @@ fn connection(stream: TcpStream, router: Router) -> Connection {
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX as u32)
         .keep_alive_interval(Duration::from_secs(20));
-    builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned()
+    builder
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .into_owned()
 }

@@ -15,7 +15,9 @@ use crate::playlist::Directives;
 
 fn camera(appliance: &Shared, path: &Path) -> Result<LiveCamera, Problem> {
     let id = path.camera()?;
-    appliance.live(&id).ok_or_else(|| Problem::not_found(format!("no camera is called {id}")))
+    appliance
+        .live(&id)
+        .ok_or_else(|| Problem::not_found(format!("no camera is called {id}")))
 }
 
 /// `GET /live/{camera}/master.m3u8`
@@ -26,7 +28,11 @@ pub(super) async fn multivariant(
 ) -> Result<Response, Problem> {
     let camera = camera(&appliance, &path)?;
     let body = camera.wait_multivariant().await.map_err(refusal)?;
-    Ok(playlist_response(body.plain.clone(), Some(body.gzip.clone()), &headers))
+    Ok(playlist_response(
+        body.plain.clone(),
+        Some(body.gzip.clone()),
+        &headers,
+    ))
 }
 
 /// `GET /live/{camera}/{rendition}/index.m3u8`, with the delivery directives of
@@ -40,7 +46,10 @@ pub(super) async fn playlist(
     let (camera, rendition) = (camera(&appliance, &path)?, path.rendition()?);
     let directives = Directives::parse(query.as_deref().unwrap_or(""))
         .map_err(|error| Problem::bad_request(error.to_string()))?;
-    let body = camera.playlist(rendition, directives).await.map_err(refusal)?;
+    let body = camera
+        .playlist(rendition, directives)
+        .await
+        .map_err(refusal)?;
     Ok(playlist_response(body.plain, Some(body.gzip), &headers))
 }
 
@@ -50,9 +59,9 @@ pub(super) async fn file(State(appliance): State<Shared>, path: Path) -> Result<
     let pieces: Vec<Bytes> = match MediaFile::parse(path.at(2))? {
         MediaFile::Init(run) => camera.init(rendition, run).map(|bytes| vec![bytes]),
         MediaFile::Segment(msn) => camera.segment(rendition, msn),
-        MediaFile::Part(msn, index) => {
-            Some(vec![camera.part(rendition, msn, index).await.map_err(refusal)?])
-        }
+        MediaFile::Part(msn, index) => Some(vec![
+            camera.part(rendition, msn, index).await.map_err(refusal)?,
+        ]),
     }
     .ok_or_else(|| refusal(Refusal::NotFound))?;
     Ok(media(pieces, rendition.kind == TrackKind::Audio))

@@ -28,13 +28,18 @@ pub(super) fn playlist(plain: Bytes, gzip: Option<Bytes>, request: &HeaderMap) -
 pub(super) fn media(pieces: Vec<Bytes>, audio: bool) -> Response {
     let bytes_count: usize = pieces.iter().map(Bytes::len).sum();
     let kind = if audio { "audio/mp4" } else { "video/mp4" };
-    let headers =
-        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, max-age=300, immutable")];
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "private, max-age=300, immutable"),
+    ];
     let mut pieces = pieces.into_iter();
     let body = match (pieces.next(), pieces.len()) {
         (Some(only), 0) => axum::body::Body::from(only),
         (first, _) => axum::body::Body::from_stream(futures_util::stream::iter(
-            first.into_iter().chain(pieces).map(Ok::<_, std::convert::Infallible>),
+            first
+                .into_iter()
+                .chain(pieces)
+                .map(Ok::<_, std::convert::Infallible>),
         )),
     };
     (headers, [(header::CONTENT_LENGTH, bytes_count)], body).into_response()
@@ -43,7 +48,10 @@ pub(super) fn media(pieces: Vec<Bytes>, audio: bool) -> Response {
 /// The number in `stem` of an address such as `init-7.mp4`.
 pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     // `parse` takes a leading `+`; an address must mean one thing only.
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// What the last name of a media address asks for.
@@ -60,12 +68,17 @@ pub(super) enum MediaFile {
 impl MediaFile {
     /// Reads a name.
     pub(super) fn parse(name: &str) -> Result<Self, Problem> {
-        let parsed = if let Some(run) = name.strip_prefix("init-").and_then(|n| n.strip_suffix(".mp4")) {
+        let parsed = if let Some(run) = name
+            .strip_prefix("init-")
+            .and_then(|n| n.strip_suffix(".mp4"))
+        {
             number(run).map(Self::Init)
         } else if let Some(stem) = name.strip_suffix(".m4s") {
             match stem.split_once('.') {
                 None => number(stem).map(Self::Segment),
-                Some((msn, index)) => number(msn).zip(number(index)).map(|(m, i)| Self::Part(m, i)),
+                Some((msn, index)) => number(msn)
+                    .zip(number(index))
+                    .map(|(m, i)| Self::Part(m, i)),
             }
         } else {
             None

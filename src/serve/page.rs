@@ -36,7 +36,11 @@ pub(super) async fn serve(request: Request) -> Result<Response, Problem> {
         ([(header::CONTENT_TYPE, kind)], file.data).into_response()
     };
     // The build names everything below assets/ after its content.
-    let cache = if path.starts_with("assets/") { "max-age=31536000, immutable" } else { "no-cache" };
+    let cache = if path.starts_with("assets/") {
+        "max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::ETAG, tag);
@@ -45,12 +49,18 @@ pub(super) async fn serve(request: Request) -> Result<Response, Problem> {
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(CONTENT_SECURITY_POLICY),
         );
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        );
     }
     Ok(response)
 }
 
 fn entity_tag(digest: &[u8; 32]) -> HeaderValue {
-    let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     HeaderValue::from_str(&format!("\"{hex}\"")).expect("hexadecimal digits fit a header")
 }

@@ -24,7 +24,11 @@ struct Body<'a> {
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after_s: None }
+        Self {
+            status,
+            detail: detail.into(),
+            retry_after_s: None,
+        }
     }
 
     /// 400: the request cannot be understood; `detail` says which part.
@@ -39,7 +43,10 @@ impl Problem {
 
     /// 405: the address exists, the method does not.
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address answers GET and HEAD only")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this address answers GET and HEAD only",
+        )
     }
 
     /// 421: the name in `Host` is not one that this server goes by.
@@ -58,7 +65,10 @@ impl Problem {
     /// 500: a fault of ours, told in the log.
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the server failed; its log says why",
+        )
     }
 }
 

@@ -31,15 +31,23 @@ struct Range {
 impl Range {
     fn read(query: &Query, now: Wall) -> Result<Self, Problem> {
         let to = query.moment("to")?.unwrap_or(now);
-        let from = query.moment("from")?.unwrap_or(to.plus_ms(-SPAN_DEFAULT_MS));
+        let from = query
+            .moment("from")?
+            .unwrap_or(to.plus_ms(-SPAN_DEFAULT_MS));
         if to <= from {
-            return Err(Problem::bad_request(format!("to: {to} is not after from: {from}")));
+            return Err(Problem::bad_request(format!(
+                "to: {to} is not after from: {from}"
+            )));
         }
         if from > now {
-            return Err(Problem::bad_request(format!("from: {from} lies in the future")));
+            return Err(Problem::bad_request(format!(
+                "from: {from} lies in the future"
+            )));
         }
         if to - from > SPAN_MAX_MS {
-            return Err(Problem::bad_request("from, to: a range is at most 24 hours long"));
+            return Err(Problem::bad_request(
+                "from, to: a range is at most 24 hours long",
+            ));
         }
         Ok(Self { from, to })
     }
@@ -69,11 +77,16 @@ fn recorded(
     let recording = store
         .recording(camera, range.from, range.to)
         .map_err(|error| Problem::internal(&error))?;
-    let found: Vec<_> =
-        recording.renditions.into_iter().filter(|track| !track.segments.is_empty()).collect();
+    let found: Vec<_> = recording
+        .renditions
+        .into_iter()
+        .filter(|track| !track.segments.is_empty())
+        .collect();
     if found.is_empty() {
         let Range { from, to } = range;
-        return Err(Problem::not_found(format!("nothing of {camera} is recorded from {from} to {to}")));
+        return Err(Problem::not_found(format!(
+            "nothing of {camera} is recorded from {from} to {to}"
+        )));
     }
     Ok(found)
 }
@@ -88,11 +101,13 @@ pub(super) async fn multivariant(
     let camera = path.camera()?;
     let range = Range::read(&query, appliance.clock().wall())?;
     let text = blocking(appliance, move |store| {
-        let renditions = recorded(store, &camera, range)?.into_iter().map(|track| OpenRendition {
-            id: track.id,
-            parameters: track.parameters,
-            query: range.query(),
-        });
+        let renditions = recorded(store, &camera, range)?
+            .into_iter()
+            .map(|track| OpenRendition {
+                id: track.id,
+                parameters: track.parameters,
+                query: range.query(),
+            });
         Ok(render_multivariant(&renditions.collect::<Vec<_>>()))
     })
     .await?;
@@ -110,9 +125,14 @@ pub(super) async fn playlist(
     let range = Range::read(&query, appliance.clock().wall())?;
     let text = blocking(appliance, move |store| {
         let found = recorded(store, &camera, range)?;
-        let track = found.into_iter().find(|track| track.id == rendition).ok_or_else(|| {
-            Problem::not_found(format!("{rendition} of {camera} is not recorded in this range"))
-        })?;
+        let track = found
+            .into_iter()
+            .find(|track| track.id == rendition)
+            .ok_or_else(|| {
+                Problem::not_found(format!(
+                    "{rendition} of {camera} is not recorded in this range"
+                ))
+            })?;
         let segments = track.segments.iter().map(|segment| RecordedSegment {
             msn: segment.msn,
             run: segment.run,
@@ -140,6 +160,7 @@ pub(super) async fn file(State(appliance): State<Shared>, path: Path) -> Result<
         .map_err(|error| Problem::internal(&error))
     })
     .await?;
-    let bytes = bytes.ok_or_else(|| Problem::not_found("this is not recorded; reload the playlist"))?;
+    let bytes =
+        bytes.ok_or_else(|| Problem::not_found("this is not recorded; reload the playlist"))?;
     Ok(media(vec![bytes], rendition.kind == TrackKind::Audio))
 }

@@ -34,9 +34,18 @@ pub fn router(appliance: Arc<dyn Appliance>, listen: SocketAddr) -> Router {
         .route("/live/{camera}/master.m3u8", get(live::multivariant))
         .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
         .route("/live/{camera}/{rendition}/{file}", get(live::file))
-        .route("/recordings/{camera}/master.m3u8", get(recordings::multivariant))
-        .route("/recordings/{camera}/{rendition}/index.m3u8", get(recordings::playlist))
-        .route("/recordings/{camera}/{rendition}/{file}", get(recordings::file));
+        .route(
+            "/recordings/{camera}/master.m3u8",
+            get(recordings::multivariant),
+        )
+        .route(
+            "/recordings/{camera}/{rendition}/index.m3u8",
+            get(recordings::playlist),
+        )
+        .route(
+            "/recordings/{camera}/{rendition}/{file}",
+            get(recordings::file),
+        );
     text.merge(media)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(appliance)
