@@ -221,7 +221,12 @@ mod tests {
     /// A planner that has just shed one rung, at second 3.
     fn after_one_loss() -> ShedPlanner {
         let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        let samples = [sample(60, 0, 0.4), sample(60, 0, 0.4), sample(60, 0, 0.4), sample(60, 9, 1.0)];
+        let samples = [
+            sample(60, 0, 0.4),
+            sample(60, 0, 0.4),
+            sample(60, 0, 0.4),
+            sample(60, 9, 1.0),
+        ];
         assert_eq!(run(&mut planner, 0, &samples).len(), 1);
         planner
     }

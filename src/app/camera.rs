@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::base::{CameraId, Clock, Monotonic};
-use crate::config::CameraConfig;
+use crate::config::{CameraConfig, RecordPolicy};
 use crate::encode::{EncodeReport, Encoder};
 use crate::live::LiveCamera;
-use crate::media::{FrameFormat, Rung, RungSpec};
+use crate::media::{FrameFormat, RenditionId, Rung, RungSpec};
 use crate::packager::Packager;
 use crate::serve::{
     CameraState, CameraStatus, GapStatus, ModeStatus, RecordingStatus, RungStatus, StillError,
@@ -108,6 +108,17 @@ impl Camera {
         }
     }
 
+    /// Prepares the packager for a run with this ladder.
+    pub(crate) fn expect(&self, ladder: &[RungSpec], sound: bool, record: &RecordPolicy) {
+        let rungs = || ladder.iter().map(|spec| spec.rung);
+        let mut renditions: Vec<_> = rungs().map(RenditionId::video).collect();
+        if sound {
+            renditions.extend(rungs().map(RenditionId::audio));
+        }
+        self.packager.expect(renditions, record.select(ladder));
+    }
+
+    /// Changes the encoder that reports and stills come from.
     pub(crate) fn set_encoder(&self, encoder: Option<Arc<Encoder>>) {
         *lock(&self.encoder) = encoder;
     }

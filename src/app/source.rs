@@ -70,8 +70,8 @@ pub(crate) struct RunPlan<'a> {
     pub(crate) events: EventSink,
     /// Called once when the camera ends by itself.
     pub(crate) ended: Box<dyn FnOnce(EndReason) + Send>,
-    /// Told the camera's ladder before anything is encoded.
-    pub(crate) fitted: &'a dyn Fn(&[RungSpec]),
+    /// Told the camera's ladder, and whether there is sound, before anything is encoded.
+    pub(crate) fitted: &'a dyn Fn(&[RungSpec], bool),
 }
 
 impl RunningSource {
@@ -279,7 +279,7 @@ fn start_encoder(
 ) -> Result<(Arc<Encoder>, Vec<RungSpec>), StartError> {
     let ladder = fit_ladder(&plan.config.ladder, format.shape.width, format.shape.height);
     let rate = steady_rate(format.rate, plan.config.frame_rate);
-    (plan.fitted)(&ladder);
+    (plan.fitted)(&ladder, audio.is_some());
     let options = EncodeOptions {
         rungs: ladder.clone(),
         rate,

@@ -171,11 +171,7 @@ impl Supervisor {
             ended: Box::new(move |reason| {
                 let _ = on_end.send(Message::SourceEnded { run, reason });
             }),
-            fitted: &|ladder| {
-                self.camera
-                    .packager
-                    .record(self.config.record.select(ladder))
-            },
+            fitted: &|ladder, sound| self.camera.expect(ladder, sound, &self.config.record),
         };
         let source = match RunningSource::start(origin, plan) {
             Ok(source) => source,

@@ -52,7 +52,7 @@ struct Track {
 }
 
 impl Packager {
-    /// A packager for `camera` that publishes to `live` and records in `store`; nothing before [`Self::record`].
+    /// A packager for `camera` that publishes to `live` and records in `store`; nothing before [`Self::expect`].
     /// Goes on with the media sequence where the store's last recording of this camera ended.
     pub fn new(camera: CameraId, live: LiveCamera, store: Store, clock: Arc<dyn Clock>) -> Self {
         let position = store.camera_position(&camera);
@@ -76,9 +76,18 @@ impl Packager {
         }
     }
 
-    /// Chooses the rungs that go to disk, picture and sound, from the next part on. Called between runs.
-    pub fn record(&self, rungs: Vec<Rung>) {
-        *lock(&self.recorded) = rungs;
+    /// Says what the next run will have: its renditions, and the rungs of which picture and sound go to disk.
+    /// Called between runs.
+    pub fn expect(&self, renditions: Vec<RenditionId>, recorded: Vec<Rung>) {
+        for gone in self
+            .live
+            .renditions()
+            .into_iter()
+            .filter(|id| !renditions.contains(id))
+        {
+            self.live.close_rendition(gone);
+        }
+        *lock(&self.recorded) = recorded;
     }
 
     /// Takes what happened in the encoder. Events of one rendition must come in order.
@@ -200,21 +209,42 @@ impl Packager {
         if !lock(&self.recorded).contains(&rendition.rung) {
             return;
         }
+        // A gap may end a segment without a last part.
+        if track
+            .pending
+            .first()
+            .is_some_and(|first| first.msn != part.msn)
+        {
+            self.record_pending(rendition, track);
+        }
         let ended = part.last;
         track.pending.push(part);
         if ended {
-            let parts = std::mem::take(&mut track.pending);
-            let (msn, init) = (parts[0].msn, Arc::clone(&track.init));
-            let segment = Segment {
-                msn,
-                run: track.run,
-                wall_start,
-                init,
-                parts,
-            };
-            self.store
-                .append(&self.camera, rendition, Arc::new(segment));
+            self.record_pending(rendition, track);
         }
+    }
+
+    /// Hands the collected parts to the store as one segment.
+    fn record_pending(&self, rendition: RenditionId, track: &mut Track) {
+        let parts = std::mem::take(&mut track.pending);
+        let Some(msn) = parts.first().map(|part| part.msn) else {
+            return;
+        };
+        let Some(wall_start) = self.label(msn) else {
+            return;
+        };
+        let init = Arc::clone(&track.init);
+        let segment = Segment {
+            msn,
+            run: track.run,
+            wall_start,
+            init,
+            parts,
+        };
+        // What becomes of it is the store's to count and to tell.
+        let _ = self
+            .store
+            .append(&self.camera, rendition, Arc::new(segment));
     }
 
     fn label(&self, msn: u64) -> Option<Wall> {
@@ -225,11 +255,14 @@ impl Packager {
 
     fn end_run(&self) {
         for (rendition, slot) in &self.tracks {
-            let mut slot = lock(slot);
-            if let Some(mut track) = slot.take()
-                && let Some(part) = track.writer.finish()
-            {
+            let Some(mut track) = lock(slot).take() else {
+                continue;
+            };
+            if let Some(part) = track.writer.finish() {
                 self.publish(*rendition, &mut track, part);
+            }
+            if !track.pending.is_empty() {
+                self.record_pending(*rendition, &mut track);
             }
         }
     }
@@ -239,3 +272,6 @@ impl Packager {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

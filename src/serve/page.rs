@@ -11,10 +11,10 @@ use super::problem::Problem;
 #[folder = "web/dist"]
 struct Files;
 
-/// What the page may do: its own files, streams from its own server, media from memory (hls.js feeds Media Source
-/// Extensions through `blob:` and works in a worker of the same kind).
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob:; img-src 'self' data: blob:; \
-     worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What the page may do: its own files, requests to its own server, media from memory (hls.js feeds Media Source
+/// Extensions through `blob:`). Nothing inline, nothing from elsewhere, and nobody may frame it.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers `/` and every file of the page.
 pub(super) async fn serve(request: Request) -> Result<Response, Problem> {
