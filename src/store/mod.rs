@@ -44,9 +44,7 @@ use bytes::Bytes;
 
 pub use self::error::{OpenError, ReadError};
 pub use self::numbers::CameraPosition;
-pub use self::reader::{
-    RECORDING_SEGMENTS_MAX, RecordedCamera, RecordedRendition, Recording, SegmentEntry,
-};
+pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
@@ -75,8 +73,6 @@ struct Inner {
     reader: Reader,
     options: StoreOptions,
     dir: PathBuf,
-    /// Held until nothing can write any more.
-    _lock: File,
 }
 
 impl Store {
@@ -91,7 +87,7 @@ impl Store {
         let files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
         let lock = lock_directory(dir)?;
         let (recorder, numbers, report) = open_recorder(dir, &options, &clock, files)?;
-        let writer = Writer::spawn_writer(recorder, clock)
+        let writer = Writer::spawn_writer(recorder, lock, clock)
             .map_err(|cause| OpenError::from_io(dir, cause))?;
         let inner = Inner {
             writer,
@@ -99,7 +95,6 @@ impl Store {
             reader: Reader::new(dir),
             options,
             dir: dir.to_owned(),
-            _lock: lock,
         };
         Ok((Self(Arc::new(inner)), report))
     }
@@ -147,11 +142,6 @@ impl Store {
     /// Waits until everything handed over before is committed, or given up with its gap marked.
     pub fn flush(&self) {
         self.0.writer.flush(Duration::MAX);
-    }
-
-    /// Every camera of which something is recorded, by name. Reads disk.
-    pub fn cameras(&self) -> Result<Vec<RecordedCamera>, ReadError> {
-        self.0.reader.cameras()
     }
 
     /// What was recorded of a camera between two labels: every committed segment of which a part lies in between,

@@ -74,17 +74,6 @@ pub struct SegmentEntry {
     pub bytes: u64,
 }
 
-/// A camera of which something is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedCamera {
-    /// Which one.
-    pub id: CameraId,
-    /// The earliest label of a reel.
-    pub first: Wall,
-    /// The latest label at which a segment ends.
-    pub last: Wall,
-}
-
 /// Opens read-only connections as needed and keeps some.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -98,24 +87,6 @@ impl Reader {
             dir: dir.to_owned(),
             idle: Mutex::default(),
         }
-    }
-
-    /// Every camera with a committed segment, by name.
-    pub(super) fn cameras(&self) -> Result<Vec<RecordedCamera>, ReadError> {
-        self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id, name FROM camera ORDER BY name")?;
-            let mut rows = statement.query(())?;
-            let mut cameras = Vec::new();
-            while let Some(row) = rows.next()? {
-                let name: String = row.get(1)?;
-                let Ok(id) = name.parse() else { continue };
-                if let Some((first, last)) = camera_span(connection, row.get(0)?)? {
-                    cameras.push(RecordedCamera { id, first, last });
-                }
-            }
-            Ok(cameras)
-        })
     }
 
     /// What was recorded between `from` and `to`, by labels; whole segments, in the order of recording.
@@ -383,28 +354,4 @@ fn gaps(
         }
     }
     Ok(gaps)
-}
-
-/// The earliest label of the camera's reels, and the latest end of their segments.
-fn camera_span(connection: &Connection, camera: i64) -> Result<Option<(Wall, Wall)>, ReadError> {
-    let mut reels = connection.prepare_cached(
-        "SELECT track.id, min(reel.wall_ms), max(reel.wall_ms)
-         FROM track JOIN reel ON reel.track = track.id WHERE track.camera = ? GROUP BY track.id",
-    )?;
-    let mut rows = reels.query([camera])?;
-    let mut span: Option<(Wall, Wall)> = None;
-    while let Some(row) = rows.next()? {
-        let (track, first, last) = (row.get(0)?, Wall(row.get(1)?), Wall(row.get(2)?));
-        let (_, segments) = segments(connection, track, last, last.plus_ms(LABEL_AFTER_MS))?;
-        let ends = segments.iter().map(|segment| {
-            wall_end(
-                segment.wall_start,
-                segment.duration_ticks,
-                segment.timescale,
-            )
-        });
-        let last = ends.max().unwrap_or(last);
-        span = Some(span.map_or((first, last), |span| (span.0.min(first), span.1.max(last))));
-    }
-    Ok(span)
 }

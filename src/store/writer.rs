@@ -1,6 +1,7 @@
 //! The one thread that writes: takes from the queue, drives the recorder. Ends when told to, or
 //! by a panic, which poisons the store.
 
+use std::fs::File;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -28,14 +29,23 @@ struct Shared {
 pub(super) struct Writer(Arc<(Mutex<Shared>, Condvar)>);
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn spawn_writer(recorder: Recorder, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+    /// Starts the thread. It holds `lock` until nothing can write any more.
+    pub(super) fn spawn_writer(
+        recorder: Recorder,
+        lock: File,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
         let writer = Self::default();
         writer.lock().status = recorder.status().clone();
         let other_end = writer.clone();
         std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&other_end, recorder, &*clock))?;
+            .spawn(move || {
+                // Dropped in this order: recorder, lock, and then it is said.
+                let _ended = Ended(&other_end);
+                let _lock = lock;
+                run(&other_end, recorder, &*clock);
+            })?;
         Ok(writer)
     }
 
@@ -132,7 +142,6 @@ impl Drop for Ended<'_> {
 }
 
 fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
-    let _ended = Ended(writer);
     loop {
         let mut shared = writer.lock();
         while !shared.has_work() {
