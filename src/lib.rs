@@ -1,5 +1,17 @@
 //! Perch: a private video appliance in one binary. ARCHITECTURE.md draws the floors that these modules stand on.
 
+pub mod adapt;
+pub mod app;
 pub mod base;
+pub mod board;
+pub mod capture;
+pub mod cmaf;
+pub mod cmd;
+pub mod config;
+pub mod encode;
+pub mod live;
 pub mod media;
+pub mod packager;
+pub mod playlist;
+pub mod serve;
 pub mod store;

@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# Reads scripts/packages, finds what this system lacks, installs it with apt as the system is set up. Sourced, never run.
+# Needs: $root, say.sh.
+
+# Rows of the list for the given purposes: purpose, package, command, why, separated by tabs.
+packages_for() {
+  awk -v wanted=" $* " '
+    /^[[:space:]]*(#|$)/ { next }
+    index(wanted, " " $1 " ") {
+      why = $4; for (i = 5; i <= NF; i++) why = why " " $i
+      if (!seen[$2]++) printf "%s\t%s\t%s\t%s\n", $1, $2, $3, why
+    }' "$root/scripts/packages"
+}
+
+# The purposes that the list knows.
+packages_purposes() { awk '!/^[[:space:]]*(#|$)/ && !seen[$1]++ { print $1 }' "$root/scripts/packages"; }
+
+# A list for people, by purpose.
+packages_print() {
+  local purpose package command why before=''
+  while IFS=$'\t' read -r purpose package command why; do
+    [[ $purpose == "$before" ]] || printf '\n%s\n' "$purpose"
+    before=$purpose
+    if [[ $command == - ]]; then printf '  %-34s %s\n' "${package//%/}" "$why"; else printf '  %-34s %s (the command %s)\n' "${package//%/}" "$why" "$command"; fi
+  done < <(packages_for "$@")
+}
+
+# Is this a system whose packages the list names?
+apt_is_known() {
+  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null && [[ -r /etc/os-release ]] || return 1
+  # shellcheck disable=SC1091
+  (. /etc/os-release && [[ " ${ID:-} ${ID_LIKE:-} " =~ \ (debian|ubuntu|raspbian)\  ]])
+}
+
+apt_is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]; }
+
+# Does any configured source offer this package itself (and not merely know its name)?
+apt_is_offered() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
+
+# apt_as_root COMMAND… : through sudo when we are not root.
+apt_as_root() {
+  if ((EUID == 0)); then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  elif command -v sudo >/dev/null; then
+    sudo env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    say_error "this needs root, and there is no sudo; as root, run: $*"
+    return 1
+  fi
+}
+
+# Fetches the package lists, once a run.
+apt_update() {
+  [[ -z ${apt_updated:-} ]] || return 0
+  say_step "$root/.cache/logs/apt-update.log" 'fetching the package lists' apt_as_root apt-get -q update ||
+    say 'going on with the package lists that are here'
+  apt_updated=1
+}
+
+# apt_install TITLE PACKAGE… ; options of apt-get may stand among the packages.
+apt_install() {
+  local title=$1
+  shift
+  if ((EUID != 0)) && command -v sudo >/dev/null; then sudo -v; fi
+  say_step "$root/.cache/logs/apt-install.log" "$title" \
+    apt_as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
+}
+
+# Installs what is missing for the purposes, after saying what and why. Nothing happens when nothing is missing.
+apt_ensure() {
+  local purpose package command why alternative chosen
+  local -a missing=() install=()
+  while IFS=$'\t' read -r purpose package command why; do
+    if [[ $command != - ]] && PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null; then continue; fi
+    chosen=''
+    for alternative in ${package//|/ }; do
+      if apt_is_installed "$alternative"; then chosen=$alternative; fi
+    done
+    [[ -n $chosen ]] || missing+=("$purpose"$'\t'"$package"$'\t'"$why")
+  done < <(packages_for "$@")
+  ((${#missing[@]} > 0)) || return 0
+
+  say "missing here: ${#missing[@]} packages"
+  printf '%s\n' "${missing[@]}" | while IFS=$'\t' read -r purpose package why; do
+    printf '  %-8s %-34s %s\n' "$purpose" "$package" "$why"
+  done
+  apt_update
+  while IFS=$'\t' read -r purpose package why; do
+    chosen=''
+    for alternative in ${package//|/ }; do
+      if [[ -z $chosen ]] && apt_is_offered "$alternative"; then chosen=$alternative; fi
+    done
+    [[ -n $chosen ]] || die "no source of this system offers $package ($why); add one to the apt sources, or install it by hand"
+    install+=("$chosen")
+  done < <(printf '%s\n' "${missing[@]}")
+  apt_install "installing ${#install[@]} packages" "${install[@]}" || die 'apt-get could not install them; its output is above'
+}

@@ -1,0 +1,261 @@
+//! Which rungs of one camera run. The recorded rungs always do; of the others the costliest is shed first
+//! when the encoders fall behind, and the cheapest comes back first when there is room again.
+
+use std::time::Duration;
+
+use crate::base::Monotonic;
+use crate::media::{Rung, RungSpec};
+
+/// An encoder this late is falling behind: three times what 1080p takes on a busy two-core board.
+const LATE: Duration = Duration::from_millis(300);
+/// An encoder under this is keeping up.
+const PUNCTUAL: Duration = Duration::from_millis(150);
+/// A queue this full loses frames soon.
+const QUEUE_FULL: f32 = 0.5;
+/// The processors must be idler than this before a rung is tried again.
+const BUSY_MAX: f32 = 0.75;
+/// After a change the queues need this long to show its effect.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Samples in a row that must be bad before anything is shed, unless pictures are lost already.
+const BAD_SAMPLES: u32 = 2;
+/// Pictures lost within a sample that are no passing hiccup.
+const LOST: u64 = 4;
+/// How long all must be well before the first rung comes back.
+const CALM_FIRST: Duration = Duration::from_secs(10);
+/// The same after rungs came back in vain again and again.
+const CALM_MAX: Duration = Duration::from_secs(600);
+
+/// What was seen of one rung since the last sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RungLoad {
+    /// Which one.
+    pub rung: Rung,
+    /// Longest time from a picture's capture to its access unit.
+    pub lateness_max: Duration,
+}
+
+/// What was seen of one camera since the last sample; taken about once a second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadSample {
+    /// Raw pictures that the encoders could not take in time.
+    pub frames_dropped: u64,
+    /// Fill of the queue of raw pictures, 0 to 1.
+    pub queue_fill: f32,
+    /// Share of all processors in use, 0 to 1.
+    pub cpu_busy: f32,
+    /// The running rungs.
+    pub rungs: Vec<RungLoad>,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShedDecision {
+    /// Stop this rung.
+    Shed(Rung),
+    /// Start this rung again.
+    Restore(Rung),
+}
+
+/// Plans for one camera.
+#[derive(Debug)]
+pub struct ShedPlanner {
+    /// The rungs that may be shed, costliest first.
+    sheddable: Vec<Rung>,
+    /// How many of `sheddable`, from the front, are shed.
+    shed_count: usize,
+    bad_samples: u32,
+    calm_since: Option<Monotonic>,
+    calm_needed: Duration,
+    changed_at: Option<Monotonic>,
+    restored_last: bool,
+}
+
+impl ShedPlanner {
+    /// Plans for a camera's ladder of which `kept` must run whatever comes.
+    pub fn new(ladder: &[RungSpec], kept: &[Rung]) -> Self {
+        let mut sheddable: Vec<_> = ladder
+            .iter()
+            .filter(|spec| !kept.contains(&spec.rung))
+            .collect();
+        // One rung must be left to look at where nothing is recorded: the cheapest.
+        sheddable.sort_by_key(|spec| std::cmp::Reverse(spec.width * spec.height));
+        if sheddable.len() == ladder.len() {
+            sheddable.pop();
+        }
+        Self {
+            sheddable: sheddable.iter().map(|spec| spec.rung).collect(),
+            shed_count: 0,
+            bad_samples: 0,
+            calm_since: None,
+            calm_needed: CALM_FIRST,
+            changed_at: None,
+            restored_last: false,
+        }
+    }
+
+    /// Takes a sample and says what to change, one rung at a time.
+    pub fn observe(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
+        // Encoders that have just started are late at first.
+        let changed_at = *self.changed_at.get_or_insert(now);
+        if now.since(changed_at) < SETTLE {
+            return None;
+        }
+        if sample.frames_dropped > 0 || Self::is_behind(sample) {
+            return self.observe_bad(sample, now);
+        }
+        self.bad_samples = 0;
+        self.observe_good(sample, now)
+    }
+
+    fn is_behind(sample: &LoadSample) -> bool {
+        sample.queue_fill > QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness_max > LATE)
+    }
+
+    fn observe_bad(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
+        self.calm_since = None;
+        self.bad_samples += 1;
+        if sample.frames_dropped < LOST && self.bad_samples < BAD_SAMPLES {
+            return None;
+        }
+        let rung = *self.sheddable.get(self.shed_count)?;
+        if self.restored_last {
+            self.calm_needed = (self.calm_needed * 2).min(CALM_MAX);
+        }
+        self.shed_count += 1;
+        self.change(now, false);
+        Some(ShedDecision::Shed(rung))
+    }
+
+    fn observe_good(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
+        let punctual = sample.rungs.iter().all(|rung| rung.lateness_max < PUNCTUAL);
+        if self.shed_count == 0 || !punctual || sample.cpu_busy > BUSY_MAX {
+            self.calm_since = None;
+            return None;
+        }
+        let since = *self.calm_since.get_or_insert(now);
+        if now.since(since) < self.calm_needed {
+            return None;
+        }
+        self.shed_count -= 1;
+        self.change(now, true);
+        Some(ShedDecision::Restore(self.sheddable[self.shed_count]))
+    }
+
+    fn change(&mut self, now: Monotonic, restored: bool) {
+        self.changed_at = Some(now);
+        self.restored_last = restored;
+        self.bad_samples = 0;
+        self.calm_since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::LADDER;
+
+    fn sample(late_ms: u64, dropped: u64, busy: f32) -> LoadSample {
+        let rungs = vec![RungLoad {
+            rung: Rung::High,
+            lateness_max: Duration::from_millis(late_ms),
+        }];
+        LoadSample {
+            frames_dropped: dropped,
+            cpu_busy: busy,
+            rungs,
+        }
+    }
+
+    /// Feeds one sample a second and returns what was decided, with the second.
+    fn run(
+        planner: &mut ShedPlanner,
+        from_s: u64,
+        samples: &[LoadSample],
+    ) -> Vec<(u64, ShedDecision)> {
+        let mut decisions = Vec::new();
+        for (i, sample) in samples.iter().enumerate() {
+            let second = from_s + i as u64;
+            let now = Monotonic(second * 1_000_000_000);
+            decisions.extend(
+                planner
+                    .observe(sample, now)
+                    .map(|decision| (second, decision)),
+            );
+        }
+        decisions
+    }
+
+    #[test]
+    fn a_machine_that_keeps_up_sheds_nothing() {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        assert_eq!(run(&mut planner, 0, &vec![sample(60, 0, 0.95); 100]), []);
+    }
+
+    #[test]
+    fn one_late_second_is_no_overload() {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        let samples = [sample(60, 0, 0.9), sample(900, 0, 0.9), sample(60, 0, 0.9)];
+        assert_eq!(run(&mut planner, 0, &samples), []);
+    }
+
+    #[test]
+    fn the_costliest_goes_first_and_the_recorded_rung_stays() {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        let decisions = run(&mut planner, 0, &vec![sample(900, 0, 1.0); 60]);
+        let shed: Vec<_> = decisions.iter().map(|(_, decision)| *decision).collect();
+        assert_eq!(
+            shed,
+            [Rung::Medium, Rung::Low, Rung::VeryLow].map(ShedDecision::Shed)
+        );
+    }
+
+    #[test]
+    fn lost_frames_shed_at_once() {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        let decisions = run(&mut planner, 0, &vec![sample(60, 0, 0.9); 5]);
+        assert_eq!(decisions, []);
+        let decisions = run(&mut planner, 5, &[sample(60, 4, 0.9)]);
+        assert_eq!(decisions, [(5, ShedDecision::Shed(Rung::Medium))]);
+    }
+
+    /// A planner that has just shed one rung, at second 3.
+    fn after_one_loss() -> ShedPlanner {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        let samples = [
+            sample(60, 0, 0.4),
+            sample(60, 0, 0.4),
+            sample(60, 0, 0.4),
+            sample(60, 9, 1.0),
+        ];
+        assert_eq!(run(&mut planner, 0, &samples).len(), 1);
+        planner
+    }
+
+    #[test]
+    fn rungs_come_back_when_there_is_room_and_more_slowly_after_each_vain_try() {
+        let mut planner = after_one_loss();
+        let back = run(&mut planner, 4, &vec![sample(60, 0, 0.4); 20]);
+        assert_eq!(back, [(16, ShedDecision::Restore(Rung::Medium))]);
+        // It was too much again: the next try waits twice as long.
+        assert_eq!(run(&mut planner, 24, &[sample(60, 9, 1.0)]).len(), 1);
+        let back = run(&mut planner, 25, &vec![sample(60, 0, 0.4); 30]);
+        assert_eq!(back, [(47, ShedDecision::Restore(Rung::Medium))]);
+    }
+
+    #[test]
+    fn busy_processors_bring_nothing_back() {
+        let mut planner = after_one_loss();
+        assert_eq!(run(&mut planner, 4, &vec![sample(60, 0, 0.9); 100]), []);
+    }
+
+    #[test]
+    fn where_nothing_is_recorded_the_lowest_rung_stays() {
+        let mut planner = ShedPlanner::new(&LADDER, &[]);
+        let decisions = run(&mut planner, 0, &vec![sample(900, 0, 1.0); 60]);
+        let shed: Vec<_> = decisions.iter().map(|(_, decision)| *decision).collect();
+        assert_eq!(
+            shed,
+            [Rung::High, Rung::Medium, Rung::Low].map(ShedDecision::Shed)
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Which encoder a ladder gets: the one that the configuration names, or the best on this board that passed its
+//! trial. Trials run in children of this process, once; their verdicts are kept beside the recordings.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::board;
+use crate::encode::{EncodeError, EncoderChoice, ProbeOptions, TABLE, TrialTask, choose_encoder};
+use crate::media::{FrameRate, RungSpec};
+
+/// The hidden subcommand that a trial's child is started with.
+pub const TRIAL_SUBCOMMAND: &str = "encoder-trial";
+
+/// Where verdicts about encoders are kept from one start to the next.
+pub fn verdict_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("encoders")
+}
+
+/// How this machine's encoders are found out, for the largest rung of `ladder` (not empty).
+pub fn probe_options(
+    cache_dir: &Path,
+    element: Option<&str>,
+    ladder: &[RungSpec],
+    rate: FrameRate,
+) -> ProbeOptions {
+    let program = std::env::current_exe().map_or_else(|_| OsString::from("perch"), OsString::from);
+    ProbeOptions {
+        cache_dir: cache_dir.to_owned(),
+        board: board::board_name(),
+        program: vec![program, TRIAL_SUBCOMMAND.into()],
+        task: TrialTask {
+            spec: *ladder.last().expect("a ladder has a rung"),
+            rate,
+        },
+        order: element.map(str::to_owned).into_iter().collect(),
+    }
+}
+
+/// Chooses encoders.
+#[derive(Debug)]
+pub(crate) struct Encoders {
+    element: Option<String>,
+    cache_dir: PathBuf,
+}
+
+impl Encoders {
+    /// Takes the configured element, if any. Fails if Perch knows no encoder of that name.
+    pub(crate) fn new(element: Option<String>, cache_dir: PathBuf) -> anyhow::Result<Self> {
+        if let Some(name) = &element
+            && !TABLE.iter().any(|entry| entry.element == name)
+        {
+            anyhow::bail!(
+                "ladder.encoder: `{name}` is no encoder that Perch knows; `perch doctor` lists them"
+            );
+        }
+        Ok(Self { element, cache_dir })
+    }
+
+    /// The encoder for a ladder. Tries what was never tried here, at most 5 s each.
+    pub(crate) fn choose(
+        &self,
+        ladder: &[RungSpec],
+        rate: FrameRate,
+    ) -> Result<EncoderChoice, EncodeError> {
+        choose_encoder(&probe_options(
+            &self.cache_dir,
+            self.element.as_deref(),
+            ladder,
+            rate,
+        ))
+    }
+}

@@ -1,0 +1,72 @@
+//! What is wrong with the appliance, in words that say what to do.
+
+use std::sync::Arc;
+
+use super::camera::Camera;
+use crate::serve::{CameraState, Health, HealthProblem};
+use crate::store::{RecordingState, StoreStatus};
+
+/// Sums up every camera and the store.
+pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus) -> Health {
+    let conditions: Vec<_> = cameras
+        .iter()
+        .map(|c| (c.id.as_str(), c.condition()))
+        .collect();
+    let mut problems: Vec<_> = store_problem(store).into_iter().collect();
+    for (id, condition) in &conditions {
+        let code = match condition.state {
+            CameraState::Vanished => "camera_vanished",
+            CameraState::Failed => "camera_failed",
+            CameraState::Starting | CameraState::Live => continue,
+        };
+        let reason = condition.reason.as_deref().unwrap_or("no reason is known");
+        problems.push(HealthProblem {
+            code,
+            detail: format!("{id}: {reason}"),
+        });
+    }
+    for camera in cameras {
+        let report = camera.encode_report().unwrap_or_default();
+        let shed: Vec<_> = report
+            .rungs
+            .iter()
+            .filter(|rung| !rung.running)
+            .map(|rung| rung.rung.name())
+            .collect();
+        if !shed.is_empty() {
+            let detail = format!(
+                "{}: {} paused, since the machine cannot encode every quality in time",
+                camera.id,
+                shed.join(", ")
+            );
+            problems.push(HealthProblem {
+                code: "rungs_shed",
+                detail,
+            });
+        }
+    }
+    let ready = conditions
+        .iter()
+        .any(|(_, condition)| condition.state == CameraState::Live);
+    Health {
+        live: true,
+        ready,
+        problems,
+    }
+}
+
+fn store_problem(store: &StoreStatus) -> Option<HealthProblem> {
+    match &store.state {
+        RecordingState::Recording => None,
+        RecordingState::Paused { reason, since } => Some(HealthProblem {
+            code: "recording_paused",
+            detail: format!("nothing is recorded since {since}: {reason}"),
+        }),
+        RecordingState::Poisoned { reason } => Some(HealthProblem {
+            code: "store_poisoned",
+            detail: format!(
+                "nothing is recorded any more: {reason}; check the disk, then restart Perch"
+            ),
+        }),
+    }
+}

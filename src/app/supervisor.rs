@@ -1,0 +1,322 @@
+//! Keeps one camera running: opens it when it is there, closes it when it goes, opens it again when it fails, sheds
+//! rungs when the machine is short of time. One thread a camera, which blocks on its mailbox; a camera's failure
+//! touches no other.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::camera::Camera;
+use super::encoders::Encoders;
+use super::source::{Origin, RunPlan, RunningSource};
+use crate::adapt::{LoadSample, RungLoad, ShedDecision, ShedPlanner};
+use crate::base::{Clock, SystemClock};
+use crate::board::CpuLoad;
+use crate::capture::{CameraDevice, EndReason};
+use crate::config::Config;
+use crate::encode::{EncodeReport, OwnH264};
+use crate::media::StreamEvent;
+use crate::serve::CameraState;
+use crate::store::GapReason;
+
+/// How often load is looked at while a camera runs.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a camera that failed rests before it is tried again: short enough to be back within three seconds of
+/// being plugged in, even if the first try comes before the driver is ready.
+const RETRY: Duration = Duration::from_millis(700);
+/// A camera that fails again and again is tried this rarely.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Raw pictures that the encoder lets wait.
+const FRAMES_WAITING_MAX: f32 = 4.0;
+
+/// What a supervisor is told.
+pub(crate) enum Message {
+    /// The camera is plugged in, maybe under another node than before.
+    Appeared(Box<CameraDevice>),
+    /// The camera was unplugged.
+    Vanished,
+    /// The source of run `run` ended by itself.
+    SourceEnded { run: u64, reason: EndReason },
+    /// The encoder of run `run` ended by itself.
+    EncoderEnded { run: u64, failure: String },
+    /// Stop for good.
+    Stop,
+}
+
+/// Where a supervisor's messages go.
+pub(crate) type Mailbox = Sender<Message>;
+
+/// Keeps one camera running until told to stop.
+pub(crate) struct Supervisor {
+    camera: Arc<Camera>,
+    config: Arc<Config>,
+    encoders: Arc<Encoders>,
+    sender: Sender<Message>,
+    mailbox: Receiver<Message>,
+    origin: Option<Origin>,
+    run: u64,
+    failures: u32,
+    own_h264: OwnH264,
+}
+
+enum Next {
+    Stop,
+    /// Look at the origin again, after this long.
+    Again(Duration),
+}
+
+impl Supervisor {
+    /// A supervisor for `camera`. Without an origin it waits for [`Message::Appeared`].
+    pub(crate) fn new(
+        camera: Arc<Camera>,
+        config: Arc<Config>,
+        encoders: Arc<Encoders>,
+        origin: Option<Origin>,
+    ) -> (Self, Mailbox) {
+        let (sender, mailbox) = mpsc::channel();
+        let supervisor = Self {
+            camera,
+            config,
+            encoders,
+            sender: sender.clone(),
+            mailbox,
+            origin,
+            run: 0,
+            failures: 0,
+            own_h264: OwnH264::Keep,
+        };
+        (supervisor, sender)
+    }
+
+    /// Runs until [`Message::Stop`].
+    pub(crate) fn run(mut self) {
+        let mut rest = Duration::ZERO;
+        loop {
+            if self.origin.is_none() || !rest.is_zero() {
+                match self.wait(rest) {
+                    Next::Stop => return,
+                    Next::Again(left) if !left.is_zero() => {
+                        rest = left;
+                        continue;
+                    }
+                    Next::Again(_) => {}
+                }
+            }
+            match self.run_once() {
+                Next::Stop => return,
+                Next::Again(pause) => rest = pause,
+            }
+        }
+    }
+
+    /// Waits for the camera, or for `rest` to pass. Returns what is left to wait.
+    fn wait(&mut self, rest: Duration) -> Next {
+        let started = Instant::now();
+        let message = match &self.origin {
+            None => self
+                .mailbox
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => self.mailbox.recv_timeout(rest),
+        };
+        match message {
+            Err(RecvTimeoutError::Timeout) => Next::Again(Duration::ZERO),
+            Err(RecvTimeoutError::Disconnected) | Ok(Message::Stop) => Next::Stop,
+            Ok(Message::Appeared(device)) => {
+                self.failures = 0;
+                self.origin = Some(Origin::Device(*device));
+                Next::Again(Duration::ZERO)
+            }
+            Ok(Message::Vanished) => {
+                self.vanish("the camera was unplugged");
+                Next::Again(Duration::ZERO)
+            }
+            // An earlier run's last words.
+            Ok(Message::SourceEnded { .. } | Message::EncoderEnded { .. }) => {
+                Next::Again(rest.saturating_sub(started.elapsed()))
+            }
+        }
+    }
+
+    /// One run from opening to closing.
+    fn run_once(&mut self) -> Next {
+        let Some(origin) = &self.origin else {
+            return Next::Again(Duration::ZERO);
+        };
+        self.run += 1;
+        let run = self.run;
+        self.camera.update(|condition| {
+            condition.state = CameraState::Starting;
+            condition.reason = None;
+        });
+        let (packager, on_failure) = (Arc::clone(&self.camera.packager), self.sender.clone());
+        let on_end = self.sender.clone();
+        let plan = RunPlan {
+            config: &self.config,
+            camera: &self.camera.config,
+            encoders: &self.encoders,
+            own_h264: self.own_h264,
+            events: Arc::new(move |event| {
+                if let StreamEvent::RunEnded {
+                    failure: Some(failure),
+                } = &event
+                {
+                    let failure = failure.clone();
+                    // A supervisor that has stopped listens no more.
+                    let _ = on_failure.send(Message::EncoderEnded { run, failure });
+                }
+                packager.handle(event);
+            }),
+            ended: Box::new(move |reason| {
+                let _ = on_end.send(Message::SourceEnded { run, reason });
+            }),
+            fitted: &|ladder, sound| self.camera.expect(ladder, sound, &self.config.record),
+        };
+        let source = match RunningSource::start(origin, plan) {
+            Ok(source) => source,
+            Err(error) => return self.fail(GapReason::CameraGone, &error.to_string()),
+        };
+        let recorded = self.config.record.select(&source.ladder);
+        self.camera.set_encoder(Some(Arc::clone(&source.encoder)));
+        self.camera.update(|condition| {
+            condition.format = Some(source.format);
+            condition.ladder = source.ladder.clone();
+            condition.recorded = recorded.clone();
+            condition.sound = source.sound;
+        });
+        let ended = self.watch(&source, ShedPlanner::new(&source.ladder, &recorded));
+        self.camera.set_encoder(None);
+        if let Some(refusal) = source.encoder.report().own_h264_refusal {
+            tracing::warn!(camera = %self.camera.id, refusal, "the camera's own H.264 is not kept");
+            self.own_h264 = OwnH264::EncodeAgain;
+        }
+        self.camera.stats.observe(source.report());
+        source.stop();
+        self.camera.stats.finish();
+        match ended {
+            Ended::Stop => Next::Stop,
+            Ended::Vanished(reason) => {
+                self.vanish(&reason);
+                Next::Again(Duration::ZERO)
+            }
+            Ended::Failed(kind, reason) => self.fail(kind, &reason),
+        }
+    }
+
+    /// Watches a run until something ends it.
+    fn watch(&mut self, source: &RunningSource, mut planner: ShedPlanner) -> Ended {
+        let mut load = LoadWatch::default();
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let patience = next_tick.saturating_duration_since(Instant::now());
+            match self.mailbox.recv_timeout(patience) {
+                Err(RecvTimeoutError::Timeout) => {
+                    next_tick += TICK;
+                    self.tick(source, &mut load, &mut planner);
+                }
+                Err(RecvTimeoutError::Disconnected) | Ok(Message::Stop) => return Ended::Stop,
+                Ok(Message::Vanished) => {
+                    return Ended::Vanished("the camera was unplugged".to_owned());
+                }
+                // It went and came faster than its run noticed.
+                Ok(Message::Appeared(device)) => {
+                    self.origin = Some(Origin::Device(*device));
+                    let reason = "the camera was plugged in again".to_owned();
+                    return Ended::Failed(GapReason::CameraGone, reason);
+                }
+                Ok(Message::SourceEnded { run, reason }) if run == self.run => {
+                    return Ended::Failed(GapReason::CameraGone, reason.to_string());
+                }
+                Ok(Message::EncoderEnded { run, failure }) if run == self.run => {
+                    return Ended::Failed(GapReason::EncoderFailed, failure);
+                }
+                Ok(Message::SourceEnded { .. } | Message::EncoderEnded { .. }) => {}
+            }
+        }
+    }
+
+    fn tick(&mut self, source: &RunningSource, load: &mut LoadWatch, planner: &mut ShedPlanner) {
+        self.camera.stats.observe(source.report());
+        let report = source.encoder.report();
+        if report.rungs.iter().any(|rung| rung.units > 0) {
+            self.failures = 0;
+            self.camera.update(|condition| {
+                condition.state = CameraState::Live;
+                condition.reason = None;
+            });
+        }
+        let sample = load.sample(&report);
+        match planner.observe(&sample, SystemClock.monotonic()) {
+            None => {}
+            Some(ShedDecision::Shed(rung)) => {
+                tracing::warn!(
+                    camera = %self.camera.id, %rung, cpu_busy = sample.cpu_busy, dropped = sample.frames_dropped,
+                    "the machine cannot keep up; this quality pauses"
+                );
+                source.encoder.set_running(rung, false);
+            }
+            Some(ShedDecision::Restore(rung)) => {
+                tracing::info!(camera = %self.camera.id, %rung, "there is room again; this quality comes back");
+                source.encoder.set_running(rung, true);
+            }
+        }
+    }
+
+    fn vanish(&mut self, reason: &str) {
+        self.origin = None;
+        self.camera
+            .packager
+            .mark_away(GapReason::CameraGone, reason);
+        self.camera.update(|condition| {
+            condition.state = CameraState::Vanished;
+            condition.reason = Some(format!(
+                "{reason}; it comes back by itself once it is plugged in"
+            ));
+        });
+    }
+
+    fn fail(&mut self, kind: GapReason, reason: &str) -> Next {
+        self.camera.packager.mark_away(kind, reason);
+        self.camera.update(|condition| {
+            condition.state = CameraState::Failed;
+            condition.reason = Some(reason.to_owned());
+        });
+        // The first tries follow each other quickly, as a camera that was just plugged in needs.
+        let pause = RETRY * 2_u32.saturating_pow(self.failures.saturating_sub(3));
+        self.failures += 1;
+        Next::Again(pause.min(RETRY_MAX))
+    }
+}
+
+enum Ended {
+    Stop,
+    Vanished(String),
+    Failed(GapReason, String),
+}
+
+/// Turns the encoder's running totals into samples of what happened since the last one.
+#[derive(Default)]
+struct LoadWatch {
+    cpu: CpuLoad,
+    frames_dropped: u64,
+}
+
+impl LoadWatch {
+    fn sample(&mut self, report: &EncodeReport) -> LoadSample {
+        let dropped = report.frames_dropped.saturating_sub(self.frames_dropped);
+        self.frames_dropped = report.frames_dropped;
+        let rungs = report.rungs.iter().filter(|rung| rung.running);
+        LoadSample {
+            frames_dropped: dropped,
+            queue_fill: report.frames_waiting as f32 / FRAMES_WAITING_MAX,
+            cpu_busy: self.cpu.measure(),
+            rungs: rungs
+                .map(|rung| RungLoad {
+                    rung: rung.rung,
+                    lateness_max: rung.lateness_max,
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Feeds the service manager's watchdog only while frames advance, so that an appliance that serves nothing but old
+//! pictures is started again. A camera that is unplugged is no reason: then there is nothing to advance.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::fleet::{Fleet, PROGRESS_PATIENCE};
+use super::thread::Lifeline;
+use crate::board::ServiceManager;
+
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Starts the thread that feeds. It ends with the appliance.
+pub(super) fn spawn(
+    manager: ServiceManager,
+    lifeline: &Lifeline,
+    fleet: &Arc<Fleet>,
+) -> JoinHandle<()> {
+    let (fleet, token) = (Arc::clone(fleet), lifeline.token().clone());
+    lifeline.spawn("watchdog", move || {
+        let Some(interval) = manager.watchdog_interval() else {
+            return;
+        };
+        let mut progress = Progress::new(Instant::now());
+        let mut fed = None::<Instant>;
+        while !token.is_cancelled() {
+            let now = Instant::now();
+            let advances = progress.observe(fleet.progress(), fleet.expects_progress(), now);
+            if advances && fed.is_none_or(|fed| now.duration_since(fed) >= interval / 2) {
+                manager.feed_watchdog();
+                fed = Some(now);
+            }
+            std::thread::sleep(TICK);
+        }
+    })
+}
+
+/// Whether frames advance.
+struct Progress {
+    count: u64,
+    advanced_at: Instant,
+}
+
+impl Progress {
+    fn new(now: Instant) -> Self {
+        Self {
+            count: 0,
+            advanced_at: now,
+        }
+    }
+
+    /// True while the count grew within the last [`PROGRESS_PATIENCE`], or need not grow.
+    fn observe(&mut self, count: u64, expected: bool, now: Instant) -> bool {
+        if count != self.count || !expected {
+            self.count = count;
+            self.advanced_at = now;
+        }
+        now.duration_since(self.advanced_at) < PROGRESS_PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_stand_still_leave_the_watchdog_hungry() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut progress = Progress::new(start);
+        assert!(progress.observe(1, true, at(5)));
+        assert!(progress.observe(1, true, at(14)));
+        assert!(!progress.observe(1, true, at(15)));
+        assert!(progress.observe(2, true, at(16)));
+        assert!(
+            progress.observe(2, false, at(100)),
+            "an unplugged camera need not advance"
+        );
+    }
+}

@@ -1,0 +1,318 @@
+//! `perch doctor`: cameras, encoders, disk, clock and port, each looked at for real, with what to do about it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::devices::{self, DeviceReport};
+use super::{run, table};
+use crate::app;
+use crate::base::{Clock, SystemClock, Wall};
+use crate::board;
+use crate::config::Config;
+use crate::encode::{self, EncoderListing};
+use crate::serve;
+
+/// Before this the clock was surely never set: Perch did not exist. 2026-01-01T00:00:00Z.
+const CLOCK_PLAUSIBLE: Wall = Wall(1_767_225_600_000);
+/// Less free space than an hour of 4 Mb/s is worth a word, in bytes.
+const FREE_BYTES_LOW: u64 = 2 << 30;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Configuration file; see perch.example.toml.
+    #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where recordings are kept.
+    #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
+    data: Option<PathBuf>,
+    /// Where the page would be served.
+    #[arg(long, value_name = "ADDR:PORT", env = "PERCH_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// JSON for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    board: String,
+    cameras: Vec<DeviceReport>,
+    encoders: Vec<EncoderReport>,
+    disk: DiskReport,
+    clock: ClockReport,
+    port: PortReport,
+    /// Everything that keeps Perch from working well; empty if all is well.
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct EncoderReport {
+    element: String,
+    boards: &'static str,
+    works: bool,
+    /// Why not.
+    reason: Option<String>,
+    trial_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct DiskReport {
+    path: PathBuf,
+    writable: bool,
+    free_bytes: u64,
+    total_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ClockReport {
+    now: String,
+    plausible: bool,
+    /// Whether the system's time service says that it follows a server; null if there is none to ask.
+    synchronized: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct PortReport {
+    listen: SocketAddr,
+    free: bool,
+    detail: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut config = match &arguments.config {
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
+    if let Some(listen) = arguments.listen {
+        config.listen = listen;
+    }
+    let data_dir = run::data_dir(arguments.data.clone(), &config);
+    let report = examine(&config, &data_dir)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(if report.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn examine(config: &Config, data_dir: &Path) -> anyhow::Result<Report> {
+    let mut problems = Vec::new();
+    let cameras = devices::list(&mut devices::remembered_names(data_dir));
+    for camera in cameras.iter().filter(|camera| camera.modes.is_empty()) {
+        problems.push(format!(
+            "{}: offers no mode that Perch reads",
+            camera.path.display()
+        ));
+    }
+    let disk = examine_disk(data_dir);
+    if !disk.writable {
+        problems.push(format!(
+            "{}: not writable; mend its rights or choose another with --data",
+            disk.path.display()
+        ));
+    } else if disk.free_bytes < FREE_BYTES_LOW {
+        problems.push(format!(
+            "{}: only {} are free",
+            disk.path.display(),
+            size(disk.free_bytes)
+        ));
+    }
+    let encoders = examine_encoders(config, data_dir, &mut problems);
+    let clock = examine_clock();
+    if !clock.plausible {
+        problems.push(format!(
+            "the clock says {}; set it, or recordings get wrong dates",
+            clock.now
+        ));
+    }
+    let port = examine_port(config.listen);
+    if !port.free {
+        problems.push(port.detail.clone());
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let board = board::board_name();
+    Ok(Report {
+        version,
+        board,
+        cameras,
+        encoders,
+        disk,
+        clock,
+        port,
+        problems,
+    })
+}
+
+fn examine_encoders(
+    config: &Config,
+    data_dir: &Path,
+    problems: &mut Vec<String>,
+) -> Vec<EncoderReport> {
+    let folder = app::verdict_folder(data_dir);
+    let options = app::probe_options(
+        &folder,
+        config.encoder.as_deref(),
+        &config.ladder,
+        config.frame_rate,
+    );
+    let listings = match encode::list_encoders(&options) {
+        Ok(listings) => listings,
+        Err(error) => {
+            problems.push(error.to_string());
+            return Vec::new();
+        }
+    };
+    let reports: Vec<_> = listings.iter().map(encoder_report).collect();
+    if !reports.iter().any(|report| report.works) {
+        problems
+            .push("no H.264 encoder works; install GStreamer's x264 or openh264 plugin".to_owned());
+    }
+    reports
+}
+
+fn encoder_report(listing: &EncoderListing) -> EncoderReport {
+    let refusal = match &listing.verdict {
+        None => Some("not installed".to_owned()),
+        Some(verdict) => verdict.refusal.clone(),
+    };
+    EncoderReport {
+        element: listing
+            .factory
+            .clone()
+            .unwrap_or_else(|| listing.entry.element.to_owned()),
+        boards: listing.entry.boards,
+        works: refusal.is_none(),
+        reason: refusal,
+        trial_ms: listing.verdict.as_ref().map(|verdict| verdict.trial_ms),
+    }
+}
+
+/// Looks at the data directory, or at the nearest folder above that exists, since `perch run` makes the rest.
+fn examine_disk(data_dir: &Path) -> DiskReport {
+    let absolute = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let path = absolute
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(&absolute)
+        .to_owned();
+    let writable =
+        nix::unistd::access(&path, nix::unistd::AccessFlags::W_OK).is_ok() && path.is_dir();
+    let (free_bytes, total_bytes) = nix::sys::statvfs::statvfs(&path).map_or((0, 0), |disk| {
+        let block = disk.fragment_size();
+        (disk.blocks_available() * block, disk.blocks() * block)
+    });
+    DiskReport {
+        path,
+        writable,
+        free_bytes,
+        total_bytes,
+    }
+}
+
+fn examine_clock() -> ClockReport {
+    let now = SystemClock.wall();
+    // systemd-timesyncd's marks: the folder while it runs, the file once it follows a server.
+    let timesync = Path::new("/run/systemd/timesync");
+    let synchronized = timesync
+        .exists()
+        .then(|| timesync.join("synchronized").exists());
+    ClockReport {
+        now: now.to_string(),
+        plausible: now > CLOCK_PLAUSIBLE,
+        synchronized,
+    }
+}
+
+fn examine_port(listen: SocketAddr) -> PortReport {
+    match serve::bind(listen) {
+        Ok(_) => PortReport {
+            listen,
+            free: true,
+            detail: format!("{listen}: free"),
+        },
+        Err(error) => PortReport {
+            listen,
+            free: false,
+            detail: error.to_string(),
+        },
+    }
+}
+
+fn size(bytes: u64) -> String {
+    const GIB: f64 = (1_u64 << 30) as f64;
+    format!("{:.1} GiB", bytes as f64 / GIB)
+}
+
+fn print(report: &Report) {
+    println!("Perch {} on {}\n", report.version, report.board);
+    let rows = report.cameras.iter().map(|camera| {
+        let modes = match camera.modes.len() {
+            0 => "none that Perch reads".to_owned(),
+            count => format!("{count}, such as {}", camera.modes[0]),
+        };
+        vec![
+            camera.id.clone(),
+            camera.name.clone(),
+            camera.path.display().to_string(),
+            modes,
+        ]
+    });
+    if report.cameras.is_empty() {
+        println!("No camera is plugged in; `perch run` shows the test scene.\n");
+    } else {
+        println!(
+            "{}\n",
+            table::render(&["camera", "name", "device", "modes"], rows)
+        );
+    }
+    let rows = report.encoders.iter().map(|encoder| {
+        let verdict = match (&encoder.reason, encoder.trial_ms) {
+            (None, Some(ms)) => format!("works (trial {ms} ms)"),
+            (None, None) => "works".to_owned(),
+            (Some(reason), _) => reason.clone(),
+        };
+        vec![encoder.element.clone(), encoder.boards.to_owned(), verdict]
+    });
+    println!(
+        "{}\n",
+        table::render(&["encoder", "boards", "verdict"], rows)
+    );
+    let synchronized = match report.clock.synchronized {
+        Some(true) => "follows a time server",
+        Some(false) => "does not follow a time server yet",
+        None => "no time service to ask",
+    };
+    let rows = [
+        vec![
+            "disk".to_owned(),
+            format!(
+                "{}: {} free of {}",
+                report.disk.path.display(),
+                size(report.disk.free_bytes),
+                size(report.disk.total_bytes)
+            ),
+        ],
+        vec![
+            "clock".to_owned(),
+            format!("{} ({synchronized})", report.clock.now),
+        ],
+        vec!["port".to_owned(), report.port.detail.clone()],
+    ];
+    println!("{}\n", table::render(&["what", "state"], rows));
+    if report.problems.is_empty() {
+        println!("All is well.");
+    }
+    for problem in &report.problems {
+        println!("Problem: {problem}");
+    }
+}

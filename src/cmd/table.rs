@@ -1,0 +1,15 @@
+//! Tables on a terminal.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// Renders rows under a head, as wide as the terminal allows.
+pub(super) fn render(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(head.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}

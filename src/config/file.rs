@@ -1,0 +1,292 @@
+//! The shape of the file as serde sees it, and the checks that turn it into a [`Config`].
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{CameraConfig, Config, Microphone, RecordPolicy, SourceSelector};
+use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
+
+/// A value that serde accepts and Perch does not.
+pub(super) struct Invalid {
+    pub(super) key: String,
+    pub(super) message: String,
+}
+
+fn invalid(key: impl Into<String>, message: impl Into<String>) -> Invalid {
+    Invalid {
+        key: key.into(),
+        message: message.into(),
+    }
+}
+
+fn in_range<T: PartialOrd + Display + Copy>(
+    key: &str,
+    value: T,
+    (low, high): (T, T),
+) -> Result<T, Invalid> {
+    if value < low || value > high {
+        return Err(invalid(key, format!("{value} is outside {low} to {high}")));
+    }
+    Ok(value)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub(super) struct File {
+    server: Server,
+    storage: Storage,
+    ladder: Ladder,
+    recording: Recording,
+    live: Live,
+    capture: Capture,
+    cameras: Vec<Camera>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Server {
+    listen: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Storage {
+    data: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Ladder {
+    frame_rate: Option<u32>,
+    encoder: Option<String>,
+    rungs: Option<Vec<LadderRung>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LadderRung {
+    name: String,
+    width: Option<u32>,
+    height: Option<u32>,
+    bitrate_kbps: Option<u32>,
+    audio_bitrate_kbps: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Recording {
+    rungs: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Live {
+    window_segments: Option<usize>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Capture {
+    stall_timeout_s: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Camera {
+    source: String,
+    id: Option<String>,
+    name: Option<String>,
+    size: Option<String>,
+    format: Option<String>,
+    microphone: Option<String>,
+    #[serde(default)]
+    controls: BTreeMap<String, i64>,
+}
+
+impl File {
+    pub(super) fn check(self) -> Result<Config, Invalid> {
+        let default = Config::default();
+        let listen = match self.server.listen {
+            None => default.listen,
+            Some(text) => text.parse().map_err(|_| {
+                invalid(
+                    "server.listen",
+                    format!("`{text}` is no address; write ADDRESS:PORT, such as 127.0.0.1:8080"),
+                )
+            })?,
+        };
+        let frame_rate = match self.ladder.frame_rate {
+            None => default.frame_rate,
+            Some(rate) => FrameRate::whole(in_range("ladder.frame_rate", rate, (1, 60))?),
+        };
+        let record = match self.recording.rungs {
+            None => default.record,
+            Some(names) => check_recorded(&names)?,
+        };
+        Ok(Config {
+            listen,
+            data_dir: self.storage.data,
+            ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
+            frame_rate,
+            encoder: self.ladder.encoder.filter(|name| name != "auto"),
+            record,
+            live_window_segments: match self.live.window_segments {
+                None => default.live_window_segments,
+                Some(count) => in_range("live.window_segments", count, (6, 60))?,
+            },
+            stall_timeout: match self.capture.stall_timeout_s {
+                None => default.stall_timeout,
+                Some(s) => Duration::from_secs(in_range("capture.stall_timeout_s", s, (1, 60))?),
+            },
+            cameras: check_cameras(self.cameras)?,
+        })
+    }
+}
+
+fn parse_rung(key: &str, text: &str) -> Result<Rung, Invalid> {
+    text.parse().map_err(|()| {
+        let names = Rung::ALL.map(Rung::name).join(", ");
+        invalid(key, format!("`{text}` is none of {names}"))
+    })
+}
+
+fn check_ladder(rungs: Vec<LadderRung>) -> Result<Vec<RungSpec>, Invalid> {
+    let mut ladder: Vec<RungSpec> = Vec::with_capacity(rungs.len());
+    for (i, given) in rungs.into_iter().enumerate() {
+        let key = |field: &str| format!("ladder.rungs[{i}].{field}");
+        let rung = parse_rung(&key("name"), &given.name)?;
+        if let Some(before) = ladder.last().filter(|before| before.rung >= rung) {
+            let message = format!(
+                "{rung} stands after {}; list each rung once, lowest first",
+                before.rung
+            );
+            return Err(invalid(key("name"), message));
+        }
+        let usual = LADDER[rung as usize];
+        let check = |field: &str, value: Option<u32>, usual: u32, range: (u32, u32)| match value {
+            None => Ok(usual),
+            Some(value) => in_range(&key(field), value, range),
+        };
+        let spec = RungSpec {
+            rung,
+            width: check("width", given.width, usual.width, (64, 3840))?,
+            height: check("height", given.height, usual.height, (64, 2160))?,
+            video_bitrate_bps: 1000
+                * check(
+                    "bitrate_kbps",
+                    given.bitrate_kbps,
+                    usual.video_bitrate_bps / 1000,
+                    (50, 50_000),
+                )?,
+            audio_bitrate_bps: 1000
+                * check(
+                    "audio_bitrate_kbps",
+                    given.audio_bitrate_kbps,
+                    usual.audio_bitrate_bps / 1000,
+                    (32, 320),
+                )?,
+        };
+        for (field, size) in [("width", spec.width), ("height", spec.height)] {
+            if size % 2 != 0 {
+                return Err(invalid(
+                    key(field),
+                    format!("{size} is odd; H.264 needs even sizes"),
+                ));
+            }
+        }
+        ladder.push(spec);
+    }
+    if ladder.is_empty() {
+        return Err(invalid(
+            "ladder.rungs",
+            "the list is empty; name at least one rung",
+        ));
+    }
+    Ok(ladder)
+}
+
+fn check_recorded(names: &[String]) -> Result<RecordPolicy, Invalid> {
+    if let [only] = names
+        && only == "highest"
+    {
+        return Ok(RecordPolicy::Highest);
+    }
+    let rungs = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| parse_rung(&format!("recording.rungs[{i}]"), name))
+        .collect::<Result<_, _>>()?;
+    Ok(RecordPolicy::Rungs(rungs))
+}
+
+fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
+    let mut checked: Vec<CameraConfig> = Vec::with_capacity(cameras.len());
+    for (i, given) in cameras.into_iter().enumerate() {
+        let key = |field: &str| format!("cameras[{i}].{field}");
+        let source = SourceSelector::parse(&given.source);
+        if checked.iter().any(|camera| camera.source == source) {
+            return Err(invalid(
+                key("source"),
+                format!("{} is named twice", given.source),
+            ));
+        }
+        let id = match given.id {
+            None => None,
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|e| invalid(key("id"), format!("{e}")))?,
+            ),
+        };
+        if id.is_some() && checked.iter().any(|camera| camera.id == id) {
+            return Err(invalid(key("id"), "two cameras have this name"));
+        }
+        let size = match given.size {
+            None => None,
+            Some(text) => Some(parse_size(&text).ok_or_else(|| {
+                invalid(key("size"), format!("`{text}` is no size; write 1280x720"))
+            })?),
+        };
+        let format = match given.format {
+            None => None,
+            Some(text) => Some(parse_format(&text).ok_or_else(|| {
+                invalid(
+                    key("format"),
+                    format!("`{text}` is none of I420, NV12, YUYV, MJPG, H264"),
+                )
+            })?),
+        };
+        let microphone = match given.microphone.as_deref() {
+            None | Some("own") => Microphone::Own,
+            Some("off") => Microphone::Off,
+            Some(name) => Microphone::Alsa(name.to_owned()),
+        };
+        checked.push(CameraConfig {
+            source,
+            id,
+            name: given.name,
+            size,
+            format,
+            microphone,
+            controls: given.controls,
+        });
+    }
+    Ok(checked)
+}
+
+fn parse_size(text: &str) -> Option<(u32, u32)> {
+    let (width, height) = text.split_once('x')?;
+    let size: (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
+    (size.0 > 0 && size.1 > 0).then_some(size)
+}
+
+fn parse_format(text: &str) -> Option<PixelFormat> {
+    use PixelFormat::{H264, I420, Mjpg, Nv12, Yuyv};
+    [I420, Nv12, Yuyv, Mjpg, H264]
+        .into_iter()
+        .find(|format| format.to_string() == text)
+}

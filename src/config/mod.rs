@@ -1,0 +1,304 @@
+//! The configuration: TOML read once, checked once, handed on as plain options. The only TOML parser.
+//! Says nothing of devices that may or may not be there; that shows when they are opened.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::CameraId;
+use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
+
+/// Everything a person can set, checked and with defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where the HTTP server listens.
+    pub listen: SocketAddr,
+    /// Where recordings and the index live; `None` leaves the choice to the command line.
+    pub data_dir: Option<PathBuf>,
+    /// What is encoded, lowest first; at least one rung.
+    pub ladder: Vec<RungSpec>,
+    /// Steady frame rate of every rendition, at most this; a slower camera sets its own.
+    pub frame_rate: FrameRate,
+    /// An encoder that must be used, by its GStreamer element; `None` takes the best that passes its trial.
+    pub encoder: Option<String>,
+    /// Which rungs are recorded.
+    pub record: RecordPolicy,
+    /// Finished segments that a live playlist lists, 6 to 60.
+    pub live_window_segments: usize,
+    /// A source that delivers nothing for this long is taken for lost and opened again.
+    pub stall_timeout: Duration,
+    /// Cameras with settings of their own. Empty: every camera found, as it comes.
+    pub cameras: Vec<CameraConfig>,
+}
+
+/// Which rungs of a camera go to disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordPolicy {
+    /// The highest rung that the camera's ladder has.
+    Highest,
+    /// These, as far as the camera's ladder has them; an empty list records nothing.
+    Rungs(Vec<Rung>),
+}
+
+impl RecordPolicy {
+    /// The rungs to record out of a camera's ladder, lowest first.
+    pub fn select(&self, ladder: &[RungSpec]) -> Vec<Rung> {
+        match self {
+            Self::Highest => ladder.last().map(|spec| spec.rung).into_iter().collect(),
+            Self::Rungs(rungs) => ladder
+                .iter()
+                .map(|spec| spec.rung)
+                .filter(|rung| rungs.contains(rung))
+                .collect(),
+        }
+    }
+}
+
+/// Where a camera's pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSelector {
+    /// The built-in test scene.
+    Test,
+    /// A device node or one of its stable links: `/dev/video0`, `/dev/v4l/by-path/…`.
+    Device(PathBuf),
+}
+
+impl SourceSelector {
+    /// Reads `test` or a path, as the command line and the configuration name sources.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "test" => Self::Test,
+            path => Self::Device(path.into()),
+        }
+    }
+}
+
+/// Which microphone belongs to a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Microphone {
+    /// The camera's own, where it has one.
+    Own,
+    /// No sound.
+    Off,
+    /// An ALSA device by its name, `hw:CARD=Mic`.
+    Alsa(String),
+}
+
+/// Settings of one camera.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraConfig {
+    /// Where the pictures come from.
+    pub source: SourceSelector,
+    /// Its name in addresses; `None` takes the one that discovery gives.
+    pub id: Option<CameraId>,
+    /// Its name for people; `None` takes the device's own.
+    pub name: Option<String>,
+    /// Width and height that it must deliver; `None` negotiates.
+    pub size: Option<(u32, u32)>,
+    /// Pixel format that it must deliver; `None` negotiates.
+    pub format: Option<PixelFormat>,
+    /// Where its sound comes from.
+    pub microphone: Microphone,
+    /// V4L2 controls to set once it is open, by name.
+    pub controls: BTreeMap<String, i64>,
+}
+
+impl CameraConfig {
+    /// A camera with nothing set.
+    pub fn plain(source: SourceSelector) -> Self {
+        Self {
+            source,
+            id: None,
+            name: None,
+            size: None,
+            format: None,
+            microphone: Microphone::Own,
+            controls: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            data_dir: None,
+            ladder: LADDER.to_vec(),
+            frame_rate: FrameRate::whole(30),
+            encoder: None,
+            record: RecordPolicy::Highest,
+            live_window_segments: 12,
+            stall_timeout: Duration::from_secs(3),
+            cameras: Vec::new(),
+        }
+    }
+}
+
+/// The configuration cannot be used. Its text is one line that names the file and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or may not be read.
+    #[error("{}: {source}; check the path and its permissions", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or holds a key that does not exist or a value of the wrong kind.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A value is outside its range or contradicts another.
+    #[error("{}: {key}: {message}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key, such as `ladder.rungs[2].bitrate_kbps`.
+        key: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks a configuration's text; `path` is what errors name.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let file: file::File = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let line = text.as_bytes()[..start.min(text.len())]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count();
+            let message = error.message().replace('\n', " ");
+            ConfigError::Syntax {
+                path: path.to_owned(),
+                line: line + 1,
+                message,
+            }
+        })?;
+        file.check()
+            .map_err(|file::Invalid { key, message }| ConfigError::Value {
+                path: path.to_owned(),
+                key,
+                message,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("perch.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_annotated_example_is_valid_and_says_the_defaults() {
+        let example = include_str!("../../perch.example.toml");
+        let config = parse(example).expect("the example is valid");
+        assert_eq!(
+            config,
+            Config {
+                data_dir: config.data_dir.clone(),
+                ..Config::default()
+            }
+        );
+        // Each commented-out setting must be valid as well once somebody takes its `#` away.
+        let all: String = example
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let config = parse(&all).expect("every commented-out setting is valid");
+        assert_eq!(config.cameras.len(), 2);
+        assert_eq!(config.ladder.len(), 4);
+    }
+
+    #[test]
+    fn each_error_is_one_line_that_names_the_key() {
+        for (text, expected) in [
+            ("listn = 1", "perch.toml:1: unknown field `listn`"),
+            ("\n[server]\nlisten = 8080", "perch.toml:3: invalid type"),
+            (
+                "[server]\nlisten = \"here\"",
+                "server.listen: `here` is no address",
+            ),
+            (
+                "[ladder]\nframe_rate = 0",
+                "ladder.frame_rate: 0 is outside 1 to 60",
+            ),
+            (
+                "[[ladder.rungs]]\nname = \"tiny\"",
+                "ladder.rungs[0].name: `tiny` is none of very_low, low, medium, high",
+            ),
+            (
+                "[[ladder.rungs]]\nname = \"low\"\nbitrate_kbps = 5",
+                "ladder.rungs[0].bitrate_kbps: 5 is outside 50 to 50000",
+            ),
+            (
+                "[[ladder.rungs]]\nname = \"low\"\n[[ladder.rungs]]\nname = \"low\"",
+                "ladder.rungs[1].name: low stands after low; list each rung once, lowest first",
+            ),
+            (
+                "[recording]\nrungs = [\"top\"]",
+                "recording.rungs[0]: `top` is none of",
+            ),
+            (
+                "[[cameras]]\nsource = \"test\"\nid = \"A b\"",
+                "cameras[0].id: `A b` is no camera name",
+            ),
+            (
+                "[[cameras]]\nsource = \"test\"\n[[cameras]]\nsource = \"test\"",
+                "cameras[1].source: test is named twice",
+            ),
+            (
+                "[[cameras]]\nsource = \"/dev/video0\"\nsize = \"big\"",
+                "cameras[0].size: `big` is no size",
+            ),
+            (
+                "[live]\nwindow_segments = 2",
+                "live.window_segments: 2 is outside 6 to 60",
+            ),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(
+                error.contains(expected),
+                "{text:?} gave {error:?}, not {expected:?}"
+            );
+            assert!(!error.contains('\n'), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_recorded_rung_is_the_highest_the_camera_has() {
+        let ladder = &LADDER[..2];
+        assert_eq!(RecordPolicy::Highest.select(ladder), [Rung::Low]);
+        let wanted = RecordPolicy::Rungs(vec![Rung::High, Rung::VeryLow]);
+        assert_eq!(wanted.select(ladder), [Rung::VeryLow]);
+        assert_eq!(RecordPolicy::Rungs(Vec::new()).select(ladder), []);
+    }
+}

@@ -1,0 +1,149 @@
+//! What a run of the encoder is asked for, what it reports, and how it can fail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::table::EncoderChoice;
+use crate::media::{AudioFormat, FrameFormat, FrameRate, PixelFormat, Rung, RungSpec};
+
+/// Where pictures come from.
+#[derive(Clone, Debug)]
+pub enum VideoSource {
+    /// Pushed through [`Encoder::frame_input`].
+    Frames(FrameFormat),
+    /// Fetched by GStreamer from a device whose memory we do not queue ourselves (multi-planar drivers).
+    V4l2 {
+        /// The device node.
+        path: PathBuf,
+        /// The mode to ask for.
+        format: FrameFormat,
+    },
+}
+
+/// Where sound comes from.
+#[derive(Clone, Debug)]
+pub enum AudioSource {
+    /// Pushed through [`Encoder::sound_input`].
+    Pushed(AudioFormat),
+    /// Fetched from an ALSA device, such as `hw:1`, and resampled where it differs.
+    Alsa {
+        /// ALSA's name of the device.
+        device: String,
+        /// What to encode.
+        format: AudioFormat,
+    },
+}
+
+/// What a run encodes.
+#[derive(Clone, Debug)]
+pub struct SourceInput {
+    /// The pictures.
+    pub video: VideoSource,
+    /// The sound, if there is any.
+    pub audio: Option<AudioSource>,
+}
+
+/// How a run is encoded.
+#[derive(Clone, Debug)]
+pub struct EncodeOptions {
+    /// The rungs, fitted to the source's size, in any order.
+    pub rungs: Vec<RungSpec>,
+    /// Pictures a second that come out, whatever the source's jitter.
+    pub rate: FrameRate,
+    /// The encoder of every rung.
+    pub encoder: EncoderChoice,
+    /// Whether a camera's own H.264 becomes the top rung as it is.
+    pub own_h264: OwnH264,
+}
+
+/// What is done with a camera's own H.264.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnH264 {
+    /// It becomes the rung of its size without being encoded again. If it turns out to break the ladder's
+    /// rules the run ends, and [`EncodeReport::own_h264_refusal`] says that the next one must encode it again.
+    #[default]
+    Keep,
+    /// It is decoded, and every rung encoded.
+    EncodeAgain,
+}
+
+/// A run could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// GStreamer itself does not start.
+    #[error("GStreamer does not start: {0}; is it installed completely?")]
+    Init(String),
+    /// A plugin is not installed.
+    #[error("GStreamer has no element `{0}`; install the plugin package that holds it")]
+    MissingElement(String),
+    /// The source's layout cannot be encoded.
+    #[error("pictures in {0} cannot be encoded")]
+    UnsupportedFormat(PixelFormat),
+    /// There is nothing to encode.
+    #[error("no rungs to encode; the ladder needs at least one")]
+    NoRungs,
+    /// No encoder of the table works here.
+    #[error("no H.264 encoder works here ({0}); install GStreamer's x264 or openh264 plugin")]
+    NoEncoder(String),
+    /// The source gave no picture for a still.
+    #[error("no picture came within a second")]
+    NoPicture,
+    /// A picture could not be made a JPEG.
+    #[error("the still could not be made: {0}")]
+    Still(String),
+    /// The pipeline could not be built or started.
+    #[error("the pipeline does not start: {0}")]
+    Graph(String),
+}
+
+/// What a run has done so far.
+#[derive(Clone, Debug, Default)]
+pub struct EncodeReport {
+    /// Pictures that arrived.
+    pub frames_in: u64,
+    /// Of these, the ones dropped because the encoders were behind.
+    pub frames_dropped: u64,
+    /// Pictures left out because they came faster than the steady rate.
+    pub frames_surplus: u64,
+    /// Places filled by showing a picture again.
+    pub frames_repeated: u64,
+    /// Pictures refused because their shape was not the promised one.
+    pub frames_malformed: u64,
+    /// Pictures of the source's own size and layout that reached the encoder in other memory: copies.
+    pub frames_copied: u64,
+    /// Pictures that wait to enter, 0 to 4.
+    pub frames_waiting: usize,
+    /// Blocks of sound dropped because the encoders were behind.
+    pub blocks_dropped: u64,
+    /// Gaps in the sound's ticks.
+    pub sound_gaps: u64,
+    /// The rungs, lowest first.
+    pub rungs: Vec<RungReport>,
+    /// Why the camera's own H.264 cannot be kept: start again with [`OwnH264::EncodeAgain`].
+    pub own_h264_refusal: Option<String>,
+    /// Why the run ended by itself, if it did.
+    pub failure: Option<String>,
+}
+
+/// What one rung has done so far.
+#[derive(Clone, Debug)]
+pub struct RungReport {
+    /// Which one.
+    pub rung: Rung,
+    /// The encoder's factory name; `camera` if the rung is the camera's own stream.
+    pub encoder: String,
+    /// False while it is shed.
+    pub running: bool,
+    /// Access units delivered.
+    pub units: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Units without a keyframe where the grid wants one; above 0 the encoder ignores requests.
+    pub unaligned: u64,
+    /// Pictures between its gate and its sink.
+    pub in_flight: u64,
+    /// From capture to access unit, median of the last two seconds or so.
+    pub lateness_p50: Duration,
+    /// The same, largest.
+    pub lateness_max: Duration,
+}

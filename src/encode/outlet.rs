@@ -1,0 +1,128 @@
+//! The one door through which a run's events leave, so that nothing follows its `RunEnded`.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::base::{Clock, Monotonic};
+use crate::media::StreamEvent;
+
+/// Where a run's events go. Called on the pipeline's threads, one call at a time; it must not block for
+/// long and must not call the encoder.
+pub type EventSink = Arc<dyn Fn(StreamEvent) + Send + Sync>;
+
+/// The door, and what both sides must know about the run.
+pub(super) struct Outlet {
+    sink: EventSink,
+    state: Mutex<State>,
+    changed: Condvar,
+    zero: OnceLock<Monotonic>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct State {
+    drained: bool,
+    ended: bool,
+    failure: Option<String>,
+}
+
+impl Outlet {
+    pub(super) fn new(sink: EventSink, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            sink,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            zero: OnceLock::new(),
+            clock,
+        }
+    }
+
+    /// Passes an event on, unless the run has ended.
+    pub(super) fn emit(&self, event: StreamEvent) {
+        let state = self.lock();
+        if !state.ended {
+            (self.sink)(event);
+        }
+    }
+
+    /// Says when the first picture was captured, once.
+    pub(super) fn begin(&self, first_picture_at: Monotonic) {
+        if self.zero.set(first_picture_at).is_ok() {
+            self.emit(StreamEvent::RunStarted { first_picture_at });
+            self.changed.notify_all();
+        }
+    }
+
+    /// When the first picture was captured; `None` before.
+    pub(super) fn zero(&self) -> Option<Monotonic> {
+        self.zero.get().copied()
+    }
+
+    /// Waits for the first picture. `None` once `given_up` holds; looked at a few times a second.
+    pub(super) fn wait_zero(&self, given_up: impl Fn() -> bool) -> Option<Monotonic> {
+        let mut state = self.lock();
+        loop {
+            if let Some(zero) = self.zero() {
+                return Some(zero);
+            }
+            if given_up() || state.ended {
+                return None;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, Duration::from_millis(100))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Now, on the clock that stamps pictures.
+    pub(super) fn now(&self) -> Monotonic {
+        self.clock.monotonic()
+    }
+
+    /// Every sink of the pipeline has seen its end.
+    pub(super) fn drained(&self) {
+        self.lock().drained = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the pipeline is drained or has failed; false if that took longer than `limit`.
+    pub(super) fn wait_drained(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.lock();
+        while !state.drained && !state.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Says the run's last word. Only the first call counts.
+    pub(super) fn end(&self, failure: Option<String>) {
+        let mut state = self.lock();
+        if !state.ended {
+            state.ended = true;
+            state.failure.clone_from(&failure);
+            (self.sink)(StreamEvent::RunEnded { failure });
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Why the run failed, if it did.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,5 @@
+//! The promises of the playlists and of the reload decision: what a live player relies on.
+
+mod live_text;
+mod other_texts;
+mod reloading;

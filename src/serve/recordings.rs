@@ -1,0 +1,166 @@
+//! Recordings over HLS: any range of civil time as an ordinary playlist over the bytes that were live once.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::Bytes;
+
+use super::extract::{Path, Query};
+use super::media_response::{MediaFile, media, playlist as playlist_response};
+use super::problem::Problem;
+use super::router::Shared;
+use crate::base::{CameraId, Wall};
+use crate::media::TrackKind;
+use crate::playlist::{
+    OpenRendition, RecordedSegment, render_multivariant, render_recording_playlist,
+};
+use crate::store::{RecordedRendition, Store};
+
+/// Without `from` a recording shows this much before `to`, in milliseconds.
+const SPAN_DEFAULT_MS: i64 = 3_600_000;
+/// The longest range of one playlist, in milliseconds: a day is 43,200 segments.
+const SPAN_MAX_MS: i64 = 24 * 3_600_000;
+
+/// The range that a request means.
+#[derive(Clone, Copy)]
+struct Range {
+    from: Wall,
+    to: Wall,
+}
+
+impl Range {
+    fn read(query: &Query, now: Wall) -> Result<Self, Problem> {
+        let to = query.moment("to")?.unwrap_or(now);
+        let from = query
+            .moment("from")?
+            .unwrap_or(to.plus_ms(-SPAN_DEFAULT_MS));
+        if to <= from {
+            return Err(Problem::bad_request(format!(
+                "to: {to} is not after from: {from}"
+            )));
+        }
+        if from > now {
+            return Err(Problem::bad_request(format!(
+                "from: {from} lies in the future"
+            )));
+        }
+        if to - from > SPAN_MAX_MS {
+            return Err(Problem::bad_request(
+                "from, to: a range is at most 24 hours long",
+            ));
+        }
+        Ok(Self { from, to })
+    }
+
+    /// What stands behind the addresses of the media playlists, so that they mean the same range.
+    fn query(self) -> String {
+        format!("?from={}&to={}", self.from, self.to)
+    }
+}
+
+/// Runs a query of the index where blocking is allowed.
+async fn blocking<T: Send + 'static>(
+    appliance: Shared,
+    read: impl FnOnce(&Store) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(move || read(appliance.store()))
+        .await
+        .map_err(|error| Problem::internal(&error))?
+}
+
+/// What is recorded within a range; a problem if that is nothing.
+fn recorded(
+    store: &Store,
+    camera: &CameraId,
+    range: Range,
+) -> Result<Vec<RecordedRendition>, Problem> {
+    let recording = store
+        .recording(camera, range.from, range.to)
+        .map_err(|error| Problem::internal(&error))?;
+    let found: Vec<_> = recording
+        .renditions
+        .into_iter()
+        .filter(|track| !track.segments.is_empty())
+        .collect();
+    if found.is_empty() {
+        let Range { from, to } = range;
+        return Err(Problem::not_found(format!(
+            "nothing of {camera} is recorded from {from} to {to}"
+        )));
+    }
+    Ok(found)
+}
+
+/// `GET /recordings/{camera}/master.m3u8?from=&to=`
+pub(super) async fn multivariant(
+    State(appliance): State<Shared>,
+    path: Path,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let camera = path.camera()?;
+    let range = Range::read(&query, appliance.clock().wall())?;
+    let text = blocking(appliance, move |store| {
+        let renditions = recorded(store, &camera, range)?
+            .into_iter()
+            .map(|track| OpenRendition {
+                id: track.id,
+                parameters: track.parameters,
+                query: range.query(),
+            });
+        Ok(render_multivariant(&renditions.collect::<Vec<_>>()))
+    })
+    .await?;
+    Ok(playlist_response(text.into(), None, &headers))
+}
+
+/// `GET /recordings/{camera}/{rendition}/index.m3u8?from=&to=`
+pub(super) async fn playlist(
+    State(appliance): State<Shared>,
+    path: Path,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (camera, rendition) = (path.camera()?, path.rendition()?);
+    let range = Range::read(&query, appliance.clock().wall())?;
+    let text = blocking(appliance, move |store| {
+        let found = recorded(store, &camera, range)?;
+        let track = found
+            .into_iter()
+            .find(|track| track.id == rendition)
+            .ok_or_else(|| {
+                Problem::not_found(format!(
+                    "{rendition} of {camera} is not recorded in this range"
+                ))
+            })?;
+        let segments = track.segments.iter().map(|segment| RecordedSegment {
+            msn: segment.msn,
+            run: segment.run,
+            wall_start: segment.wall_start,
+            start_ticks: segment.start_ticks,
+            duration_ticks: segment.duration_ticks,
+            timescale: segment.timescale,
+        });
+        Ok(render_recording_playlist(&segments.collect::<Vec<_>>()))
+    })
+    .await?;
+    Ok(playlist_response(text.into(), None, &headers))
+}
+
+/// `GET /recordings/{camera}/{rendition}/{file}`: headers and segments. Parts are only live.
+pub(super) async fn file(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
+    let (camera, rendition) = (path.camera()?, path.rendition()?);
+    let name = MediaFile::parse(path.at(2))?;
+    let bytes: Option<Bytes> = blocking(appliance, move |store| {
+        match name {
+            MediaFile::Init(run) => store.load_init(&camera, rendition, run),
+            MediaFile::Segment(msn) => store.load_segment(&camera, rendition, msn),
+            MediaFile::Part(..) => return Ok(None),
+        }
+        .map_err(|error| Problem::internal(&error))
+    })
+    .await?;
+    let bytes =
+        bytes.ok_or_else(|| Problem::not_found("this is not recorded; reload the playlist"))?;
+    Ok(media(vec![bytes], rendition.kind == TrackKind::Audio))
+}

@@ -1,0 +1,67 @@
+//! Which address leads to which handler, and what is true of every answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::appliance::Appliance;
+use super::problem::Problem;
+use super::{api, host, live, page, recordings};
+
+/// What every handler is given.
+pub(super) type Shared = Arc<dyn Appliance>;
+
+/// The whole surface as a service. `listen` is the address that requests arrive at.
+pub fn router(appliance: Arc<dyn Appliance>, listen: SocketAddr) -> Router {
+    let text = Router::new()
+        .route("/api/v1/cameras", get(api::cameras))
+        .route("/api/v1/time", get(api::time))
+        .route("/healthz", get(api::health))
+        .route("/metrics", get(api::metrics))
+        .fallback(page::serve)
+        .layer(CompressionLayer::new());
+    // Media is compressed already, and playlists bring their own gzip.
+    let media = Router::new()
+        .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
+        .route("/live/{camera}/master.m3u8", get(live::multivariant))
+        .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
+        .route("/live/{camera}/{rendition}/{file}", get(live::file))
+        .route(
+            "/recordings/{camera}/master.m3u8",
+            get(recordings::multivariant),
+        )
+        .route(
+            "/recordings/{camera}/{rendition}/index.m3u8",
+            get(recordings::playlist),
+        )
+        .route(
+            "/recordings/{camera}/{rendition}/{file}",
+            get(recordings::file),
+        );
+    text.merge(media)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .with_state(appliance)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(SetResponseHeaderLayer::overriding(
+            HeaderName::from_static("x-content-type-options"),
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(middleware::from_fn_with_state(listen, host::guard))
+}
+
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words");
+    Problem::internal(&text).into_response()
+}

@@ -1,0 +1,48 @@
+// Runs the page in Chromium. PERCH_URL names a running perch (`http://127.0.0.1:8080`); without it the stand-in is
+// watched instead. A part of a case's name as argument runs that case alone.
+// Needs web/dist, ffmpeg and Chromium. Pictures and measurements land in target/browser/.
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { launch } from "./browser.mjs";
+import { cases as failures } from "./failures.mjs";
+import { cases as latency } from "./latency.mjs";
+import { cases as pictures } from "./pictures.mjs";
+import { root, Standin, testCamera } from "./standin.mjs";
+import { cases as watching } from "./watch.mjs";
+
+const wanted = process.argv[2] ?? "";
+const real = process.env.PERCH_URL?.replace(/\/$/, "");
+const out = path.join(root, "target/browser");
+await mkdir(out, { recursive: true });
+
+const standin = await Standin.start();
+const browser = await launch();
+const plan = [
+  ...Object.entries({ ...watching, ...latency }).map(([name, run]) => ({ name, run, url: real ?? standin.url })),
+  ...Object.entries(failures).map(([name, run]) => ({ name, run, url: standin.url })),
+  ...Object.entries(pictures).map(([name, run]) => ({ name, run, url: real ?? standin.url })),
+].filter(({ name }) => name.includes(wanted));
+
+let passed = 0;
+let failed = 0;
+for (const { name, run, url } of plan) {
+  Object.assign(standin, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
+  const began = Date.now();
+  try {
+    await run({ browser, url, standin, out });
+    passed++;
+    console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL  ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)\n${String(error.stack).replaceAll(/^/gm, "      ")}`);
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    await pages.at(-1)?.screenshot({ path: path.join(out, `failed-${failed}.png`) }).catch(() => undefined);
+    for (const words of pages.at(-1)?.complaints ?? []) console.log(`      page: ${words}`);
+  }
+  await Promise.all(browser.contexts().map((context) => context.close()));
+}
+await browser.close();
+standin.close();
+if (!real) console.log("PERCH_URL is not set: the stand-in was watched");
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;

@@ -1,0 +1,380 @@
+//! The HTTP surface over a real socket, with a real encoder behind it: what players and clients that lie get to see.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// `perch run` on the test scene, small enough for a debug build, shared by all tests of this file.
+struct Appliance {
+    address: SocketAddr,
+}
+
+/// Ends the appliance when the test binary ends, however it ends.
+struct Guard(#[expect(dead_code, reason = "held for its pipe")] Child);
+
+fn appliance() -> &'static Appliance {
+    static APPLIANCE: OnceLock<(Appliance, Guard)> = OnceLock::new();
+    &APPLIANCE
+        .get_or_init(|| {
+            let address = free_address();
+            let dir = tempfile::tempdir().expect("a temporary folder").keep();
+            let config = dir.join("perch.toml");
+            let text = "[[cameras]]\nsource = \"test\"\nsize = \"640x360\"\n";
+            std::fs::write(&config, text).expect("the configuration is written");
+            // The shell ends the appliance as soon as its standard input closes, which it does with this process.
+            let child = Command::new("sh")
+                .args([
+                    "-c",
+                    "\"$@\" & read -r _; kill $!; wait $!; rm -rf \"$DIR\"",
+                    "sh",
+                ])
+                .args([
+                    env!("CARGO_BIN_EXE_perch"),
+                    "run",
+                    "--listen",
+                    &address.to_string(),
+                ])
+                .arg("--config")
+                .arg(&config)
+                .arg("--data")
+                .arg(dir.join("data"))
+                .env("DIR", &dir)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the appliance starts");
+            let up = (0..400).any(|_| {
+                std::thread::sleep(Duration::from_millis(50));
+                let path = "/live/test/low/index.m3u8";
+                TcpStream::connect(address).is_ok() && get_from(address, path, "").status == 200
+            });
+            assert!(up, "the appliance shows its first part");
+            (Appliance { address }, Guard(child))
+        })
+        .0
+}
+
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+/// A response as it came.
+struct Response {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Response {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    /// The body is a problem (RFC 9457) whose status is the response's; returns its detail.
+    fn problem(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{}",
+            self.head
+        );
+        let body: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");
+        assert_eq!(body["status"], self.status);
+        body["detail"].as_str().expect("a detail").to_owned()
+    }
+}
+
+fn raw(address: SocketAddr, request: &str) -> Response {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("read");
+    let end = bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .expect("a head");
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("a head of text");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .expect("a status");
+    Response {
+        status,
+        head,
+        body: bytes.split_off(end + 4),
+    }
+}
+
+fn get_from(address: SocketAddr, path: &str, headers: &str) -> Response {
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
+    raw(address, &request)
+}
+
+fn get_with(path: &str, headers: &str) -> Response {
+    get_from(appliance().address, path, headers)
+}
+
+fn get(path: &str) -> Response {
+    get_with(path, "")
+}
+
+/// The newest msn and part of a live playlist.
+fn edge(playlist: &str) -> (u64, u32) {
+    let hint = playlist
+        .lines()
+        .find(|line| line.contains("PRELOAD-HINT"))
+        .expect("a hint");
+    let name = hint.split('"').nth(1).expect("an address");
+    let mut numbers = name.split('.');
+    let msn: u64 = numbers.next().and_then(|n| n.parse().ok()).expect("an msn");
+    let part: u32 = numbers.next().and_then(|n| n.parse().ok()).expect("a part");
+    (msn, part)
+}
+
+#[test]
+fn every_quality_is_listed_and_plays_from_its_playlist() {
+    let master = get("/live/test/master.m3u8");
+    assert_eq!(master.status, 200);
+    assert_eq!(
+        master.header("content-type"),
+        Some("application/vnd.apple.mpegurl")
+    );
+    let variants: Vec<_> = master
+        .text()
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .collect();
+    assert_eq!(variants, ["very_low/index.m3u8", "low/index.m3u8"]);
+    for variant in variants {
+        let playlist = get(&format!("/live/test/{variant}"));
+        assert_eq!(playlist.status, 200);
+        assert_eq!(playlist.header("cache-control"), Some("no-cache"));
+        let folder = variant.split('/').next().expect("a folder");
+        let named: Vec<_> = playlist
+            .text()
+            .lines()
+            .filter(|line| line.starts_with("#EXT-X-PART:") || line.starts_with("#EXT-X-MAP"))
+            .filter_map(|line| line.split('"').nth(1))
+            .collect();
+        assert!(named.len() >= 2, "{}", playlist.text());
+        for name in named {
+            let media = get(&format!("/live/test/{folder}/{name}"));
+            assert_eq!(
+                (media.status, media.header("content-type")),
+                (200, Some("video/mp4")),
+                "{name}"
+            );
+            assert_eq!(
+                media.header("content-length"),
+                Some(media.body.len().to_string().as_str())
+            );
+            assert!(
+                media
+                    .header("cache-control")
+                    .is_some_and(|c| c.contains("immutable"))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_blocking_reload_has_the_part_that_was_asked_for_and_a_hinted_part_comes_whole() {
+    let before = get("/live/test/low/index.m3u8");
+    let (msn, part) = edge(before.text());
+    let after = get(&format!(
+        "/live/test/low/index.m3u8?_HLS_msn={msn}&_HLS_part={part}"
+    ));
+    assert_eq!(after.status, 200);
+    let (msn_after, part_after) = edge(after.text());
+    assert!((msn_after, part_after) > (msn, part), "{}", after.text());
+    let hinted = get(&format!("/live/test/low/{msn_after}.{part_after}.m4s"));
+    assert_eq!((hinted.status, &hinted.body[4..8]), (200, &b"moof"[..]));
+    let declared = u32::from_be_bytes(hinted.body[..4].try_into().expect("four bytes")) as usize;
+    let mdat = u32::from_be_bytes(
+        hinted.body[declared..declared + 4]
+            .try_into()
+            .expect("four bytes"),
+    );
+    assert_eq!(
+        declared + mdat as usize,
+        hinted.body.len(),
+        "one whole fragment"
+    );
+}
+
+#[test]
+fn parts_joined_are_the_segments_bytes() {
+    let (msn, _) = edge(get("/live/test/very_low/index.m3u8").text());
+    // The segment is complete once the next one has its first part.
+    let next = msn + 1;
+    assert_eq!(
+        get(&format!(
+            "/live/test/very_low/index.m3u8?_HLS_msn={next}&_HLS_part=0"
+        ))
+        .status,
+        200
+    );
+    let segment = get(&format!("/live/test/very_low/{msn}.m4s"));
+    assert_eq!(segment.status, 200);
+    let joined: Vec<u8> = (0..6)
+        .flat_map(|index| get(&format!("/live/test/very_low/{msn}.{index}.m4s")).body)
+        .collect();
+    assert!(segment.body == joined);
+}
+
+#[test]
+fn a_delta_playlist_comes_when_asked_and_playlists_are_compressed_for_those_who_take_it() {
+    let gzip = get_with("/live/test/low/index.m3u8", "Accept-Encoding: gzip\r\n");
+    assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&gzip.body[..])
+        .read_to_string(&mut text)
+        .expect("gzip");
+    assert!(text.starts_with("#EXTM3U"));
+    let plain = get_with("/live/test/low/index.m3u8", "Accept-Encoding: gzip;q=0\r\n");
+    assert_eq!(plain.header("content-encoding"), None);
+    assert_eq!(get("/live/test/low/index.m3u8?_HLS_skip=YES").status, 200);
+}
+
+#[test]
+fn malformed_requests_get_a_problem_that_says_what_is_wrong() {
+    for (path, status, detail) in [
+        ("/live/test/low/index.m3u8?_HLS_part=1", 400, "_HLS_msn"),
+        ("/live/test/low/index.m3u8?_HLS_msn=x", 400, "_HLS_msn"),
+        (
+            "/live/test/low/index.m3u8?_HLS_msn=18446744073709551615",
+            400,
+            "_HLS_msn",
+        ),
+        ("/live/test/low/index.m3u8?_HLS_msn=-1", 400, "_HLS_msn"),
+        ("/live/test/ultra/index.m3u8", 404, "ultra"),
+        ("/live/nobody/master.m3u8", 404, "nobody"),
+        ("/live/..%2f..%2fetc/master.m3u8", 404, "camera name"),
+        ("/live/%ff/master.m3u8", 400, "address"),
+        ("/live/test/low/999999.m4s", 404, "live window"),
+        ("/live/test/low/999999.0.m4s", 404, "live window"),
+        ("/live/test/low/passwd", 404, "passwd"),
+        ("/recordings/test/master.m3u8?from=yesterday", 400, "from"),
+        (
+            "/recordings/test/master.m3u8?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+            400,
+            "not after",
+        ),
+        (
+            "/recordings/test/master.m3u8?from=2999-01-01T00:00:00Z&to=2999-01-01T01:00:00Z",
+            400,
+            "future",
+        ),
+        (
+            "/recordings/test/master.m3u8?from=2001-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
+            400,
+            "24 hours",
+        ),
+        (
+            "/recordings/test/master.m3u8?from=2001-01-01T00:00:00Z&to=2001-01-01T01:00:00Z",
+            404,
+            "nothing",
+        ),
+        ("/recordings/test/high/1.0.m4s", 404, "not recorded"),
+        ("/api/v1/cameras/test/still.jpg?width=9999999", 400, "width"),
+        ("/api/v1/cameras/nobody/still.jpg", 404, "no such camera"),
+        ("/api/v1/nothing", 404, "address"),
+        ("/../../etc/passwd", 404, "address"),
+    ] {
+        let response = get(path);
+        assert_eq!(response.status, status, "{path}");
+        let found = response.problem();
+        assert!(found.contains(detail), "{path}: {found}");
+    }
+    let post = raw(
+        appliance().address,
+        "POST /live/test/master.m3u8 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(post.status, 405);
+    post.problem();
+}
+
+#[test]
+fn a_foreign_name_for_this_machine_is_turned_away() {
+    let request = "GET /api/v1/cameras HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    let response = raw(appliance().address, request);
+    assert_eq!(response.status, 421);
+    assert!(response.problem().contains("evil.example"));
+}
+
+#[test]
+fn http_2_is_spoken_to_those_who_begin_with_it() {
+    // The client preface and an empty SETTINGS frame (RFC 9113 §3.4); the answer must begin with SETTINGS.
+    let mut stream = TcpStream::connect(appliance().address).expect("connected");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout");
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .expect("sent");
+    let mut frame = [0_u8; 9];
+    stream.read_exact(&mut frame).expect("a frame");
+    assert_eq!(frame[3], 4, "the first frame is SETTINGS");
+}
+
+#[test]
+fn the_page_the_api_and_the_counters_answer() {
+    let page = get("/");
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, Some("text/html"))
+    );
+    assert!(page.header("content-security-policy").is_some());
+    let tag = page.header("etag").expect("a tag").to_owned();
+    assert_eq!(
+        get_with("/", &format!("If-None-Match: {tag}\r\n")).status,
+        304
+    );
+
+    let cameras: serde_json::Value =
+        serde_json::from_slice(&get("/api/v1/cameras").body).expect("JSON");
+    assert_eq!(cameras["cameras"][0]["id"], "test");
+    assert_eq!(
+        cameras["cameras"][0]["rungs"].as_array().map(Vec::len),
+        Some(2)
+    );
+
+    // The first picture may still be on its way.
+    let still = (0..50)
+        .map(|_| get("/api/v1/cameras/test/still.jpg?width=320"))
+        .find(|still| {
+            std::thread::sleep(Duration::from_millis(100));
+            still.status == 200
+        });
+    let still = still.expect("a still");
+    assert_eq!(&still.body[..2], [0xFF, 0xD8], "JPEG begins with SOI");
+
+    let health: serde_json::Value = serde_json::from_slice(&get("/healthz").body).expect("JSON");
+    assert_eq!(health["live"], true);
+    let metrics = get("/metrics");
+    let copies = metrics
+        .text()
+        .lines()
+        .find(|l| l.starts_with("perch_capture_frame_copies_total"));
+    assert_eq!(
+        copies,
+        Some("perch_capture_frame_copies_total{camera=\"test\"} 0")
+    );
+    assert!(metrics.text().ends_with("# EOF\n"));
+}

@@ -1,0 +1,244 @@
+# shellcheck shell=bash
+# A virtual machine with a real V4L2 driver: Debian's stock kernel with `vivid`, the host's own root read-only below
+# a RAM overlay, so that what was built here runs there. Needs no KVM and no rights. Sourced by `run` and by scenarios:
+#
+#   machine_boot            boots; returns once the machine takes commands
+#   guest COMMAND...        runs a shell command in it (as root, in the repository), prints its output, returns its status;
+#                           /run/guest is empty and its own, all other folders show what the host has
+#   machine_url             http://… that leads to port 8080 of the machine
+#   machine_stop            turns it off
+#
+# On exit the machine is killed, only this one, and after a failure its console is shown.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+machine_cache=${PERCH_VM_CACHE:-$repository/target/vm}
+# Seconds that a boot may take, and a single command unless it sets GUEST_SECONDS itself. TCG on a busy machine is slow.
+machine_boot_seconds=${PERCH_VM_BOOT_SECONDS:-180}
+machine_folder=
+machine_pid=
+machine_port=
+
+machine_say() { printf 'vm: %s\n' "$*" >&2; }
+
+machine_fail() {
+  machine_say "$*"
+  exit 1
+}
+
+# Waits for a condition. SECONDS COMMAND...
+machine_wait() {
+  local until=$(($(date +%s) + $1))
+  shift
+  until "$@"; do
+    [ "$(date +%s)" -lt "$until" ] || return 1
+    machine_is_running || return 1
+    sleep 0.1
+  done
+}
+
+machine_is_running() { [ -n "$machine_pid" ] && kill -0 "$machine_pid" 2>/dev/null; }
+
+machine_need() {
+  local missing=
+  for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static v4l2-ctl:v4l-utils dpkg-deb:dpkg apt-get:apt gzip:gzip; do
+    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+  done
+  [ -z "$missing" ] || machine_fail "missing:$missing (apt-get install$missing)"
+  ! ldd "$(command -v busybox)" >/dev/null 2>&1 || machine_fail "busybox is not static (apt-get install busybox-static)"
+}
+
+# The kernel is downloaded and unpacked once, never installed.
+machine_fetch_kernel() {
+  [ ! -e "$machine_cache/kernel/ready" ] || return 0
+  local package fresh version
+  package=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  [ -n "$package" ] || machine_fail "this system's packages have no linux-image-amd64; put an unpacked Debian kernel package in $machine_cache/kernel, with an empty file 'ready'"
+  machine_say "downloading $package, once"
+  mkdir -p "$machine_cache"
+  fresh=$(mktemp -d "$machine_cache/kernel.XXXXXX")
+  (cd "$fresh" && apt-get -qq download "$package" 2>/dev/null) || machine_fail "$package could not be downloaded (apt-get update?)"
+  dpkg-deb -x "$fresh"/linux-image-*.deb "$fresh"
+  rm "$fresh"/linux-image-*.deb
+  version=$(ls "$fresh/lib/modules")
+  # Newer kernel packages compress their modules; busybox loads plain ones.
+  find "$fresh/lib/modules" -name '*.ko.xz' -print0 | xargs -0 -r -n 64 -P "$(nproc)" xz -d
+  busybox depmod -b "$fresh" "$version"
+  touch "$fresh/ready"
+  rm -rf "$machine_cache/kernel"
+  mv "$fresh" "$machine_cache/kernel"
+}
+
+# The paths of a module and of what it needs, in the order of loading, below the modules' folder.
+machine_modules() {
+  local folder=$1 name line
+  shift
+  for name in "$@"; do
+    line=$(grep "/${name}\.ko:" "$folder/modules.dep") || continue # built in
+    # modules.dep names the nearest need first: load from the far end.
+    printf '%s\n' "${line%%:*} ${line#*:}" | tr ' ' '\n' | sed '/^$/d' | tac
+  done | awk '!seen[$0]++'
+}
+
+machine_make_initrd() {
+  local kernel=$machine_cache/kernel version modules root
+  version=$(ls "$kernel/lib/modules")
+  modules=$kernel/lib/modules/$version
+  [ "$machine_cache/initrd.gz" -ot "$repository/tests/vm/machine.sh" ] || [ "$machine_cache/initrd.gz" -ot "$kernel/ready" ] || return 0
+  root=$(mktemp -d "$machine_cache/initrd.XXXXXX")
+  mkdir -p "$root"/{bin,proc,sys,dev,modules}
+  cp "$(command -v busybox)" "$root/bin/busybox"
+  local order=0 path
+  for path in $(machine_modules "$modules" virtio_pci 9pnet_virtio 9p overlay virtio_net); do
+    order=$((order + 1))
+    cp "$modules/$path" "$root/modules/$(printf %02d $order)-$(basename "$path")"
+  done
+  cat >"$root/init" <<'INIT'
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t sysfs sys /sys
+$b mount -t devtmpfs dev /dev
+for module in /modules/*; do $b insmod "$module" || echo "insmod $module failed"; done
+share() { $b mkdir -p "$2" && $b mount -t 9p -o trans=virtio,version=9p2000.L,msize=1048576,"$3" "$1" "$2"; }
+share hostroot /below ro,cache=loose
+$b mkdir -p /above /whole
+$b mount -t tmpfs above /above
+$b mkdir /above/upper /above/work
+$b mount -t overlay -o lowerdir=/below,upperdir=/above/upper,workdir=/above/work whole /whole
+share exchange /whole/run/exchange cache=none
+for folder in proc sys dev; do $b mount -o move /$folder /whole/$folder; done
+exec $b switch_root /whole /bin/sh /run/exchange/guest-init
+INIT
+  chmod +x "$root/init"
+  (cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$machine_cache/initrd.new"
+  mv "$machine_cache/initrd.new" "$machine_cache/initrd.gz"
+  rm -rf "$root"
+}
+
+# The first process of the guest's own user space: takes commands through the shared folder until it is turned off.
+machine_write_guest_init() {
+  cat >"$machine_folder/exchange/guest-init" <<INIT
+mkdir -p /run/guest /lib/modules /dev/shm /dev/pts
+mount -t tmpfs guest /run/guest
+mount --bind '$machine_cache/kernel/lib/modules' /lib/modules
+mount -t tmpfs shm /dev/shm
+mount -t devpts pts /dev/pts
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/guest
+b='$(command -v busybox)'
+\$b ip link set lo up
+\$b ip address add 10.0.2.15/24 dev eth0
+\$b ip link set eth0 up
+\$b modprobe af_packet 2>/dev/null
+cp '$machine_cache/registry.bin' /run/guest/registry.bin 2>/dev/null && export GST_REGISTRY=/run/guest/registry.bin
+modprobe() { $(command -v busybox) modprobe "\$@"; }
+rmmod() { $(command -v busybox) rmmod "\$@"; }
+cd '$repository'
+x=/run/exchange
+# Asked for when a command does not end: what every thread waits for.
+(until [ -e \$x/stuck ]; do sleep 1; done
+ for task in /proc/[0-9]*/task/*; do
+   echo "\${task##*/} \$(cat \$task/comm): \$(cat \$task/wchan) \$(cat \$task/syscall)"
+ done >\$x/log-stuck 2>&1) &
+: >\$x/up
+next=1
+while [ ! -e \$x/off ]; do
+  if [ -e \$x/command-\$next ]; then
+    (. \$x/command-\$next) >\$x/output-\$next 2>&1 </dev/null
+    echo \$? >\$x/status-\$next.new
+    mv \$x/status-\$next.new \$x/status-\$next
+    next=\$((next + 1))
+  else
+    sleep 0.1
+  fi
+done
+\$b poweroff -f
+INIT
+}
+
+machine_free_port() {
+  local port
+  for port in $(shuf -i 20000-29999 -n 50); do
+    (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+  done
+  machine_fail "no free port between 20000 and 29999"
+}
+
+machine_boot() {
+  machine_need
+  mkdir -p "$machine_cache"
+  machine_cache=$(realpath "$machine_cache")
+  # One at a time prepares the shared files.
+  exec 9>"$machine_cache/lock"
+  flock 9 2>/dev/null || true
+  machine_fetch_kernel
+  machine_make_initrd
+  if [ ! -e "$machine_cache/registry.bin" ] && command -v gst-inspect-1.0 >/dev/null; then
+    GST_REGISTRY=$machine_cache/registry.bin gst-inspect-1.0 >/dev/null 2>&1 || true
+  fi
+  exec 9>&-
+  machine_folder=$(mktemp -d "$machine_cache/run.XXXXXX")
+  mkdir "$machine_folder/exchange"
+  machine_write_guest_init
+  machine_port=$(machine_free_port)
+  trap machine_leave EXIT
+  trap 'exit 130' INT TERM
+  qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 2048 -smp 2 -nodefaults -display none -no-reboot \
+    -serial "file:$machine_folder/console" \
+    -kernel "$(ls "$machine_cache"/kernel/boot/vmlinuz-*)" -initrd "$machine_cache/initrd.gz" \
+    -append "console=ttyS0 quiet panic=-1" \
+    -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
+    -device virtio-9p-pci,fsdev=root,mount_tag=hostroot \
+    -fsdev "local,id=exchange,path=$machine_folder/exchange,security_model=none" \
+    -device virtio-9p-pci,fsdev=exchange,mount_tag=exchange \
+    -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$machine_port-:8080" \
+    -device virtio-net-pci,netdev=net,romfile= \
+    </dev/null >"$machine_folder/qemu" 2>&1 &
+  machine_pid=$!
+  local began
+  began=$(date +%s)
+  machine_wait "$machine_boot_seconds" test -e "$machine_folder/exchange/up" || machine_fail "the machine did not come up"
+  machine_say "up after $(($(date +%s) - began)) s"
+}
+
+machine_url() { printf 'http://127.0.0.1:%s\n' "$machine_port"; }
+
+guest() {
+  local exchange=$machine_folder/exchange number=1
+  # Counted by files, as a command may be given from a subshell.
+  while [ -e "$exchange/command-$number" ]; do number=$((number + 1)); done
+  printf '%s\n' "$*" >"$exchange/new-command"
+  mv "$exchange/new-command" "$exchange/command-$number"
+  if ! machine_wait "${GUEST_SECONDS:-120}" test -e "$exchange/status-$number"; then
+    cat "$exchange/output-$number" 2>/dev/null
+    : >"$exchange/stuck"
+    machine_wait 10 test -s "$exchange/log-stuck" || machine_say "the machine itself hangs"
+    sleep 1
+    machine_say "no answer within ${GUEST_SECONDS:-120} s: $*"
+    return 124
+  fi
+  cat "$exchange/output-$number"
+  return "$(cat "$exchange/status-$number")"
+}
+
+machine_stop() {
+  : >"$machine_folder/exchange/off"
+  machine_wait 20 false || true
+}
+
+# On exit, for whatever reason: nothing of this machine stays, and a failure shows its console.
+machine_leave() {
+  local status=$?
+  trap - EXIT
+  set +e
+  if machine_is_running; then
+    kill "$machine_pid" 2>/dev/null
+    wait "$machine_pid" 2>/dev/null
+  fi
+  if [ "$status" -ne 0 ]; then
+    machine_say "failed with $status; the machine's console and log follow"
+    tail -n 60 "$machine_folder/console" "$machine_folder/qemu" >&2
+    tail -n 100 "$machine_folder"/exchange/log-* >&2 2>/dev/null
+  fi
+  rm -rf "$machine_folder"
+  exit "$status"
+}

@@ -1,0 +1,75 @@
+// The page as a whole: bar, player, the panels beside it, what went wrong, the live region.
+import { announced } from "./announce.js";
+import { Details } from "./details.js";
+import { HelpDialog, helpOpen } from "./help.js";
+import { Alert, Auto, Bird, Help, Moon, Sun } from "./icons.js";
+import { Player } from "./player.js";
+import { Recordings } from "./recordings.js";
+import { problems } from "./server.js";
+import { nextTheme, theme, themeLabel } from "./settings.js";
+import { Tiles } from "./tiles.js";
+import { sentence } from "./words.js";
+
+export function App() {
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the picture
+      </a>
+      <header class="bar">
+        <span class="brand">
+          <Bird />
+          Perch
+        </span>
+        <span class="push" />
+        <ThemeButton />
+        <button type="button" class="icon-button" aria-label="Help and shortcuts" title="Help (?)" onClick={() => (helpOpen.value = true)}>
+          <Help />
+        </button>
+      </header>
+      <main id="main" tabIndex={-1}>
+        <div class="stage">
+          <Player />
+          <Problems />
+          <Tiles />
+          <Recordings />
+        </div>
+        <div class="side">
+          <Details />
+        </div>
+      </main>
+      <HelpDialog />
+      <div class="unseen" role="status" aria-live="polite">
+        {announced.value}
+      </div>
+    </>
+  );
+}
+
+function ThemeButton() {
+  const now = theme.value;
+  const words = `Colours: ${themeLabel[now]}`;
+  return (
+    <button type="button" class="icon-button" aria-label={words} title={`${words} (T)`} onClick={() => (theme.value = nextTheme())}>
+      {now === "system" ? <Auto /> : now === "light" ? <Sun /> : <Moon />}
+    </button>
+  );
+}
+
+/** What is wrong with the box. What is wrong with a camera already stands on its picture. */
+function Problems() {
+  const shown = problems.value.filter((problem) => !problem.code.startsWith("camera_"));
+  if (shown.length === 0) return null;
+  return (
+    <section class="panel problems" aria-label="Problems">
+      <ul>
+        {shown.map((problem) => (
+          <li key={problem.detail}>
+            <Alert />
+            {sentence(problem.detail)}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

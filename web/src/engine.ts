@@ -1,0 +1,341 @@
+// Plays one source in one <video>: hls.js where Media Source Extensions are, the browser's own HLS otherwise.
+// Recovers by itself; says how it fares in signals. Knows addresses, not cameras or buttons.
+import { batch, signal } from "@preact/signals";
+import type Hls from "hls.js";
+import type { ErrorData, HlsConfig } from "hls.js";
+import { pace } from "./pace.js";
+import { rungOfAddress, type Level } from "./quality.js";
+
+export interface Source {
+  address: string;
+  live: boolean;
+}
+
+/** `missing`: the server has nothing there. `unsupported`: this browser cannot decode it. */
+export type Phase = "idle" | "loading" | "playing" | "paused" | "waiting" | "missing" | "unsupported";
+
+const RETRY_MS = [500, 1000, 2000, 4000];
+const TICK_MS = 250;
+/** Live pictures that stand still for this long are sought past, and for the longer time loaded afresh. */
+const STUCK_SEEK_MS = 5000;
+const STUCK_RELOAD_MS = 10_000;
+/** Further behind than this, a follower jumps to the edge: catching up by speed would take minutes. */
+const LATENCY_JUMP_S = 6;
+
+/** A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump. */
+const FRESH_JUMP_S = 0.3;
+
+const CODECS = 'video/mp4; codecs="avc1.42E01E,mp4a.40.2"';
+
+function hasMediaSource(): boolean {
+  const globals = window as unknown as { ManagedMediaSource?: typeof MediaSource; MediaSource?: typeof MediaSource };
+  const source = globals.ManagedMediaSource ?? globals.MediaSource;
+  return !!source && source.isTypeSupported(CODECS);
+}
+
+function config(live: boolean): Partial<HlsConfig> {
+  return {
+    lowLatencyMode: live,
+    enableWorker: false,
+    // A LAN starts at the top: the first seconds are sharp, and a slow link steps down within a segment.
+    startLevel: -1,
+    testBandwidth: false,
+    abrEwmaDefaultEstimate: 12_000_000,
+    abrEwmaDefaultEstimateMax: 12_000_000,
+    capLevelToPlayerSize: true,
+    // A rung that was shed comes back: it is tried again after this time.
+    errorPenaltyExpireMs: 20_000,
+    liveSyncOnStallIncrease: 0.25,
+    backBufferLength: live ? 20 : 60,
+    maxBufferLength: live ? 10 : 30,
+    enableInterstitialPlayback: false,
+    enableID3MetadataCues: false,
+    enableEmsgMetadataCues: false,
+    enableDateRangeMetadataCues: false,
+  };
+}
+
+export class Engine {
+  readonly phase = signal<Phase>("idle");
+  readonly levels = signal<Level[]>([]);
+  /** What is on screen now. */
+  readonly playing = signal<Level | null>(null);
+  /** The rung chosen by the viewer; null lets the player choose. */
+  readonly chosen = signal<string | null>(null);
+  /** When the picture on screen was taken, in milliseconds since 1970. */
+  readonly pictureTime = signal<number | null>(null);
+  readonly position = signal(0);
+  readonly duration = signal(0);
+  /** False when the viewer paused or went back, so that nothing pulls them to the edge. */
+  readonly following = signal(true);
+
+  private hls: Hls | null = null;
+  private source: Source | null = null;
+  private attempt = 0;
+  private retryTimer = 0;
+  /** Counts loads, so that one that is overtaken while hls.js arrives does nothing. */
+  private loads = 0;
+  private movedAt = 0;
+  private soughtAt = 0;
+  /** The first pictures of a source: a jump is not seen yet. */
+  private fresh = true;
+  private held = false;
+
+  constructor(readonly video: HTMLVideoElement) {
+    for (const [event, phase] of [["playing", "playing"], ["pause", "paused"], ["waiting", "waiting"]] as const) {
+      video.addEventListener(event, () => this.settle(phase));
+    }
+    video.addEventListener("timeupdate", () => {
+      this.movedAt = performance.now();
+      if (!video.paused) this.settle("playing");
+    });
+    video.addEventListener("error", () => this.native() && this.retry());
+    video.addEventListener("resize", () => this.native() && this.showNativeLevel());
+    window.setInterval(() => this.tick(), TICK_MS);
+    document.addEventListener("visibilitychange", () => !document.hidden && this.catchUp(LATENCY_JUMP_S / 2));
+  }
+
+  /** Starts from anew, whatever played before. */
+  play(source: Source): void {
+    this.source = source;
+    this.attempt = 0;
+    this.following.value = source.live;
+    void this.load();
+  }
+
+  stop(): void {
+    this.source = null;
+    this.unload();
+    this.phase.value = "idle";
+  }
+
+  /**
+   * While the source is known to be away nothing is tried, so that its last picture stays; once it is there again
+   * it is read at once, unless it plays.
+   */
+  hold(away: boolean): void {
+    const returned = this.held && !away;
+    this.held = away;
+    if (returned && this.source && performance.now() - this.movedAt > 1500) this.reload();
+  }
+
+  reload(): void {
+    this.attempt = 0;
+    void this.load();
+  }
+
+  togglePlay(): void {
+    if (this.video.paused) {
+      this.start();
+      return;
+    }
+    this.video.pause();
+    this.following.value = false;
+  }
+
+  /** Moves by seconds, within what can be played. */
+  seekBy(seconds: number): void {
+    const { seekable, currentTime } = this.video;
+    if (!seekable.length) return;
+    const end = this.hls?.liveSyncPosition ?? seekable.end(seekable.length - 1);
+    if (this.source?.live && currentTime + seconds >= end) return this.goLive();
+    this.following.value = false;
+    this.video.currentTime = Math.max(seekable.start(0), Math.min(end, currentTime + seconds));
+  }
+
+  seekTo(seconds: number): void {
+    this.video.currentTime = seconds;
+    this.position.value = seconds;
+  }
+
+  goLive(): void {
+    if (!this.source?.live) return;
+    this.following.value = true;
+    this.catchUp(0);
+    this.start();
+  }
+
+  /** A rung's name, or null for the player's own choice. Changes with the next segment, without a stop. */
+  choose(name: string | null): void {
+    this.chosen.value = name;
+    this.applyChoice();
+  }
+
+  private applyChoice(): void {
+    if (!this.hls) return;
+    const name = this.chosen.peek();
+    const index = name === null ? -1 : this.levels.peek().findIndex((level) => level.name === name);
+    if (this.hls.loadLevel !== index || index === -1) this.hls.loadLevel = index;
+  }
+
+  private start(): void {
+    this.video.play().catch((error: unknown) => {
+      // A browser that saves power plays only when asked to: show the way, not a wheel that turns for ever.
+      if (error instanceof DOMException && error.name === "NotAllowedError") this.phase.value = "paused";
+    });
+  }
+
+  private native(): boolean {
+    return !this.hls && !!this.source;
+  }
+
+  private unload(): void {
+    this.loads++;
+    window.clearTimeout(this.retryTimer);
+    this.hls?.destroy();
+    this.hls = null;
+    batch(() => {
+      this.levels.value = [];
+      this.playing.value = null;
+      this.pictureTime.value = null;
+      this.position.value = 0;
+      this.duration.value = 0;
+    });
+  }
+
+  private async load(): Promise<void> {
+    const source = this.source;
+    if (!source) return;
+    this.unload();
+    const mine = this.loads;
+    this.phase.value = "loading";
+    this.movedAt = performance.now();
+    this.fresh = true;
+    if (hasMediaSource()) {
+      const { default: Hls } = await import("hls.js").catch(() => ({ default: null }));
+      if (mine !== this.loads) return;
+      if (!Hls) return this.retry();
+      if (Hls.isSupported()) return this.loadWithHls(Hls, source);
+    }
+    if (!this.video.canPlayType("application/vnd.apple.mpegurl")) {
+      this.phase.value = "unsupported";
+      return;
+    }
+    this.video.src = source.address;
+    this.start();
+  }
+
+  private loadWithHls(Library: typeof Hls, source: Source): void {
+    const hls = new Library(config(source.live));
+    this.hls = hls;
+    const { Events } = Library;
+    hls.on(Events.MANIFEST_PARSED, () => {
+      this.levels.value = hls.levels.map((level) => ({
+        name: rungOfAddress(level.url[0] ?? ""),
+        height: level.height,
+        bitrate: level.bitrate,
+      }));
+      this.applyChoice();
+      this.start();
+    });
+    hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
+      this.playing.value = this.levels.peek()[level] ?? null;
+    });
+    hls.on(Events.FRAG_BUFFERED, () => {
+      this.attempt = 0;
+    });
+    hls.on(Events.ERROR, (_, data) => this.onError(Library, data));
+    hls.attachMedia(this.video);
+    hls.loadSource(source.address);
+  }
+
+  private onError(Library: typeof Hls, data: ErrorData): void {
+    const { ErrorDetails, ErrorTypes } = Library;
+    // hls.js leaves a rung that is gone, and with it the viewer's choice.
+    if (this.chosen.peek() !== null && this.hls?.autoLevelEnabled) this.chosen.value = null;
+    if (!data.fatal) return;
+    switch (data.details) {
+      case ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR:
+      case ErrorDetails.BUFFER_ADD_CODEC_ERROR:
+      case ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR:
+        this.unload();
+        this.phase.value = "unsupported";
+        return;
+      case ErrorDetails.MANIFEST_LOAD_ERROR:
+        if (data.response?.code === 404 && !this.source?.live) {
+          this.unload();
+          this.phase.value = "missing";
+          return;
+        }
+    }
+    if (data.type === ErrorTypes.MEDIA_ERROR && this.attempt++ === 0) this.hls?.recoverMediaError();
+    else this.retry();
+  }
+
+  /** Loads again after a growing pause. The last picture stays on screen meanwhile. */
+  private retry(): void {
+    const pause = RETRY_MS[Math.min(this.attempt++, RETRY_MS.length - 1)]!;
+    this.phase.value = "waiting";
+    window.clearTimeout(this.retryTimer);
+    this.hls?.stopLoad();
+    if (this.held) return;
+    this.retryTimer = window.setTimeout(() => void this.load(), pause);
+  }
+
+  private settle(phase: Phase): void {
+    const now = this.phase.peek();
+    if (!this.source || now === "unsupported" || now === "missing") return;
+    // A <video> also pauses while its source is exchanged: that is still loading.
+    if (phase === "paused" && (now === "loading" || this.video.ended === false && this.video.readyState === 0)) return;
+    this.phase.value = phase;
+  }
+
+  private tick(): void {
+    const { video, hls, source } = this;
+    if (!source) return;
+    const date = hls ? hls.playingDate?.getTime() : this.nativeDate();
+    batch(() => {
+      this.pictureTime.value = date ?? null;
+      this.position.value = video.currentTime;
+      this.duration.value = Number.isFinite(video.duration) ? video.duration : 0;
+    });
+    if (source.live && this.following.peek()) {
+      if (!document.hidden) this.followEdge();
+    } else if (video.playbackRate !== 1) video.playbackRate = 1;
+  }
+
+  private followEdge(): void {
+    this.catchUp(LATENCY_JUMP_S);
+    this.keepDistance();
+    const still = performance.now() - this.movedAt;
+    if (this.held || this.video.paused || !this.hls || this.phase.peek() === "unsupported") return;
+    if (still > STUCK_RELOAD_MS) void this.load();
+    else if (still > STUCK_SEEK_MS) this.catchUp(0);
+  }
+
+  /** Plays a little faster or slower until the delay is what the server asks for; too little to be heard. */
+  private keepDistance(): void {
+    const { hls, video } = this;
+    const target = hls?.targetLatency;
+    if (!hls || target == null || video.buffered.length === 0) return;
+    const behind = hls.latency - target;
+    const buffer = video.buffered.end(video.buffered.length - 1) - video.currentTime;
+    if (this.fresh && !video.paused && video.readyState >= 3) {
+      this.fresh = false;
+      if (behind > FRESH_JUMP_S && buffer > behind + FRESH_JUMP_S) video.currentTime += behind;
+      return;
+    }
+    const rate = pace(behind, buffer, video.playbackRate);
+    if (rate !== video.playbackRate) video.playbackRate = rate;
+  }
+
+  /** Jumps to the live edge when the picture is more than `seconds` behind where it should be. */
+  private catchUp(seconds: number): void {
+    const edge = this.hls?.liveSyncPosition;
+    if (!this.source?.live || !this.following.peek() || edge == null) return;
+    const now = performance.now();
+    if (edge - this.video.currentTime <= seconds || now - this.soughtAt < 2000 && seconds > 0) return;
+    this.soughtAt = now;
+    this.video.currentTime = edge;
+  }
+
+  /** Safari's date of the picture on screen. */
+  private nativeDate(): number | undefined {
+    const start = (this.video as unknown as { getStartDate?: () => Date }).getStartDate?.().getTime();
+    return start !== undefined && Number.isFinite(start) ? start + this.video.currentTime * 1000 : undefined;
+  }
+
+  private showNativeLevel(): void {
+    this.playing.value = { name: "", height: this.video.videoHeight, bitrate: 0 };
+  }
+}

@@ -1,0 +1,256 @@
+// The picture and what lies on it: notices, the controls, the seek bar of a recording.
+import { useComputed } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
+import { Menu } from "./menu.js";
+import { qualityChoices } from "./quality.js";
+import { cameras, serverNow } from "./server.js";
+import { volume } from "./settings.js";
+import {
+  attach,
+  camera,
+  chooseQuality,
+  engine,
+  goLive,
+  muted,
+  notice,
+  recording,
+  saveStill,
+  setVolume,
+  toggleMuted,
+} from "./view.js";
+import { clockWords, delayWords, heightWords, positionWords, spanWords } from "./words.js";
+
+const IDLE_MS = 2600;
+
+/** Full screen for the whole player, or for the bare video where only that can be (iPhone). */
+export function toggleFullScreen(): void {
+  const player = document.querySelector<HTMLElement>(".player");
+  const video = player?.querySelector("video") as (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null;
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else if (player?.requestFullscreen) void player.requestFullscreen().catch(() => undefined);
+  else video?.webkitEnterFullscreen?.();
+}
+
+export function Player() {
+  const root = useRef<HTMLElement>(null);
+  const video = useRef<HTMLVideoElement>(null);
+  const [idle, setIdle] = useState(false);
+  const [full, setFull] = useState(false);
+
+  useEffect(() => attach(video.current!), []);
+
+  // The controls step aside while the picture plays and nothing points at them.
+  useEffect(() => {
+    let timer = 0;
+    const wake = (): void => {
+      setIdle(false);
+      window.clearTimeout(timer);
+      timer = window.setTimeout(() => setIdle(true), IDLE_MS);
+    };
+    const element = root.current!;
+    const events = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
+    for (const event of events) element.addEventListener(event, wake);
+    element.addEventListener("pointerleave", () => setIdle(true));
+    document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement === element));
+    wake();
+  }, []);
+
+  const phase = engine.value?.phase.value ?? "idle";
+  const busy = !notice.value && (phase === "loading" || phase === "waiting" || cameras.value === null);
+  const current = camera.value;
+  return (
+    <section
+      class="player"
+      ref={root}
+      aria-label={current ? `Player: ${current.name}` : "Player"}
+      data-idle={(idle && phase === "playing") || undefined}
+      data-covered={notice.value ? true : undefined}
+    >
+      <video
+        ref={video}
+        playsInline
+        autoplay
+        muted
+        disableRemotePlayback
+        tabIndex={-1}
+        aria-label={current ? `Picture of ${current.name}` : "Picture"}
+        // A finger on the picture brings the controls; a mouse has them already, and pauses.
+        onClick={(event) => {
+          if (!("pointerType" in event && event.pointerType === "touch")) engine.value?.togglePlay();
+        }}
+        onDblClick={toggleFullScreen}
+      />
+      {busy && <div class="spinner" aria-hidden="true" />}
+      <NoticeOver />
+      <Controls full={full} />
+    </section>
+  );
+}
+
+function NoticeOver() {
+  const shown = notice.value;
+  if (!shown) return null;
+  return (
+    <div class="notice">
+      <Unplugged />
+      <h2>{shown.title}</h2>
+      <p>{shown.detail}</p>
+      {shown.kind === "player" && recording.value && (
+        <button type="button" class="button" onClick={goLive}>
+          Back to live
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Controls({ full }: { full: boolean }) {
+  const player = engine.value;
+  if (!player || !camera.value) return null;
+  const paused = player.phase.value === "paused";
+  return (
+    <div class="controls" role="group" aria-label="Playback">
+      {recording.value && <SeekBar />}
+      <div class="row">
+        <button
+          type="button"
+          class="control"
+          aria-label={paused ? "Play" : "Pause"}
+          title={`${paused ? "Play" : "Pause"} (space)`}
+          onClick={() => player.togglePlay()}
+        >
+          {paused ? <Play /> : <Pause />}
+        </button>
+        {recording.value ? <RecordingStatus /> : <LiveStatus />}
+        <span class="push" />
+        {camera.value.sound && <Sound />}
+        <Quality />
+        <button type="button" class="control" aria-label="Save a still picture" title="Save a still picture (S)" onClick={saveStill}>
+          <Shutter />
+        </button>
+        <button
+          type="button"
+          class="control"
+          aria-label={full ? "Leave full screen" : "Full screen"}
+          title="Full screen (F)"
+          onClick={toggleFullScreen}
+        >
+          {full ? <Shrink /> : <Expand />}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** The live mark with how far behind the picture is; a way back to the edge when the viewer left it. */
+function LiveStatus() {
+  const player = engine.value!;
+  const delay = useComputed(() => {
+    const taken = player.pictureTime.value;
+    return taken === null ? "" : delayWords(serverNow() - taken);
+  }).value;
+  const following = player.following.value;
+  const live = following && !notice.value;
+  return (
+    <button
+      type="button"
+      class="live"
+      data-live={live || undefined}
+      aria-label={following ? `Live${delay && `, ${delay} behind`}` : `Back to live${delay && `, ${delay} behind now`}`}
+      title={following ? "Time from the camera to this screen" : "Back to live (L)"}
+      onClick={goLive}
+    >
+      <span class="dot" />
+      <span class="live-word">{following ? "Live" : "Go live"}</span>
+      <span class="delay">{!notice.value && delay}</span>
+    </button>
+  );
+}
+
+function RecordingStatus() {
+  const taken = engine.value!.pictureTime.value;
+  return (
+    <>
+      <button type="button" class="live" title="Back to live (L)" onClick={goLive}>
+        <span class="dot" />
+        <span class="live-word">Back to live</span>
+      </button>
+      {taken !== null && <time class="delay">{clockWords(taken)}</time>}
+    </>
+  );
+}
+
+function SeekBar() {
+  const player = engine.value!;
+  const range = recording.value!;
+  const duration = player.duration.value;
+  const position = Math.min(player.position.value, duration);
+  const share = duration > 0 ? position / duration : 0;
+  return (
+    <div class="seek">
+      <span class="delay">{positionWords(position)}</span>
+      <input
+        type="range"
+        min={0}
+        max={duration || 1}
+        step={0.1}
+        value={position}
+        ref={(input) => input?.style.setProperty("--share", String(share))}
+        aria-label={`Position in the recording of ${spanWords(range.from, range.to, Date.now())}`}
+        aria-valuetext={`${positionWords(position)} of ${positionWords(duration)}`}
+        onInput={(event) => player.seekTo(event.currentTarget.valueAsNumber)}
+      />
+      <span class="delay">{positionWords(duration)}</span>
+    </div>
+  );
+}
+
+function Sound() {
+  const silent = muted.value;
+  const level = silent ? 0 : volume.value;
+  return (
+    <div class="sound">
+      <button
+        type="button"
+        class="control"
+        aria-label={silent ? "Sound on" : "Sound off"}
+        title={`${silent ? "Sound on" : "Sound off"} (M)`}
+        onClick={toggleMuted}
+      >
+        {silent ? <SoundOff /> : <SoundOn />}
+      </button>
+      <input
+        type="range"
+        class="volume"
+        min={0}
+        max={1}
+        step={0.05}
+        value={level}
+        ref={(input) => input?.style.setProperty("--share", String(level))}
+        aria-label="Volume"
+        aria-valuetext={`${Math.round(level * 100)} %`}
+        onInput={(event) => setVolume(event.currentTarget.valueAsNumber)}
+      />
+    </div>
+  );
+}
+
+function Quality() {
+  const player = engine.value!;
+  const playing = player.playing.value;
+  const chosen = player.chosen.value;
+  const now = playing ? heightWords(playing.height) : "";
+  const rungs = recording.value ? [] : camera.value!.rungs;
+  return (
+    <Menu
+      label={`Quality: ${chosen === null ? "Auto" : "fixed"}${now && `, ${now} now`}`}
+      choices={qualityChoices(player.levels.value, rungs, playing)}
+      value={chosen ?? "auto"}
+      onChoose={chooseQuality}
+    >
+      {chosen === null && <span class="quality-auto">Auto</span>}
+      <span>{now || "–"}</span>
+    </Menu>
+  );
+}

@@ -1,0 +1,172 @@
+// What the page shows: which camera, live or which recording, and the commands on it. Between the server's
+// state and the engine; components only read and call.
+import { batch, computed, effect, signal } from "@preact/signals";
+import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from "./api.js";
+import { say } from "./announce.js";
+import { Engine, type Phase } from "./engine.js";
+import { unknownRungs } from "./quality.js";
+import type { Range } from "./range.js";
+import { cameras, reachable } from "./server.js";
+import { volume } from "./settings.js";
+import { cameraNotice, heightWords, spanWords, type Notice } from "./words.js";
+
+/** Null until the player is on the page. */
+export const engine = signal<Engine | null>(null);
+
+const wanted = signal(decodeURIComponent(location.hash.replace(/^#\/?/, "")));
+
+/** The camera watched large: the one in the address, else the first that is live, else the first. */
+export const camera = computed<Camera | null>(() => {
+  const all = cameras.value ?? [];
+  return all.find((c) => c.id === wanted.value) ?? all.find((c) => c.state === "live") ?? all[0] ?? null;
+});
+
+/** The span of recording that is played; null for the live view. */
+export const recording = signal<Range | null>(null);
+
+export const muted = signal(true);
+
+/** What stands over the picture; null when the picture speaks for itself. */
+export const notice = computed<(Notice & { kind: "server" | "camera" | "player" }) | null>(() => {
+  const phase: Phase = engine.value?.phase.value ?? "idle";
+  // As long as pictures come, whoever watches does not care that a question went unanswered.
+  if (!reachable.value && phase !== "playing") {
+    return {
+      kind: "server",
+      title: "Perch cannot be reached",
+      detail: "Trying again by itself. Check that the box has power and that you are on its network.",
+    };
+  }
+  if (phase === "unsupported") {
+    return {
+      kind: "player",
+      title: "This browser cannot play the picture",
+      detail: "It needs H.264 with Media Source Extensions. Use a current Chrome, Edge, Firefox or Safari.",
+    };
+  }
+  if (recording.value) {
+    if (phase !== "missing") return null;
+    return {
+      kind: "player",
+      title: "Nothing was recorded then",
+      detail: `There is no recording of ${spanWords(recording.value.from, recording.value.to, Date.now())}. Choose another time.`,
+    };
+  }
+  const own = camera.value && cameraNotice(camera.value);
+  if (own) return { kind: "camera", ...own };
+  if (cameras.value?.length === 0) {
+    return {
+      kind: "camera",
+      title: "No camera yet",
+      detail: "Plug one into the box: it appears here within three seconds.",
+    };
+  }
+  return null;
+});
+
+const source = computed(() => {
+  const id = camera.value?.id;
+  if (id === undefined) return null;
+  const range = recording.value;
+  return range ? recordingPath(id, range.from, range.to) : livePath(id);
+});
+
+/** Hands the engine its video element, once. */
+export function attach(video: HTMLVideoElement): void {
+  const player = new Engine(video);
+  engine.value = player;
+  // The camera or the range changed.
+  effect(() => {
+    const address = source.value;
+    if (address === null) player.stop();
+    else player.play({ address, live: recording.peek() === null });
+  });
+  effect(() => {
+    const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
+    player.hold(!there);
+  });
+  // A rung came up that the playlist did not list when it was read: read it again, once.
+  let sought = "";
+  effect(() => {
+    const levels = player.levels.value;
+    if (recording.value || levels.length === 0) return;
+    const unknown = unknownRungs(levels, camera.value?.rungs ?? []).join();
+    if (unknown === "") sought = "";
+    if (unknown === sought) return;
+    const timer = window.setTimeout(() => {
+      sought = unknown;
+      player.reload();
+    }, RUNG_SETTLES_MS);
+    return () => window.clearTimeout(timer);
+  });
+  effect(() => {
+    video.muted = muted.value;
+    video.volume = volume.value;
+  });
+  effect(() => {
+    document.title = camera.value ? `${camera.value.name} · Perch` : "Perch";
+  });
+}
+
+/** A rung that comes up is given this long to stay, so that one that flaps does not interrupt the view. */
+const RUNG_SETTLES_MS = 4000;
+
+export function watch(id: string): void {
+  batch(() => {
+    recording.value = null;
+    wanted.value = id;
+  });
+  history.replaceState(null, "", `#${id}`);
+  const name = camera.value?.name;
+  if (name) say(`Watching ${name}.`);
+}
+
+window.addEventListener("hashchange", () => {
+  wanted.value = decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+});
+
+export function playRange(range: Range): void {
+  recording.value = range;
+  say(`Playing the recording of ${spanWords(range.from, range.to, Date.now())}.`);
+}
+
+export function goLive(): void {
+  if (recording.peek()) {
+    recording.value = null;
+    say("Back to live.");
+  } else engine.peek()?.goLive();
+}
+
+export function toggleMuted(): void {
+  if (muted.value && volume.peek() === 0) volume.value = 0.5;
+  muted.value = !muted.value;
+  say(muted.value ? "Sound off." : "Sound on.");
+}
+
+export function setVolume(to: number): void {
+  batch(() => {
+    volume.value = Math.min(1, Math.max(0, to));
+    muted.value = volume.value === 0;
+  });
+}
+
+export function chooseQuality(name: string): void {
+  const player = engine.peek();
+  if (!player) return;
+  player.choose(name === "auto" ? null : name);
+  const level = player.levels.peek().find((l) => l.name === name);
+  say(level ? `Quality ${heightWords(level.height)}.` : "Quality chosen by itself.");
+}
+
+/** Saves the camera's present picture; its own full size, whatever plays. */
+export function saveStill(): void {
+  const current = camera.peek();
+  if (!current) return;
+  const link = document.createElement("a");
+  link.href = stillPath(current.id, STILL_WIDTH_MAX);
+  link.download = stillName(current.id, new Date());
+  link.click();
+}
+
+export const stillName = (id: string, at: Date): string =>
+  `${id}-${at.toISOString().slice(0, 19).replaceAll(":", "-")}Z.jpg`;

@@ -1,0 +1,144 @@
+// Every figure and state in words. Pure; used by all components.
+import type { Camera, Gap, Mode } from "./api.js";
+
+/** The first letter large, the last full stop added: reasons from the server come as log lines do. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  if (!trimmed) return "";
+  const opened = trimmed[0]!.toUpperCase() + trimmed.slice(1);
+  return /[.!?…]$/.test(opened) ? opened : `${opened}.`;
+}
+
+export function stateLabel(camera: Camera): string {
+  switch (camera.state) {
+    case "live":
+      return "Live";
+    case "starting":
+      return "Starting";
+    case "vanished":
+      return "Unplugged";
+    case "failed":
+      return "Failed";
+  }
+}
+
+export function recordingWords({ rungs, recording }: Camera): string {
+  switch (recording.state) {
+    case "recording": {
+      const kept = rungs.filter((rung) => recording.rungs.includes(rung.name)).map((rung) => heightWords(rung.height));
+      return kept.length > 0 ? kept.join(", ") : "On";
+    }
+    case "off":
+      return "Off";
+    case "paused":
+      return `Paused. ${sentence(recording.reason ?? "")}`.trim();
+    case "failed":
+      return `Failed. ${sentence(recording.reason ?? "")}`.trim();
+  }
+}
+
+export interface Notice {
+  title: string;
+  detail: string;
+}
+
+/** What stands over the picture while a camera is not live; null while it is. */
+export function cameraNotice(camera: Camera): Notice | null {
+  const reason = camera.reason ? sentence(camera.reason) : "";
+  switch (camera.state) {
+    case "live":
+      return null;
+    case "starting":
+      return { title: "Starting the camera", detail: reason || "The first picture is on its way." };
+    case "vanished":
+      return {
+        title: "Waiting for the camera to come back",
+        detail: `${reason || "It was unplugged or lost power."} The view returns by itself.`,
+      };
+    case "failed":
+      return {
+        title: "This camera cannot be used",
+        detail: `${reason ? `${reason} ` : ""}It is tried again by itself; “perch doctor” on the box says what it needs.`,
+      };
+  }
+}
+
+export function modeWords(mode: Mode): string {
+  const fps = Number.isInteger(mode.fps) ? String(mode.fps) : mode.fps.toFixed(2).replace(/\.?0+$/, "");
+  return `${mode.width}×${mode.height}, ${fps} fps, ${mode.format}`;
+}
+
+/** "1080p": what people call a picture of so many rows. */
+export const heightWords = (height: number): string => `${height}p`;
+
+export function bitrateWords(bitsPerSecond: number): string {
+  if (bitsPerSecond < 1_000_000) return `${Math.round(bitsPerSecond / 1000)} kb/s`;
+  return `${(bitsPerSecond / 1_000_000).toFixed(1).replace(/\.0$/, "")} Mb/s`;
+}
+
+/** "1.2 s", "14 s", "3 min". Negative values, from a clock that is off, count as none. */
+export function delayWords(milliseconds: number): string {
+  const seconds = Math.max(0, milliseconds) / 1000;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 99.5) return `${Math.round(seconds)} s`;
+  return `${Math.round(seconds / 60)} min`;
+}
+
+/** "0:07", "12:30", "1:02:03". */
+export function positionWords(seconds: number): string {
+  const whole = Math.max(0, Math.floor(Number.isFinite(seconds) ? seconds : 0));
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+const clockWithSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dayAndClock = new Intl.DateTimeFormat(undefined, {
+  weekday: "short",
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
+export const clockWords = (time: number): string => clockWithSeconds.format(time);
+
+/** The clock alone for today, with the day otherwise. */
+export function whenWords(time: number, now: number): string {
+  const sameDay = new Date(time).toDateString() === new Date(now).toDateString();
+  return (sameDay ? clockOnly : dayAndClock).format(time);
+}
+
+/** "14:02 – 14:07", the day named once when it is not today. */
+export function spanWords(from: number, to: number, now: number): string {
+  const oneDay = new Date(from).toDateString() === new Date(to).toDateString();
+  return `${whenWords(from, now)} – ${oneDay ? clockOnly.format(to) : whenWords(to, now)}`;
+}
+
+export function gapWords(gap: Gap, now: number): { when: string; length: string; reason: string } {
+  const from = Date.parse(gap.from);
+  const to = gap.to === null ? null : Date.parse(gap.to);
+  return {
+    when: whenWords(from, now),
+    length: to === null ? "still open" : delayWords(to - from),
+    reason: gap.reason.replaceAll("_", " "),
+  };
+}
+
+/** What a screen reader should hear after the list of cameras changed from `before` to `after`. */
+export function changeWords(before: Camera[], after: Camera[]): string[] {
+  const known = new Map(before.map((camera) => [camera.id, camera]));
+  const said: string[] = [];
+  for (const camera of after) {
+    const old = known.get(camera.id);
+    known.delete(camera.id);
+    if (!old) said.push(`New camera: ${camera.name}, ${stateLabel(camera).toLowerCase()}.`);
+    else if (old.state !== camera.state) {
+      const notice = cameraNotice(camera);
+      said.push(notice ? `${camera.name}: ${notice.title}.` : `${camera.name} is live.`);
+    }
+  }
+  for (const gone of known.values()) said.push(`${gone.name} is no longer listed.`);
+  return said;
+}

@@ -1,0 +1,189 @@
+// The logic of the page that needs no browser: words, ranges, keys, qualities, the clock, the pace.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Camera, Rung } from "../src/api.js";
+import { recordingPath } from "../src/api.js";
+import { ServerClock } from "../src/clock.js";
+import { commandFor, type KeyPress } from "../src/keys.js";
+import { pace } from "../src/pace.js";
+import { qualityChoices, rungOfAddress, unknownRungs, type Level } from "../src/quality.js";
+import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
+import {
+  bitrateWords,
+  cameraNotice,
+  changeWords,
+  delayWords,
+  gapWords,
+  modeWords,
+  positionWords,
+  recordingWords,
+  sentence,
+} from "../src/words.js";
+
+function check<T>(got: T, expected: T): void {
+  assert.deepEqual(got, expected);
+}
+
+function camera(changes: Partial<Camera> = {}): Camera {
+  return {
+    id: "test",
+    name: "Test scene",
+    state: "live",
+    mode: null,
+    encoder: null,
+    rungs: [],
+    gaps: [],
+    recording: { rungs: [], state: "recording" },
+    sound: true,
+    ...changes,
+  };
+}
+
+const rung = (name: string, height: number, running = true): Rung => ({
+  ...{ name, height, running, width: height * 2 },
+  ...{ bitrate_bps: height * 1000, encoder: "x264enc" },
+});
+
+test("figures are short and never negative", () => {
+  check(delayWords(1234), "1.2 s");
+  check(delayWords(-80), "0.0 s");
+  check(delayWords(14_400), "14 s");
+  check(delayWords(200_000), "3 min");
+  check(bitrateWords(500_000), "500 kb/s");
+  check(bitrateWords(4_000_000), "4 Mb/s");
+  check(bitrateWords(2_550_000), "2.5 Mb/s");
+  check(positionWords(7), "0:07");
+  check(positionWords(3723.9), "1:02:03");
+  check(positionWords(Number.NaN), "0:00");
+  check(modeWords({ width: 1280, height: 720, format: "NV12", fps: 29.97 }), "1280×720, 29.97 fps, NV12");
+});
+
+test("reasons become sentences", () => {
+  check(sentence("/dev/video0 is busy"), "/dev/video0 is busy.");
+  check(sentence("unplugged from usb 1-2"), "Unplugged from usb 1-2.");
+  check(sentence("  What now?  "), "What now?");
+  check(sentence(""), "");
+});
+
+test("a camera that is away says what to do, a live one says nothing", () => {
+  check(cameraNotice(camera()), null);
+  const gone = cameraNotice(camera({ state: "vanished", reason: "unplugged" }))!;
+  check(gone.title, "Waiting for the camera to come back");
+  check(gone.detail, "Unplugged. The view returns by itself.");
+  assert.match(cameraNotice(camera({ state: "failed" }))!.detail, /perch doctor/);
+});
+
+test("only what changed is said", () => {
+  const [door, garden] = [camera({ id: "door", name: "Door" }), camera({ id: "garden", name: "Garden" })];
+  check(changeWords([door, garden], [door, garden]), []);
+  check(changeWords([door], [{ ...door, state: "vanished" }]), ["Door: Waiting for the camera to come back."]);
+  check(changeWords([{ ...door, state: "vanished" }], [door]), ["Door is live."]);
+  check(changeWords([door], [garden]), ["New camera: Garden, live.", "Door is no longer listed."]);
+});
+
+test("what is recorded, or why not", () => {
+  const rungs = [rung("low", 480), rung("high", 1080)];
+  const words = (recording: Camera["recording"]): string => recordingWords(camera({ rungs, recording }));
+  check(words({ state: "recording", rungs: ["high"] }), "1080p");
+  check(words({ state: "recording", rungs: [] }), "On");
+  check(words({ state: "off", rungs: [] }), "Off");
+  check(words({ state: "paused", reason: "the disk is full", rungs: ["high"] }), "Paused. The disk is full.");
+  check(words({ state: "failed", rungs: [] }), "Failed.");
+});
+
+test("a gap that is open has no length yet", () => {
+  const now = Date.parse("2026-01-01T12:00:00Z");
+  const from = "2026-01-01T11:00:00Z";
+  check(gapWords({ from, to: null, reason: "disk_full" }, now).length, "still open");
+  check(gapWords({ from, to: null, reason: "disk_full" }, now).reason, "disk full");
+  check(gapWords({ from, to: "2026-01-01T11:00:03Z", reason: "unplugged" }, now).length, "3.0 s");
+});
+
+test("rungs are named by their address", () => {
+  check(rungOfAddress("http://box:8080/live/test/very_low/index.m3u8"), "very_low");
+  check(rungOfAddress("/recordings/test/high/index.m3u8?from=2026-01-01T00%3A00%3A00Z&to=a/b"), "high");
+  check(rungOfAddress("index.m3u8"), "");
+});
+
+test("the quality menu lists what can be chosen and what is paused, highest first", () => {
+  const levels: Level[] = [
+    { name: "low", height: 480, bitrate: 1_300_000 },
+    { name: "medium", height: 720, bitrate: 2_600_000 },
+  ];
+  const rungs = [rung("low", 480), rung("medium", 720, false), rung("high", 1080, false)];
+  check(
+    qualityChoices(levels, rungs, levels[0]!).map((c) => [c.value, c.label, c.detail, c.disabled]),
+    [
+      ["auto", "Auto", "480p", false],
+      ["high", "1080p", "paused", true],
+      ["medium", "720p", "paused", true],
+      ["low", "480p", "480 kb/s", false],
+    ],
+  );
+  check(qualityChoices(levels, [], null)[1]!.detail, "2.6 Mb/s");
+  check(unknownRungs(levels, rungs), []);
+  check(unknownRungs(levels, [rung("high", 1080)]), ["high"]);
+});
+
+test("a typed range is read, or refused with the reason", () => {
+  const now = new Date("2026-05-01T12:00").getTime();
+  const at = (text: string): number => new Date(text).getTime();
+  check(typedRange("2026-05-01T10:00", "2026-05-01T10:30", now), { from: at("2026-05-01T10:00"), to: at("2026-05-01T10:30") });
+  check(typedRange("2026-05-01T11:59", "2026-05-01T13:00", now), { from: at("2026-05-01T11:59"), to: now });
+  for (const [from, to] of [
+    ["", "2026-05-01T10:00"],
+    ["2026-05-01T10:00", ""],
+    ["2026-05-01T10:00", "2026-05-01T10:00"],
+    ["2026-05-01T13:00", "2026-05-01T14:00"],
+    ["2026-04-01T10:00", "2026-05-01T10:00"],
+  ] as const) {
+    check(typeof typedRange(from, to, now), "string");
+  }
+  check(presetRange(SPAN_MAX, now), { from: now - SPAN_MAX, to: now });
+  check(new Date(inputValue(now)).getTime(), now);
+  check(recordingPath("test", 0, 1000), "/recordings/test/master.m3u8?from=1970-01-01T00%3A00%3A00.000Z&to=1970-01-01T00%3A00%3A01.000Z");
+});
+
+test("a key does its work only where nobody else needs it", () => {
+  const press = (key: string, changes: Partial<KeyPress> = {}) =>
+    commandFor({ key, ctrlKey: false, metaKey: false, altKey: false, focus: "body", inPlayer: false, ...changes });
+  check(press(" "), { do: "play-pause" });
+  check(press(" ", { focus: "button" }), null);
+  check(press("m"), { do: "mute" });
+  check(press("M"), { do: "mute" });
+  check(press("m", { ctrlKey: true }), null);
+  check(press("f", { focus: "input" }), null);
+  check(press("ArrowUp"), null);
+  check(press("ArrowUp", { inPlayer: true }), { do: "volume", by: 0.1 });
+  check(press("ArrowLeft"), { do: "seek", by: -10 });
+  check(press("3"), { do: "camera", index: 2 });
+  check(press("0"), null);
+  check(press("?"), { do: "help" });
+});
+
+test("the server's clock is believed where the answer came fastest", () => {
+  const clock = new ServerClock();
+  check(clock.offset, null);
+  clock.sample(1000, 1400, 6200);
+  check(clock.offset, 5000);
+  clock.sample(2000, 2010, 7105);
+  check(clock.offset, 5100);
+  clock.sample(3000, 4000, 99_000);
+  check(clock.offset, 5100);
+  clock.sample(5000, 5002, Number.NaN);
+  clock.sample(5000, 4000, 9000);
+  check(clock.offset, 5100);
+  for (let at = 0; at < 8; at++) clock.sample(6000, 6020, 6010);
+  check(clock.offset, 0);
+});
+
+test("the pace closes the distance, spares a thin buffer, and settles", () => {
+  check(pace(0.8, 1.2, 1), 1.1);
+  check(pace(0.2, 0.9, 1), 1.04);
+  check(pace(0.08, 0.9, 1), 1);
+  check(pace(0.08, 0.9, 1.04), 1.04);
+  check(pace(0.02, 0.9, 1.04), 1);
+  check(pace(0.8, 0.2, 1.1), 1);
+  check(pace(-0.5, 0.2, 1), 0.97);
+  check(pace(-0.1, 0.5, 1), 1);
+});
