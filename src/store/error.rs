@@ -1,0 +1,159 @@
+//! What can go wrong with a data directory, told apart by what the person or caller does next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The data directory cannot be used. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process records there.
+    #[error(
+        "data directory {0}: another perch process is using it; stop that one or choose another with --data"
+    )]
+    InUse(PathBuf),
+    /// This process may not write there.
+    #[error(
+        "data directory {path}: not writable ({cause}); mount it read-write and give perch's user the right \
+         to write, or choose another with --data"
+    )]
+    NotWritable {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// No space for even the index.
+    #[error(
+        "data directory {0}: the disk is full; free some space or choose another disk with --data"
+    )]
+    DiskFull(PathBuf),
+    /// A newer perch wrote it.
+    #[error(
+        "data directory {path}: written by a newer perch (index version {found}, this one knows {known}); \
+         install that version again, or choose another directory with --data"
+    )]
+    NewerVersion {
+        /// The directory.
+        path: PathBuf,
+        /// The version it has.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// There are recordings but no index of them.
+    #[error(
+        "data directory {0}: there are recordings in reel/ but db/index.db is missing; put the index back from \
+         a backup, or choose another directory with --data"
+    )]
+    IndexMissing(PathBuf),
+    /// The index is some other file, or damaged.
+    #[error(
+        "data directory {path}: db/index.db is damaged or not perch's ({cause}); put it back from a backup, \
+         or choose another directory with --data; the recordings in reel/ are untouched"
+    )]
+    IndexDamaged {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        cause: String,
+    },
+    /// Anything else that the operating system refuses.
+    #[error(
+        "data directory {path}: {cause}; check the path and the disk, or choose another with --data"
+    )]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+}
+
+impl OpenError {
+    /// Sorts an operating system's error by what there is to do.
+    pub(super) fn from_io(path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        match cause.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::NotWritable { path, cause }
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(path),
+            _ => Self::Io { path, cause },
+        }
+    }
+
+    /// Sorts an error of the index by what there is to do.
+    pub(super) fn from_sqlite(path: &Path, cause: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let owned = path.to_owned();
+        match cause.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::NotWritable {
+                path: owned,
+                cause: io::Error::other(cause.to_string()),
+            },
+            Some(ErrorCode::DiskFull) => Self::DiskFull(owned),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::IndexDamaged {
+                path: owned,
+                cause: cause.to_string(),
+            },
+            _ => Self::Io {
+                path: owned,
+                cause: io::Error::other(cause.to_string()),
+            },
+        }
+    }
+}
+
+/// A recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The range ends before it begins, or where it begins.
+    #[error("the range ends at or before its start; ask for `to` later than `from`")]
+    RangeBackwards,
+    /// The range holds more than one answer should.
+    #[error("the range holds more than {0} segments of one rendition; ask for a shorter one")]
+    RangeTooLong(usize),
+    /// A committed segment's bytes are not what they were.
+    #[error("{path}: {what} at byte {offset}; the disk may be failing, check it and its cable")]
+    Damaged {
+        /// The reel.
+        path: PathBuf,
+        /// Where the segment starts.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The operating system refuses to read a reel.
+    #[error("{path}: {cause}; check the disk")]
+    Io {
+        /// The reel.
+        path: PathBuf,
+        /// What it said.
+        cause: io::Error,
+    },
+    /// The index cannot be read.
+    #[error("index of recordings: {0}; check the disk")]
+    Index(#[from] rusqlite::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_the_disk_tells_what_to_do() {
+        let path = Path::new("/data");
+        for (errno, hint) in [
+            (nix::errno::Errno::EROFS, "mount it read-write"),
+            (nix::errno::Errno::EACCES, "the right"),
+            (nix::errno::Errno::EPERM, "the right"),
+            (nix::errno::Errno::ENOSPC, "free some space"),
+            (nix::errno::Errno::EDQUOT, "free some space"),
+            (nix::errno::Errno::EIO, "check the path and the disk"),
+        ] {
+            let message = OpenError::from_io(path, errno.into()).to_string();
+            assert!(message.starts_with("data directory /data: "), "{message}");
+            assert!(message.contains(hint), "{message}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The seam between the recorder and the disk: the few file operations that recording needs.
+//! SQLite does its own. Tests put a disk behind it that fills up, lies and loses power.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::uio::pwritev;
+
+/// Linux takes no more pieces in one vectored write (UIO_MAXIOV).
+const WRITE_PIECES_MAX: usize = 1024;
+
+/// A disk. Every method may fail with the operating system's error.
+pub(super) trait FileSystem: Send + Sync + fmt::Debug {
+    /// Makes a folder and those above it. Durable once the folders above are synced.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes a new, empty file for writing; refuses one that exists.
+    fn create_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
+    /// Opens an existing file for reading and writing.
+    fn open_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
+    /// Removes a file. Durable once the folder is synced.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// The names of the files in a folder, in no order; none if the folder does not exist.
+    fn list_folder(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Bytes that this process may still write to the disk under `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// An open file. Dropping it closes it without syncing.
+pub(super) trait StoredFile: Send + fmt::Debug {
+    /// Writes pieces one after the other at `offset`; may write less than asked. Returns the bytes written.
+    fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
+    /// Fills `buffer` from `offset`; fails with `UnexpectedEof` where the file ends before.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Sets disk space aside without changing the size. A file system that cannot is no failure.
+    fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()>;
+    /// Makes everything written so far durable, and the size with it.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file, and gives back what was reserved beyond.
+    fn truncate(&mut self, bytes: u64) -> io::Result<()>;
+    /// The size in bytes.
+    fn size(&self) -> io::Result<u64>;
+}
+
+/// The machine's own disks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RealFileSystem;
+
+impl FileSystem for RealFileSystem {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn create_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn open_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = nix::sys::statvfs::statvfs(path)?;
+        // The types are narrower on 32-bit boards.
+        #[allow(clippy::unnecessary_cast)]
+        Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl StoredFile for RealFile {
+    fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        let pieces = &pieces[..pieces.len().min(WRITE_PIECES_MAX)];
+        Ok(pwritev(&self.0, pieces, offset as i64)?)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(&self.0, buffer, offset)
+    }
+
+    fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        match fallocate(&self.0, flags, offset as i64, bytes as i64) {
+            Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// Writes all of `pieces` at `offset`, however little the disk takes at a time.
+pub(super) fn write_all_at(
+    file: &mut dyn StoredFile,
+    pieces: &mut [IoSlice<'_>],
+    mut offset: u64,
+) -> io::Result<()> {
+    let mut rest = pieces;
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_at(rest, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                offset += count as u64;
+                IoSlice::advance_slices(&mut rest, count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,519 @@
+//! The index of recordings as its one writer sees it: rows go in by whole batches, each one transaction.
+//! Knows rows, not files; `reader` looks things up for everyone else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::error::OpenError;
+use super::numbers::CameraPosition;
+use super::schema::{MigrateError, STEPS, migrate, version_in_header};
+use super::status::{GapMark, GapReason};
+use crate::base::CameraId;
+use crate::media::RenditionId;
+
+/// The index below the data directory.
+pub(super) const INDEX_PATH: &str = "db/index.db";
+
+/// Segments that the key of a segment leaves room for in a reel.
+pub(super) const REEL_SEGMENTS_MAX: u64 = 256;
+
+/// Frames in the write-ahead log after which they are copied into the index: 4 MiB.
+const CHECKPOINT_FRAMES: u64 = 1000;
+
+/// A page and its header in the write-ahead log.
+const PAGE_BYTES: u64 = 4096;
+const FRAME_BYTES: u64 = PAGE_BYTES + 24;
+
+/// The key of a segment.
+pub(super) fn segment_key(reel: i64, first_msn: u64, msn: u64) -> i64 {
+    debug_assert!((first_msn..first_msn + REEL_SEGMENTS_MAX).contains(&msn));
+    reel * REEL_SEGMENTS_MAX as i64 + (msn - first_msn) as i64
+}
+
+/// What the index keeps of a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CameraRow {
+    pub(super) id: i64,
+    pub(super) day: Option<String>,
+    pub(super) next_run: u64,
+    pub(super) next_msn: u64,
+}
+
+/// What the index keeps of one rendition of a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TrackRow {
+    pub(super) id: i64,
+    pub(super) last_msn: Option<u64>,
+}
+
+/// A header of one rendition in one run.
+#[derive(Clone, Debug)]
+pub(super) struct RunRow {
+    pub(super) track: i64,
+    pub(super) run: u64,
+    pub(super) parameters: Vec<u8>,
+    pub(super) init: bytes::Bytes,
+}
+
+/// A recording file with its first segment's numbers.
+#[derive(Clone, Debug)]
+pub(super) struct ReelRow {
+    pub(super) id: i64,
+    pub(super) track: i64,
+    pub(super) run: u64,
+    pub(super) day: String,
+    pub(super) first_msn: u64,
+    pub(super) wall_ms: i64,
+    pub(super) start_ticks: u64,
+}
+
+/// A segment, its times relative to its reel.
+#[derive(Clone, Debug)]
+pub(super) struct SegmentRow {
+    pub(super) key: i64,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) wall_ms: i64,
+    pub(super) start_ticks: u64,
+    pub(super) duration_ticks: u64,
+}
+
+/// What becomes durable together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) runs: Vec<RunRow>,
+    pub(super) reels: Vec<ReelRow>,
+    pub(super) segments: Vec<SegmentRow>,
+    /// Reels that take nothing more, and their size in bytes.
+    pub(super) closed: Vec<(i64, u64)>,
+    /// Keys of segments, then of reels, whose bytes recovery found gone.
+    pub(super) lost_segments: Vec<i64>,
+    pub(super) lost_reels: Vec<i64>,
+    pub(super) gaps: Vec<GapMark>,
+    /// The numbers above all used ones, by camera.
+    pub(super) ceilings: BTreeMap<CameraId, (u64, u64)>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+            && self.closed.is_empty()
+            && self.lost_segments.is_empty()
+            && self.lost_reels.is_empty()
+            && self.gaps.is_empty()
+            && self.ceilings.is_empty()
+    }
+}
+
+type GapKind = (CameraId, Option<RenditionId>, GapReason);
+
+/// The writing side of the index.
+#[derive(Debug)]
+pub(super) struct Index {
+    connection: Connection,
+    cameras: BTreeMap<CameraId, CameraRow>,
+    tracks: BTreeMap<(CameraId, RenditionId), TrackRow>,
+    /// The row of the latest gap of each kind, which a mark may lengthen.
+    latest_gaps: BTreeMap<GapKind, (i64, GapMark)>,
+    frames_in_log: Arc<AtomicU64>,
+    frames_at_last_commit: u64,
+    bytes_written: u64,
+}
+
+impl Index {
+    /// Opens the index below `dir`, making or migrating it as needed. Refuses a newer one untouched.
+    /// The folder `db` must exist.
+    pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(INDEX_PATH);
+        check_header(dir, &path)?;
+        let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
+        let mut connection = Connection::open(&path).map_err(sqlite)?;
+        configure(&mut connection).map_err(sqlite)?;
+        migrate(&mut connection, STEPS).map_err(|error| match error {
+            MigrateError::Newer(found) => newer(dir, found),
+            MigrateError::Foreign => OpenError::IndexDamaged {
+                path: dir.to_owned(),
+                cause: "it is another program's database".to_owned(),
+            },
+            MigrateError::Sqlite(error) => sqlite(error),
+        })?;
+        let frames_in_log = Arc::new(AtomicU64::new(0));
+        let frames = Arc::clone(&frames_in_log);
+        let hook = move |_: &mut Wal, count: i32| {
+            frames.store(count.unsigned_abs().into(), Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(hook)).map_err(sqlite)?;
+        let mut index = Self {
+            connection,
+            cameras: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            latest_gaps: BTreeMap::new(),
+            frames_in_log,
+            frames_at_last_commit: 0,
+            bytes_written: 0,
+        };
+        index.load().map_err(sqlite)?;
+        Ok(index)
+    }
+
+    /// Reads cameras and tracks again, as after recovery has changed rows.
+    pub(super) fn load(&mut self) -> rusqlite::Result<()> {
+        let mut names = BTreeMap::new();
+        self.cameras.clear();
+        self.tracks.clear();
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, name, day, next_run, next_msn FROM camera")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (id, name): (i64, String) = (row.get(0)?, row.get(1)?);
+            let Ok(camera) = name.parse::<CameraId>() else {
+                continue;
+            };
+            names.insert(id, camera.clone());
+            let kept = CameraRow {
+                id,
+                day: row.get(2)?,
+                next_run: row.get(3)?,
+                next_msn: row.get(4)?,
+            };
+            self.cameras.insert(camera, kept);
+        }
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, camera, rendition FROM track")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (id, camera, name): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if let (Some(camera), Ok(rendition)) = (names.get(&camera), name.parse()) {
+                let last_msn = last_msn(&self.connection, id)?;
+                self.tracks
+                    .insert((camera.clone(), rendition), TrackRow { id, last_msn });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every camera known.
+    pub(super) fn cameras(&self) -> &BTreeMap<CameraId, CameraRow> {
+        &self.cameras
+    }
+
+    /// One rendition of a camera, if it was ever recorded.
+    pub(super) fn track(&self, camera: &CameraId, rendition: RenditionId) -> Option<&TrackRow> {
+        self.tracks.get(&(camera.clone(), rendition))
+    }
+
+    /// The header of a run, if it has one already.
+    pub(super) fn run_init(&self, track: i64, run: u64) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.connection
+            .query_row(
+                "SELECT init FROM run WHERE track = ? AND run = ?",
+                params![track, run],
+                |row| row.get(0),
+            )
+            .optional()
+    }
+
+    /// The highest key of a reel so far, 0 for none.
+    pub(super) fn last_reel(&self) -> rusqlite::Result<i64> {
+        self.connection
+            .query_row("SELECT coalesce(max(id), 0) FROM reel", (), |row| {
+                row.get(0)
+            })
+    }
+
+    /// The numbers that each camera may use next.
+    pub(super) fn positions(&self) -> BTreeMap<CameraId, CameraPosition> {
+        let mut positions = BTreeMap::new();
+        for (camera, row) in &self.cameras {
+            let tracks = self.tracks.iter().filter(|((of, _), _)| of == camera);
+            let recorded = tracks.filter_map(|(_, track)| track.last_msn).max();
+            let position = CameraPosition {
+                next_run: row.next_run,
+                next_msn: row.next_msn.max(recorded.map_or(0, |msn| msn + 1)),
+            };
+            positions.insert(camera.clone(), position);
+        }
+        positions
+    }
+
+    /// Bytes written to the index and its log since it was opened.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+
+    /// For recovery's look-ups.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Makes sure that a rendition has a row, and that its camera's row names the folder in which reels without
+    /// rows may lie. Durable on return; costs nothing when all is as asked already.
+    pub(super) fn prepare_track(
+        &mut self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        day: &str,
+    ) -> rusqlite::Result<()> {
+        let known = self.track(camera, rendition).is_some();
+        let row = self.cameras.get(camera);
+        if known && row.is_some_and(|row| row.day.as_deref() == Some(day)) {
+            return Ok(());
+        }
+        let transaction = begin(&mut self.connection)?;
+        let row = ensure_camera(&transaction, row, camera)?;
+        transaction.execute(
+            "UPDATE camera SET day = ? WHERE id = ?",
+            params![day, row.id],
+        )?;
+        transaction.execute(
+            "INSERT OR IGNORE INTO track (camera, rendition) VALUES (?, ?)",
+            params![row.id, rendition.name()],
+        )?;
+        let track: i64 = transaction.query_row(
+            "SELECT id FROM track WHERE camera = ? AND rendition = ?",
+            params![row.id, rendition.name()],
+            |row| row.get(0),
+        )?;
+        transaction.commit()?;
+        self.count_pages();
+        let day = Some(day.to_owned());
+        self.cameras
+            .insert(camera.clone(), CameraRow { day, ..row });
+        self.tracks
+            .entry((camera.clone(), rendition))
+            .or_insert(TrackRow {
+                id: track,
+                last_msn: None,
+            });
+        Ok(())
+    }
+
+    /// Writes a batch in one transaction. Durable on return; nothing of it holds if it fails.
+    pub(super) fn commit(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        let transaction = begin(&mut self.connection)?;
+        for run in &batch.runs {
+            transaction
+                .prepare_cached("INSERT INTO run VALUES (?, ?, ?, ?)")?
+                .execute(params![run.track, run.run, run.parameters, &run.init[..]])?;
+        }
+        for reel in &batch.reels {
+            transaction
+                .prepare_cached("INSERT INTO reel VALUES (?, ?, ?, ?, ?, ?, ?, NULL)")?
+                .execute(params![
+                    reel.id,
+                    reel.track,
+                    reel.run,
+                    reel.day,
+                    reel.first_msn,
+                    reel.wall_ms,
+                    reel.start_ticks
+                ])?;
+        }
+        for segment in &batch.segments {
+            transaction
+                .prepare_cached("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)")?
+                .execute(params![
+                    segment.key,
+                    segment.offset,
+                    segment.bytes,
+                    segment.wall_ms,
+                    segment.start_ticks,
+                    segment.duration_ticks
+                ])?;
+        }
+        for segment in &batch.lost_segments {
+            transaction.execute("DELETE FROM segment WHERE id = ?", [segment])?;
+        }
+        for reel in &batch.lost_reels {
+            transaction.execute("DELETE FROM reel WHERE id = ?", [reel])?;
+        }
+        for (reel, bytes) in &batch.closed {
+            transaction
+                .prepare_cached("UPDATE reel SET bytes = ? WHERE id = ?")?
+                .execute(params![bytes, reel])?;
+        }
+        let mut cameras = BTreeMap::new();
+        let named = batch.ceilings.keys();
+        for camera in named.chain(batch.gaps.iter().map(|mark| &mark.camera)) {
+            if !cameras.contains_key(camera) {
+                let row = ensure_camera(&transaction, self.cameras.get(camera), camera)?;
+                cameras.insert(camera.clone(), row);
+            }
+        }
+        for (camera, &(next_run, next_msn)) in &batch.ceilings {
+            let row = cameras
+                .get_mut(camera)
+                .expect("its row was just made sure of");
+            (row.next_run, row.next_msn) = (next_run, next_msn);
+            transaction
+                .prepare_cached("UPDATE camera SET next_run = ?, next_msn = ? WHERE id = ?")?
+                .execute(params![next_run, next_msn, row.id])?;
+        }
+        let mut latest_gaps = Vec::new();
+        for mark in &batch.gaps {
+            let kind = (mark.camera.clone(), mark.gap.rendition, mark.gap.reason);
+            let latest = self.latest_gaps.get(&kind);
+            let gap = write_gap(&transaction, cameras[&mark.camera].id, latest, mark)?;
+            latest_gaps.push((kind, gap));
+        }
+        transaction.commit()?;
+        self.count_pages();
+        self.cameras.extend(cameras);
+        self.latest_gaps.extend(latest_gaps);
+        Ok(())
+    }
+
+    /// Copies the write-ahead log into the index once it is long. Readers may hold it up; then it goes on next time.
+    pub(super) fn checkpoint_if_long(&mut self) -> rusqlite::Result<()> {
+        if self.frames_in_log.load(Ordering::Relaxed) < CHECKPOINT_FRAMES {
+            return Ok(());
+        }
+        let copied: i64 =
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(2))?;
+        // An upper bound: a page that lies in the log several times is copied once.
+        self.bytes_written += copied.max(0) as u64 * PAGE_BYTES;
+        Ok(())
+    }
+
+    fn count_pages(&mut self) {
+        let frames = self.frames_in_log.load(Ordering::Relaxed);
+        let before = self.frames_at_last_commit;
+        // Fewer than before: the log was started again from its beginning.
+        let added = if frames >= before {
+            frames - before
+        } else {
+            frames
+        };
+        self.bytes_written += added * FRAME_BYTES;
+        self.frames_at_last_commit = frames;
+    }
+}
+
+fn newer(dir: &Path, found: u32) -> OpenError {
+    OpenError::NewerVersion {
+        path: dir.to_owned(),
+        found,
+        known: STEPS.len() as u32,
+    }
+}
+
+/// Refuses a newer or foreign index before SQLite touches it.
+fn check_header(dir: &Path, path: &PathBuf) -> Result<(), OpenError> {
+    let first_bytes = match std::fs::File::open(path) {
+        Ok(file) => {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::Read::take(file, 100), &mut bytes)
+                .map_err(|cause| OpenError::from_io(dir, cause))?;
+            bytes
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(OpenError::from_io(dir, error)),
+    };
+    if first_bytes.is_empty() {
+        return Ok(());
+    }
+    if !first_bytes.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError::IndexDamaged {
+            path: dir.to_owned(),
+            cause: "it does not start as a SQLite database".to_owned(),
+        });
+    }
+    match version_in_header(&first_bytes) {
+        Some(found) if found as usize > STEPS.len() => Err(newer(dir, found)),
+        _ => Ok(()),
+    }
+}
+
+fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    // A log that a long reader let grow is cut back afterwards.
+    connection.query_row("PRAGMA journal_size_limit = 16777216", (), |_| Ok(()))?;
+    Ok(())
+}
+
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn ensure_camera(
+    transaction: &Transaction<'_>,
+    known: Option<&CameraRow>,
+    camera: &CameraId,
+) -> rusqlite::Result<CameraRow> {
+    if let Some(row) = known {
+        return Ok(row.clone());
+    }
+    transaction.execute(
+        "INSERT INTO camera (name, next_run, next_msn) VALUES (?, 0, 0)",
+        [camera.as_str()],
+    )?;
+    Ok(CameraRow {
+        id: transaction.last_insert_rowid(),
+        day: None,
+        next_run: 0,
+        next_msn: 0,
+    })
+}
+
+/// Writes a gap, or lengthens the latest of its kind if it goes on there. Returns its row and what it now says.
+fn write_gap(
+    transaction: &Transaction<'_>,
+    camera: i64,
+    latest: Option<&(i64, GapMark)>,
+    mark: &GapMark,
+) -> rusqlite::Result<(i64, GapMark)> {
+    if let Some((id, before)) = latest.filter(|(_, before)| before.is_continued_by(mark)) {
+        let mut longer = before.clone();
+        longer.gap.to = longer.gap.to.max(mark.gap.to);
+        transaction
+            .prepare_cached("UPDATE gap SET to_ms = ? WHERE id = ?")?
+            .execute(params![longer.gap.to.0, id])?;
+        return Ok((*id, longer));
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO gap (camera, rendition, from_ms, to_ms, reason) VALUES (?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            camera,
+            mark.gap.rendition.map(RenditionId::name),
+            mark.gap.from.0,
+            mark.gap.to.0,
+            mark.gap.reason.number()
+        ])?;
+    Ok((transaction.last_insert_rowid(), mark.clone()))
+}
+
+fn last_msn(connection: &Connection, track: i64) -> rusqlite::Result<Option<u64>> {
+    let reel: Option<(i64, u64)> = connection
+        .query_row(
+            "SELECT id, first_msn FROM reel WHERE track = ? ORDER BY first_msn DESC LIMIT 1",
+            [track],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let Some((reel, first_msn)) = reel else {
+        return Ok(None);
+    };
+    let first = segment_key(reel, first_msn, first_msn);
+    let last: Option<i64> = connection.query_row(
+        "SELECT max(id) FROM segment WHERE id BETWEEN ? AND ?",
+        params![first, first + REEL_SEGMENTS_MAX as i64 - 1],
+        |row| row.get(0),
+    )?;
+    Ok(last.map(|key| first_msn + (key - first) as u64))
+}

@@ -1,0 +1,262 @@
+//! Recordings on disk: segments in append-only reels, and a SQLite index of them. One writer thread, many readers.
+//! Decides nothing about what is recorded or for how long; the packager hands segments over, serve reads them.
+//!
+//! Order of durability: a segment is appended to its reel and hashed on the way; the file is synced, then the
+//! folder that names it, then the row goes in. So a row never names bytes that are not there, and what a crash
+//! leaves behind the last committed end is cut off at the next start, which tells exactly what that was.
+//!
+//! Order of time: the run and the media sequence number order segments; civil time is a label. A wall clock that
+//! jumps starts another reel, so that each reel's labels lie near its first, by which reels are indexed: a range by
+//! labels finds every segment so labelled, in the order of recording, even if an hour comes twice.
+//!
+//! ```text
+//! lock                            held while a process uses the directory
+//! reel/<camera>/<day>/<id>.reel   see `reel` for the format
+//! db/index.db                     see `schema` for the tables
+//! ```
+
+mod bytes_io;
+mod digest;
+mod error;
+mod file_system;
+mod index;
+mod numbers;
+mod parameters;
+mod queue;
+mod reader;
+mod recorder;
+mod recovery;
+mod reel;
+mod reel_writer;
+mod schema;
+mod status;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use self::error::{OpenError, ReadError};
+pub use self::numbers::CameraPosition;
+pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
+pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport};
+pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
+
+use self::file_system::{FileSystem, RealFileSystem};
+use self::index::{INDEX_PATH, Index};
+use self::numbers::Numbers;
+use self::queue::QueuedSegment;
+use self::reader::Reader;
+use self::recorder::Recorder;
+use self::status::GapMark;
+use self::writer::Writer;
+use crate::base::{CameraId, Clock, Wall};
+use crate::media::{RenditionId, Segment};
+
+/// The longest that a camera's start waits for the disk; its live view does not depend on it.
+const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A data directory in use. Cheap to clone; the last clone to go closes it.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    writer: Writer,
+    numbers: Arc<Numbers>,
+    reader: Reader,
+    options: StoreOptions,
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens a data directory, made if it does not exist, brings files and index to agree, and starts the writer.
+    /// `options` beyond their bounds are brought within them. Fails without harm to what is recorded there.
+    pub fn open(
+        dir: &Path,
+        options: StoreOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, RecoveryReport), OpenError> {
+        let options = options.within_bounds();
+        let files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
+        let lock = lock_directory(dir)?;
+        let (recorder, numbers, report) = open_recorder(dir, &options, &clock, files)?;
+        let writer = Writer::spawn_writer(recorder, lock, clock)
+            .map_err(|cause| OpenError::from_io(dir, cause))?;
+        let inner = Inner {
+            writer,
+            numbers,
+            reader: Reader::new(dir),
+            options,
+            dir: dir.to_owned(),
+        };
+        Ok((Self(Arc::new(inner)), report))
+    }
+
+    /// Hands a segment over to be recorded. Never waits; when eight wait already, the newest of those with the
+    /// highest bitrate is given up. Segments of a rendition come in the order of their numbers, and those of one run
+    /// with one header; others are refused later and counted.
+    pub fn append(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        segment: Arc<Segment>,
+    ) -> Appended {
+        self.0.writer.append(QueuedSegment {
+            camera: camera.clone(),
+            rendition,
+            segment,
+        })
+    }
+
+    /// Marks a stretch of the whole camera as not recorded. Never waits. A mark that goes on where the last one of
+    /// its kind ends lengthens that. Nothing to mark if `to` is not after `from`.
+    pub fn mark_gap(&self, camera: &CameraId, from: Wall, to: Wall, reason: GapReason) {
+        if to > from {
+            self.0.writer.mark_gap(GapMark {
+                camera: camera.clone(),
+                gap: Gap {
+                    rendition: None,
+                    from,
+                    to,
+                    reason,
+                },
+            });
+        }
+    }
+
+    /// The numbers with which a camera's next run may start, above all that were ever used. Asked once when a camera
+    /// appears; waits until they are set aside on the disk, but no longer than a slow disk deserves.
+    pub fn camera_position(&self, camera: &CameraId) -> CameraPosition {
+        let position = self.0.numbers.set_aside(camera);
+        self.0.writer.flush(POSITION_WAIT_MAX);
+        position
+    }
+
+    /// Waits until everything handed over before is committed, or given up with its gap marked.
+    pub fn flush(&self) {
+        self.0.writer.flush(Duration::MAX);
+    }
+
+    /// What was recorded of a camera between two labels: every committed segment of which a part lies in between,
+    /// in the order of recording. Empty for a camera that nobody knows. Reads disk.
+    pub fn recording(
+        &self,
+        camera: &CameraId,
+        from: Wall,
+        to: Wall,
+    ) -> Result<Recording, ReadError> {
+        self.0.reader.recording(camera, from, to)
+    }
+
+    /// The bytes of a committed segment as they were handed over, checked against their digest.
+    /// `None` if it is not recorded. Reads disk.
+    pub fn load_segment(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        msn: u64,
+    ) -> Result<Option<Bytes>, ReadError> {
+        self.0.reader.load_segment(camera, rendition, msn)
+    }
+
+    /// The header of a run of which something is recorded. Reads disk.
+    pub fn load_init(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        run: u64,
+    ) -> Result<Option<Bytes>, ReadError> {
+        self.0.reader.load_init(camera, rendition, run)
+    }
+
+    /// Counters and state. Costs no disk access.
+    pub fn status(&self) -> StoreStatus {
+        self.0.writer.status()
+    }
+
+    /// Writes and commits what waits and closes the reels, within the options' `close_timeout`. If the disk takes
+    /// longer, the next start cuts off what was not committed. Reading goes on working. May be called again.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        let closed = self.writer.close(self.options.close_timeout);
+        if !closed {
+            tracing::warn!(
+                "{}: the disk did not take the last writes in time; the next start tells what is missing",
+                self.dir.display()
+            );
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Makes the directory if needed and takes its lock, which the system releases when the process ends.
+fn lock_directory(dir: &Path) -> Result<File, OpenError> {
+    let io = |cause| OpenError::from_io(dir, cause);
+    std::fs::create_dir_all(dir).map_err(io)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join("lock"))
+        .map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(io(cause)),
+    }
+}
+
+/// Opens the index, recovers, and makes the recorder that goes on from there.
+fn open_recorder(
+    dir: &Path,
+    options: &StoreOptions,
+    clock: &Arc<dyn Clock>,
+    files: Arc<dyn FileSystem>,
+) -> Result<(Recorder, Arc<Numbers>, RecoveryReport), OpenError> {
+    let io = |cause| OpenError::from_io(dir, cause);
+    if !dir.join(INDEX_PATH).exists() && has_reels(dir).map_err(io)? {
+        return Err(OpenError::IndexMissing(dir.to_owned()));
+    }
+    files.create_folder(&dir.join("db")).map_err(io)?;
+    let mut index = Index::open(dir)?;
+    files.sync_folder(&dir.join("db")).map_err(io)?;
+    files.sync_folder(dir).map_err(io)?;
+    let report = recovery::recover(dir, &*files, &mut index)?;
+    let numbers = Arc::new(Numbers::new(index.positions()));
+    let recorder = Recorder::new(
+        dir,
+        options.clone(),
+        Arc::clone(clock),
+        files,
+        index,
+        Arc::clone(&numbers),
+    )
+    .map_err(|error| OpenError::from_sqlite(dir, &error))?;
+    Ok((recorder, numbers, report))
+}
+
+/// Whether anything was ever recorded in a directory.
+fn has_reels(dir: &Path) -> std::io::Result<bool> {
+    match std::fs::read_dir(dir.join("reel")) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,357 @@
+//! Looks recordings up for everyone but the writer: what is there, and its bytes. Sees only what is committed.
+//! Blocking; called from threads that may wait for a disk.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+
+use super::error::ReadError;
+use super::index::{INDEX_PATH, REEL_SEGMENTS_MAX};
+use super::parameters::decode_parameters;
+use super::recorder::reel_path;
+use super::recovery::{verify, wall_end};
+use super::reel::TRAILER_BYTES;
+use super::status::{Gap, GapReason};
+use crate::base::{CameraId, Wall};
+use crate::media::{RenditionId, TrackParameters};
+
+/// Segments of one rendition in one answer: over 55 hours.
+pub const RECORDING_SEGMENTS_MAX: usize = 100_000;
+
+/// The longest reel that the recorder makes.
+pub(super) const REEL_DURATION_MAX: Duration = Duration::from_secs(300);
+
+/// A reel's segments start and end at labels from [`LABEL_BEFORE_MS`] before its first label to this after it: the
+/// longest reel, the longest segment (60 s) and the drift of labels that a reel bears (10 s).
+const LABEL_AFTER_MS: i64 = REEL_DURATION_MAX.as_millis() as i64 + 60_000 + 10_000;
+const LABEL_BEFORE_MS: i64 = 10_000;
+
+/// Idle connections that are kept for the next reader.
+const CONNECTIONS_MAX: usize = 8;
+
+/// What was recorded of one camera in a range of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Renditions with at least one segment in the range, pictures before sound, lowest rung first.
+    pub renditions: Vec<RecordedRendition>,
+    /// Gaps that overlap the range, by their end.
+    pub gaps: Vec<Gap>,
+}
+
+/// One rendition of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRendition {
+    /// Which one.
+    pub id: RenditionId,
+    /// How the latest of its runs in the range is decoded.
+    pub parameters: TrackParameters,
+    /// Its segments in the order of recording, whatever the wall clock did meanwhile.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// A segment that can be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Media sequence number; grows, with steps over 1 where something is missing.
+    pub msn: u64,
+    /// Another run than the segment before means a discontinuity and another header.
+    pub run: u64,
+    /// Civil time of its first picture.
+    pub wall_start: Wall,
+    /// Decode time of its first sample, in ticks.
+    pub start_ticks: u64,
+    /// How long it lasts, in ticks.
+    pub duration_ticks: u64,
+    /// Ticks a second.
+    pub timescale: u32,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// Opens read-only connections as needed and keeps some.
+#[derive(Debug)]
+pub(super) struct Reader {
+    dir: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Reader {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// What was recorded between `from` and `to`, by labels; whole segments, in the order of recording.
+    ///
+    /// Labels repeat when the wall clock is set back: then both passes are in the answer. They are found because a
+    /// reel's labels stay near its first (a jump starts another reel), and reels are indexed by their first label.
+    pub(super) fn recording(
+        &self,
+        camera: &CameraId,
+        from: Wall,
+        to: Wall,
+    ) -> Result<Recording, ReadError> {
+        if to <= from {
+            return Err(ReadError::RangeBackwards);
+        }
+        self.read(|connection| {
+            let mut recording = Recording {
+                renditions: Vec::new(),
+                gaps: gaps(connection, camera, from, to)?,
+            };
+            for (id, track) in tracks(connection, camera)? {
+                let (parameters, segments) = segments(connection, track, from, to)?;
+                if let Some(parameters) = parameters {
+                    recording.renditions.push(RecordedRendition {
+                        id,
+                        parameters,
+                        segments,
+                    });
+                }
+            }
+            recording.renditions.sort_by_key(|rendition| rendition.id);
+            Ok(recording)
+        })
+    }
+
+    /// The bytes of a segment, checked against their digest; `None` if it is not recorded.
+    pub(super) fn load_segment(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        msn: u64,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let found = self.read(|connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT reel.id, reel.day, reel.run, segment.offset, segment.bytes
+                     FROM camera JOIN track ON track.camera = camera.id AND track.rendition = ?2
+                     JOIN reel ON reel.id = (
+                         SELECT id FROM reel WHERE track = track.id AND first_msn <= ?3
+                         ORDER BY first_msn DESC LIMIT 1
+                     )
+                     JOIN segment ON segment.id = reel.id * ?4 + ?3 - reel.first_msn
+                     WHERE camera.name = ?1 AND ?3 < reel.first_msn + ?4",
+                )?
+                .query_row(
+                    params![
+                        camera.as_str(),
+                        rendition.name(),
+                        msn as i64,
+                        REEL_SEGMENTS_MAX
+                    ],
+                    |row| Ok(Found::read(&self.dir, camera, row)),
+                )
+                .optional()?;
+            Ok(found.transpose()?)
+        })?;
+        found.map(|found| found.load(msn)).transpose()
+    }
+
+    /// The header of a run; `None` if nothing of it is recorded.
+    pub(super) fn load_init(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        run: u64,
+    ) -> Result<Option<Bytes>, ReadError> {
+        self.read(|connection| {
+            let init: Option<Vec<u8>> = connection
+                .prepare_cached(
+                    "SELECT init FROM camera JOIN track ON track.camera = camera.id AND track.rendition = ?2
+                     JOIN run ON run.track = track.id AND run.run = ?3 WHERE camera.name = ?1",
+                )?
+                .query_row(params![camera.as_str(), rendition.name(), run as i64], |row| row.get(0))
+                .optional()?;
+            Ok(init.map(Bytes::from))
+        })
+    }
+
+    /// Lends a connection to `read`, which sees one state of the index throughout.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let idle = self
+            .idle
+            .lock()
+            .expect("no reader panics with the lock held")
+            .pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let answer = {
+            let transaction = connection.transaction()?;
+            read(&transaction)?
+        };
+        let mut idle = self
+            .idle
+            .lock()
+            .expect("no reader panics with the lock held");
+        if idle.len() < CONNECTIONS_MAX {
+            idle.push(connection);
+        }
+        Ok(answer)
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.dir.join(INDEX_PATH), flags)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(connection)
+    }
+}
+
+struct Found {
+    path: PathBuf,
+    run: u64,
+    offset: u64,
+    bytes: u64,
+}
+
+impl Found {
+    fn read(dir: &Path, camera: &CameraId, row: &Row<'_>) -> rusqlite::Result<Self> {
+        let day: String = row.get(1)?;
+        Ok(Self {
+            path: reel_path(dir, camera, &day, row.get(0)?),
+            run: row.get(2)?,
+            offset: row.get(3)?,
+            bytes: row.get(4)?,
+        })
+    }
+
+    fn load(self, msn: u64) -> Result<Bytes, ReadError> {
+        let Self {
+            path,
+            run,
+            offset,
+            bytes,
+        } = self;
+        let mut buffer = vec![0; (bytes + TRAILER_BYTES) as usize];
+        let what = match File::open(&path).and_then(|file| file.read_exact_at(&mut buffer, offset))
+        {
+            Ok(()) if verify(&buffer, msn, run) => {
+                buffer.truncate(bytes as usize);
+                return Ok(buffer.into());
+            }
+            Ok(()) => "digest mismatch",
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
+            Err(cause) => return Err(ReadError::Io { path, cause }),
+        };
+        Err(ReadError::Damaged { path, offset, what })
+    }
+}
+
+fn tracks(
+    connection: &Connection,
+    camera: &CameraId,
+) -> Result<Vec<(RenditionId, i64)>, ReadError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT track.rendition, track.id FROM track JOIN camera ON camera.id = track.camera
+         WHERE camera.name = ?",
+    )?;
+    let mut rows = statement.query([camera.as_str()])?;
+    let mut tracks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        if let Ok(rendition) = name.parse() {
+            tracks.push((rendition, row.get(1)?));
+        }
+    }
+    Ok(tracks)
+}
+
+fn segments(
+    connection: &Connection,
+    track: i64,
+    from: Wall,
+    to: Wall,
+) -> Result<(Option<TrackParameters>, Vec<SegmentEntry>), ReadError> {
+    let mut reels = connection.prepare_cached(
+        "SELECT reel.id, reel.run, reel.first_msn, reel.wall_ms, reel.start_ticks, run.parameters
+         FROM reel JOIN run ON run.track = reel.track AND run.run = reel.run
+         WHERE reel.track = ? AND reel.wall_ms > ? AND reel.wall_ms < ? ORDER BY reel.first_msn",
+    )?;
+    let mut in_reel = connection.prepare_cached(
+        "SELECT id, bytes, wall_ms, start_ticks, duration_ticks FROM segment
+         WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    )?;
+    let earliest = from.plus_ms(-LABEL_AFTER_MS).0;
+    let latest = to.plus_ms(LABEL_BEFORE_MS).0;
+    let mut rows = reels.query(params![track, earliest, latest])?;
+    let (mut latest_parameters, mut segments) = (None, Vec::new());
+    while let Some(reel) = rows.next()? {
+        let id: i64 = reel.get(0)?;
+        let (run, first_msn): (u64, u64) = (reel.get(1)?, reel.get(2)?);
+        let (wall_ms, first_ticks): (i64, u64) = (reel.get(3)?, reel.get(4)?);
+        let parameters: Vec<u8> = reel.get(5)?;
+        let Some(parameters) = decode_parameters(&parameters) else {
+            continue;
+        };
+        let timescale = parameters.timescale();
+        let before = segments.len();
+        let first_key = id * REEL_SEGMENTS_MAX as i64;
+        let mut rows = in_reel.query(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+        while let Some(row) = rows.next()? {
+            let key: i64 = row.get(0)?;
+            let relative_ticks: u64 = row.get(3)?;
+            let segment = SegmentEntry {
+                msn: first_msn + (key - first_key) as u64,
+                run,
+                wall_start: Wall(wall_ms).plus_ms(row.get(2)?),
+                start_ticks: first_ticks + relative_ticks,
+                duration_ticks: row.get(4)?,
+                timescale,
+                bytes: row.get(1)?,
+            };
+            let end = wall_end(segment.wall_start, segment.duration_ticks, timescale);
+            if segment.wall_start < to && end > from {
+                segments.push(segment);
+            }
+        }
+        if segments.len() > RECORDING_SEGMENTS_MAX {
+            return Err(ReadError::RangeTooLong(RECORDING_SEGMENTS_MAX));
+        }
+        if segments.len() > before {
+            latest_parameters = Some(parameters);
+        }
+    }
+    Ok((latest_parameters, segments))
+}
+
+fn gaps(
+    connection: &Connection,
+    camera: &CameraId,
+    from: Wall,
+    to: Wall,
+) -> Result<Vec<Gap>, ReadError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT gap.rendition, gap.from_ms, gap.to_ms, gap.reason
+         FROM gap JOIN camera ON camera.id = gap.camera
+         WHERE camera.name = ? AND gap.to_ms > ? AND gap.from_ms < ? ORDER BY gap.to_ms",
+    )?;
+    let mut rows = statement.query(params![camera.as_str(), from.0, to.0])?;
+    let mut gaps = Vec::new();
+    while let Some(row) = rows.next()? {
+        let rendition: Option<String> = row.get(0)?;
+        if let Some(reason) = GapReason::from_number(row.get(3)?) {
+            gaps.push(Gap {
+                rendition: rendition.and_then(|name| name.parse().ok()),
+                from: Wall(row.get(1)?),
+                to: Wall(row.get(2)?),
+                reason,
+            });
+        }
+    }
+    Ok(gaps)
+}

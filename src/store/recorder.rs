@@ -1,0 +1,498 @@
+//! The heart of the writer: takes segments, keeps the order of durability (file, folder, then rows), and decides
+//! what a disk error means. Driven by the writer thread, and by tests, with no thread of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use super::file_system::FileSystem;
+use super::index::{Batch, Index, ReelRow, RunRow, SegmentRow, segment_key};
+use super::numbers::Numbers;
+use super::parameters::encode_parameters;
+use super::queue::QueuedSegment;
+use super::reel::ReelHead;
+use super::reel_writer::{ReelWriter, is_full};
+use super::status::{GapMark, GapReason, RecordingState, StoreOptions, StoreStatus};
+use crate::base::{CameraId, Clock, Monotonic};
+use crate::media::{RenditionId, Segment, ticks_to_seconds};
+
+/// Longer segments are not recorded, in seconds: a reel's labels must lie near its first.
+const SEGMENT_SECONDS_MAX: f64 = 60.0;
+
+/// What a failure means for the recording.
+#[derive(Debug)]
+enum Failure {
+    /// This segment breaks the recording's rules.
+    Refused(&'static str),
+    /// The disk refuses for now.
+    Pause(GapReason, String),
+    /// Nobody knows what the disk holds.
+    Poison(String),
+}
+
+type TrackKey = (CameraId, RenditionId);
+
+/// Writes segments of all cameras into reels and commits them to the index.
+pub(super) struct Recorder {
+    dir: PathBuf,
+    options: StoreOptions,
+    clock: Arc<dyn Clock>,
+    files: Arc<dyn FileSystem>,
+    index: Index,
+    status: StoreStatus,
+    reels: BTreeMap<TrackKey, ReelWriter>,
+    /// Reels that take nothing more and wait for the commit that closes them.
+    closing: Vec<ReelWriter>,
+    /// Folders with names that are not durable yet.
+    unsynced_folders: BTreeSet<PathBuf>,
+    /// The day's folder of each camera, once it and those above it are durable.
+    folders: BTreeMap<CameraId, PathBuf>,
+    batch: Batch,
+    batch_bytes: u64,
+    /// The last number written to each track since the start, committed or not.
+    last_written: BTreeMap<TrackKey, u64>,
+    uncommitted_since: Option<Monotonic>,
+    numbers: Arc<Numbers>,
+    next_reel: i64,
+    retry_at: Monotonic,
+    pause_reason: GapReason,
+}
+
+impl Recorder {
+    /// Takes over an index that recovery has brought in order.
+    pub(super) fn new(
+        dir: &Path,
+        options: StoreOptions,
+        clock: Arc<dyn Clock>,
+        files: Arc<dyn FileSystem>,
+        index: Index,
+        numbers: Arc<Numbers>,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            numbers,
+            next_reel: index.last_reel()? + 1,
+            options,
+            clock,
+            files,
+            index,
+            status: StoreStatus::default(),
+            reels: BTreeMap::new(),
+            closing: Vec::new(),
+            unsynced_folders: BTreeSet::new(),
+            folders: BTreeMap::new(),
+            batch: Batch::default(),
+            batch_bytes: 0,
+            last_written: BTreeMap::new(),
+            uncommitted_since: None,
+            retry_at: Monotonic::default(),
+            pause_reason: GapReason::DiskFailed,
+        })
+    }
+
+    /// Counters and state.
+    pub(super) fn status(&self) -> &StoreStatus {
+        &self.status
+    }
+
+    /// When the next commit is due; `None` if there is nothing to commit.
+    pub(super) fn commit_due(&self) -> Option<Monotonic> {
+        let due = self.uncommitted_since?.after(self.options.commit_interval);
+        match self.status.state {
+            RecordingState::Recording => Some(due),
+            RecordingState::Paused { .. } => Some(due.max(self.retry_at)),
+            RecordingState::Poisoned { .. } => None,
+        }
+    }
+
+    /// Writes a segment down, to be committed later. One that cannot be written leaves a gap.
+    pub(super) fn accept(&mut self, queued: &QueuedSegment) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            self.status.segments_dropped += 1;
+            return;
+        }
+        self.numbers
+            .note_used(&queued.camera, queued.segment.run, queued.segment.msn);
+        let outcome = self.may_write().and_then(|()| self.write(queued));
+        let reason = match outcome {
+            Ok(()) => {
+                self.note_uncommitted();
+                self.resume();
+                return;
+            }
+            Err(Failure::Refused(why)) => {
+                let (camera, rendition, msn) =
+                    (&queued.camera, queued.rendition, queued.segment.msn);
+                tracing::warn!(%camera, %rendition, msn, "segment not recorded: {why}");
+                self.status.segments_refused += 1;
+                GapReason::Refused
+            }
+            Err(failure) => {
+                self.status.segments_dropped += 1;
+                self.fail(failure)
+            }
+        };
+        self.mark_gap(queued.gap(reason));
+    }
+
+    /// Notes a gap, to be committed with the next batch.
+    pub(super) fn mark_gap(&mut self, mark: GapMark) {
+        if !matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            mark.add_to(&mut self.batch.gaps);
+            self.note_uncommitted();
+        }
+    }
+
+    /// Makes everything written durable and visible. What a failure leaves uncommitted is tried again later,
+    /// or, after a failed sync, never.
+    pub(super) fn commit(&mut self) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        if let Err(failure) = self.sync_and_commit() {
+            self.fail(failure);
+        }
+    }
+
+    /// Closes every reel and commits.
+    pub(super) fn close(&mut self) {
+        self.closing
+            .extend(std::mem::take(&mut self.reels).into_values());
+        self.commit();
+    }
+
+    fn may_write(&mut self) -> Result<(), Failure> {
+        if let RecordingState::Paused { reason, .. } = &self.status.state {
+            if self.clock.monotonic() < self.retry_at {
+                return Err(Failure::Pause(self.pause_reason, reason.clone()));
+            }
+            // What waits from before goes first, so that it cannot pile up.
+            self.sync_and_commit()?;
+        }
+        let free = self.files.free_bytes(&self.dir).map_err(|error| {
+            Failure::Pause(
+                GapReason::DiskFailed,
+                format!("{}: {error}", self.dir.display()),
+            )
+        })?;
+        self.status.free_bytes = free;
+        if free < self.options.free_bytes_min {
+            let reason = format!(
+                "disk full: {} MiB are free, {} MiB are kept for the index; free some space",
+                free >> 20,
+                self.options.free_bytes_min >> 20
+            );
+            return Err(Failure::Pause(GapReason::DiskFull, reason));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, queued: &QueuedSegment) -> Result<(), Failure> {
+        let segment = &queued.segment;
+        let key = (queued.camera.clone(), queued.rendition);
+        self.check(&key, segment)?;
+        let duration_ms = self.options.reel_duration.as_millis() as u64;
+        if let Some(reel) = self.reels.get(&key)
+            && !reel.takes(segment, duration_ms)
+        {
+            self.closing.extend(self.reels.remove(&key));
+        }
+        if !self.reels.contains_key(&key) {
+            let reel = self.begin_reel(queued)?;
+            self.reels.insert(key.clone(), reel);
+        }
+        let reel = self.reels.get_mut(&key).expect("the reel was just begun");
+        let (id, origin, before) = (reel.id, reel.origin, reel.end());
+        let is_first = origin.msn == segment.msn;
+        let place = match reel.append(segment) {
+            Ok(place) => place,
+            Err(error) => {
+                let failure = write_failed(reel.path(), &error);
+                if is_first && let Some(reel) = self.reels.remove(&key) {
+                    // Without a segment it would never get a row.
+                    let _ = self.files.remove_file(reel.path());
+                }
+                return Err(failure);
+            }
+        };
+        self.status.bytes_written += reel.end() - before;
+        if is_first {
+            self.announce_reel(&key, segment, id);
+        }
+        self.batch.segments.push(SegmentRow {
+            key: segment_key(id, origin.msn, segment.msn),
+            offset: place.offset,
+            bytes: place.bytes,
+            wall_ms: segment.wall_start - origin.wall_start,
+            start_ticks: segment.start_ticks() - origin.start_ticks,
+            duration_ticks: segment.duration_ticks(),
+        });
+        self.batch_bytes += place.bytes;
+        self.last_written.insert(key, segment.msn);
+        Ok(())
+    }
+
+    fn check(&self, key: &TrackKey, segment: &Segment) -> Result<(), Failure> {
+        let timescale = segment.init.parameters.timescale();
+        if timescale == 0 || segment.bytes_count() == 0 {
+            return Err(Failure::Refused("it is empty or has no timescale"));
+        }
+        let seconds = ticks_to_seconds(segment.duration_ticks(), timescale);
+        if seconds > SEGMENT_SECONDS_MAX {
+            return Err(Failure::Refused("it is longer than a minute"));
+        }
+        let committed = self
+            .index
+            .track(&key.0, key.1)
+            .and_then(|track| track.last_msn);
+        let last = self.last_written.get(key).copied().or(committed);
+        if last.is_some_and(|last| segment.msn <= last) {
+            return Err(Failure::Refused(
+                "its media sequence number is not above the last one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes a new reel's file. It gets its row with its first segment.
+    fn begin_reel(&mut self, queued: &QueuedSegment) -> Result<ReelWriter, Failure> {
+        let (camera, segment) = (&queued.camera, &queued.segment);
+        let day = segment.wall_start.date();
+        let known_day = self
+            .index
+            .cameras()
+            .get(camera)
+            .and_then(|row| row.day.as_deref());
+        if known_day != Some(&day) {
+            // Reels without rows may lie in the day's folder that the camera's row names, and nowhere else.
+            self.sync_and_commit()?;
+        }
+        self.index
+            .prepare_track(camera, queued.rendition, &day)
+            .map_err(|error| index_failed(&error))?;
+        self.announce_run(&(camera.clone(), queued.rendition), segment)?;
+
+        let folder = self.dir.join("reel").join(camera.as_str()).join(&day);
+        if self.folders.get(camera) != Some(&folder) {
+            self.files
+                .create_folder(&folder)
+                .map_err(|error| write_failed(&folder, &error))?;
+            for above in folder.ancestors().skip(1).take(3) {
+                self.files
+                    .sync_folder(above)
+                    .map_err(|error| sync_failed(above, &error))?;
+            }
+            self.folders.insert(camera.clone(), folder.clone());
+        }
+        let head = ReelHead {
+            camera: camera.clone(),
+            rendition: queued.rendition,
+            run: segment.run,
+            parameters: segment.init.parameters.clone(),
+            init_bytes: segment.init.bytes.len() as u32,
+        };
+        let id = self.next_reel;
+        self.next_reel += 1;
+        let path = reel_path(&self.dir, camera, &day, id);
+        let reel = ReelWriter::create(&*self.files, &path, id, &head, segment)
+            .map_err(|error| write_failed(&path, &error))?;
+        self.status.bytes_written += reel.end();
+        self.unsynced_folders.insert(folder);
+        Ok(reel)
+    }
+
+    /// Queues the row of a reel, to go before those of its segments.
+    fn announce_reel(&mut self, key: &TrackKey, segment: &Segment, id: i64) {
+        self.batch.reels.push(ReelRow {
+            id,
+            track: self.track(key),
+            run: segment.run,
+            day: segment.wall_start.date(),
+            first_msn: segment.msn,
+            wall_ms: segment.wall_start.0,
+            start_ticks: segment.start_ticks(),
+        });
+    }
+
+    /// Queues the row of a new run. A run has one header: playlists address it by the run alone.
+    fn announce_run(&mut self, key: &TrackKey, segment: &Segment) -> Result<(), Failure> {
+        let (track, run, init) = (self.track(key), segment.run, &segment.init.bytes);
+        let waiting = self.batch.runs.iter();
+        let mut waiting = waiting.filter(|row| (row.track, row.run) == (track, run));
+        let same = match waiting.next() {
+            Some(row) => row.init == *init,
+            None => match self
+                .index
+                .run_init(track, run)
+                .map_err(|error| index_failed(&error))?
+            {
+                Some(known) => known == *init,
+                None => {
+                    self.batch.runs.push(RunRow {
+                        track,
+                        run,
+                        parameters: encode_parameters(&segment.init.parameters),
+                        init: init.clone(),
+                    });
+                    true
+                }
+            },
+        };
+        if same {
+            Ok(())
+        } else {
+            Err(Failure::Refused("its run was recorded with another header"))
+        }
+    }
+
+    fn track(&self, key: &TrackKey) -> i64 {
+        let track = self.index.track(&key.0, key.1);
+        track.expect("a reel is begun after its track's row").id
+    }
+
+    /// Files, then folders, then rows.
+    fn sync_and_commit(&mut self) -> Result<(), Failure> {
+        for (camera, position) in self.numbers.take_raised() {
+            self.batch
+                .ceilings
+                .insert(camera, (position.next_run, position.next_msn));
+        }
+        for mut reel in std::mem::take(&mut self.closing) {
+            let trimmed = reel.trim();
+            reel.sync()
+                .map_err(|error| sync_failed(reel.path(), &error))?;
+            match trimmed {
+                Ok(()) => self.batch.closed.push((reel.id, reel.end())),
+                // It stays open in the index: the next start cuts it.
+                Err(error) => tracing::warn!("{}: not trimmed: {error}", reel.path().display()),
+            }
+        }
+        for reel in self.reels.values_mut() {
+            reel.sync()
+                .map_err(|error| sync_failed(reel.path(), &error))?;
+        }
+        while let Some(folder) = self.unsynced_folders.first() {
+            self.files
+                .sync_folder(folder)
+                .map_err(|error| sync_failed(folder, &error))?;
+            self.unsynced_folders.pop_first();
+        }
+        if !self.batch.is_empty() {
+            let before = self.index.bytes_written();
+            self.index
+                .commit(&self.batch)
+                .map_err(|error| index_failed(&error))?;
+            let batch = std::mem::take(&mut self.batch);
+            self.status.segments_committed += batch.segments.len() as u64;
+            self.status.bytes_recorded += std::mem::take(&mut self.batch_bytes);
+            self.status.commits += 1;
+            self.status.last_commit = Some(self.clock.monotonic());
+            // Putting the log into the index may wait; what was committed is safe in the log.
+            if let Err(failure @ Failure::Poison(_)) = self
+                .index
+                .checkpoint_if_long()
+                .map_err(|error| index_failed(&error))
+            {
+                return Err(failure);
+            }
+            let added = self.index.bytes_written() - before;
+            self.status.bytes_written += added;
+            self.status.index_bytes_written += added;
+        }
+        self.uncommitted_since = None;
+        Ok(())
+    }
+
+    /// Ends a pause once a segment was written, by committing it.
+    fn resume(&mut self) {
+        if !matches!(self.status.state, RecordingState::Paused { .. }) {
+            return;
+        }
+        match self.sync_and_commit() {
+            Ok(()) => {
+                self.status.state = RecordingState::Recording;
+                tracing::info!("recording goes on");
+            }
+            Err(failure) => {
+                self.fail(failure);
+            }
+        }
+    }
+
+    /// Takes the consequence of a failure. Returns the reason for the gap that it leaves.
+    fn fail(&mut self, failure: Failure) -> GapReason {
+        match failure {
+            Failure::Refused(_) => GapReason::Refused,
+            Failure::Pause(gap_reason, reason) => {
+                let since = match &self.status.state {
+                    RecordingState::Paused { since, .. } => *since,
+                    _ => {
+                        tracing::warn!("recording pauses: {reason}");
+                        self.clock.wall()
+                    }
+                };
+                self.status.state = RecordingState::Paused { reason, since };
+                self.pause_reason = gap_reason;
+                let now = self.clock.monotonic();
+                if now >= self.retry_at {
+                    self.retry_at = now.after(self.options.retry_interval);
+                }
+                gap_reason
+            }
+            Failure::Poison(reason) => {
+                tracing::error!("recording ends until the next start: {reason}");
+                self.status.state = RecordingState::Poisoned { reason };
+                self.batch = Batch::default();
+                self.uncommitted_since = None;
+                GapReason::DiskFailed
+            }
+        }
+    }
+
+    fn note_uncommitted(&mut self) {
+        let now = self.clock.monotonic();
+        self.uncommitted_since.get_or_insert(now);
+    }
+}
+
+/// Where a reel lies.
+pub(super) fn reel_path(dir: &Path, camera: &CameraId, day: &str, id: i64) -> PathBuf {
+    let folder = dir.join("reel").join(camera.as_str()).join(day);
+    folder.join(format!("{id:010}.reel"))
+}
+
+fn write_failed(path: &Path, error: &io::Error) -> Failure {
+    if is_full(error) {
+        let reason = format!("disk full: {}: {error}; free some space", path.display());
+        Failure::Pause(GapReason::DiskFull, reason)
+    } else {
+        let reason = format!("{}: {error}; check the disk", path.display());
+        Failure::Pause(GapReason::DiskFailed, reason)
+    }
+}
+
+fn sync_failed(path: &Path, error: &io::Error) -> Failure {
+    Failure::Poison(format!(
+        "{}: sync failed: {error}; check the disk, then start perch again",
+        path.display()
+    ))
+}
+
+fn index_failed(error: &rusqlite::Error) -> Failure {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Failure::Pause(
+            GapReason::DiskFull,
+            format!("disk full: index: {error}; free some space"),
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Pause(
+            GapReason::DiskFailed,
+            format!("index: {error}; another program holds db/index.db, close it"),
+        ),
+        _ => Failure::Poison(format!(
+            "index: {error}; check the disk, then start perch again"
+        )),
+    }
+}

@@ -1,0 +1,376 @@
+//! What happens before recording goes on after a start: files and index are made to agree, and what did not
+//! survive is told exactly. Looks only at reels that were open and at folders where files without rows may lie, so
+//! that its cost does not grow with what is recorded.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::digest::Digest;
+use super::error::OpenError;
+use super::file_system::{FileSystem, StoredFile};
+use super::index::{Batch, Index, REEL_SEGMENTS_MAX, segment_key};
+use super::parameters::decode_parameters;
+use super::recorder::reel_path;
+use super::reel::{FoundSegment, ReelHead, TRAILER_BYTES, Trailer, read_head, read_segments};
+use super::reel_writer::{Place, committed_end};
+use super::status::{Gap, GapMark, GapReason};
+use crate::base::{CameraId, Wall};
+use crate::media::{RenditionId, ticks_to_seconds};
+
+/// A segment that is not there after a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostSegment {
+    /// Whose recording it was of.
+    pub camera: CameraId,
+    /// Which rendition.
+    pub rendition: RenditionId,
+    /// Media sequence number.
+    pub msn: u64,
+    /// Civil time at which it starts.
+    pub wall_start: Wall,
+    /// Civil time at which it ends.
+    pub wall_end: Wall,
+}
+
+/// Bytes at the end of a reel, or a whole reel, that no committed row names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscardedTail {
+    /// The reel.
+    pub path: PathBuf,
+    /// How many bytes were cut off.
+    pub bytes: u64,
+    /// Nothing of the reel was committed, and the file is gone.
+    pub removed: bool,
+    /// The whole segments among them.
+    pub segments: Vec<LostSegment>,
+}
+
+/// What a start found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Reels that were open when the last process ended; none after a clean stop.
+    pub reels_open: usize,
+    /// What was written but not committed, and is now cut off.
+    pub discarded: Vec<DiscardedTail>,
+    /// What was committed but is missing or damaged: the disk did not keep what it had promised.
+    pub lost: Vec<LostSegment>,
+}
+
+impl RecoveryReport {
+    /// Whether nothing at all is missing.
+    pub fn is_clean(&self) -> bool {
+        self.discarded.is_empty() && self.lost.is_empty()
+    }
+}
+
+/// One line for the log.
+impl fmt::Display for RecoveryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_clean() {
+            return f.write_str("recordings are as they were left");
+        }
+        let removed = self.discarded.iter().filter(|tail| tail.removed).count();
+        let bytes: u64 = self.discarded.iter().map(|tail| tail.bytes).sum();
+        let segments: usize = self.discarded.iter().map(|tail| tail.segments.len()).sum();
+        write!(
+            f,
+            "recordings recovered: {bytes} bytes ({segments} whole segments) that were not committed yet are gone, \
+             {} reels cut back, {removed} files removed, {} committed segments lost",
+            self.discarded.len() - removed,
+            self.lost.len()
+        )
+    }
+}
+
+struct OpenReel {
+    id: i64,
+    camera: CameraId,
+    rendition: RenditionId,
+    day: String,
+    run: u64,
+    timescale: u32,
+    first_msn: u64,
+    wall_start: Wall,
+}
+
+struct Committed {
+    key: i64,
+    place: Place,
+    lost: LostSegment,
+}
+
+/// Cuts each reel back to its last committed end and removes reels that no row names.
+pub(super) fn recover(
+    dir: &Path,
+    files: &dyn FileSystem,
+    index: &mut Index,
+) -> Result<RecoveryReport, OpenError> {
+    let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
+    let mut report = RecoveryReport::default();
+    let mut batch = Batch::default();
+    for reel in open_reels(index).map_err(sqlite)? {
+        let committed = committed_segments(index, &reel).map_err(sqlite)?;
+        recover_reel(dir, files, &reel, committed, &mut report, &mut batch)
+            .map_err(|cause| OpenError::from_io(dir, cause))?;
+        report.reels_open += 1;
+    }
+    for (camera, row) in index.cameras() {
+        let Some(day) = &row.day else { continue };
+        remove_unnamed(dir, files, index, camera, day, &mut report)?;
+    }
+    let discarded = report.discarded.iter().flat_map(|tail| &tail.segments);
+    for lost in report.lost.iter().chain(discarded) {
+        lost.gap().add_to(&mut batch.gaps);
+    }
+    if !batch.is_empty() {
+        index.commit(&batch).map_err(sqlite)?;
+        index.load().map_err(sqlite)?;
+    }
+    Ok(report)
+}
+
+impl LostSegment {
+    fn gap(&self) -> GapMark {
+        GapMark {
+            camera: self.camera.clone(),
+            gap: Gap {
+                rendition: Some(self.rendition),
+                from: self.wall_start,
+                to: self.wall_end,
+                reason: GapReason::Lost,
+            },
+        }
+    }
+
+    fn found(head: &ReelHead, found: &FoundSegment) -> Self {
+        let trailer = &found.trailer;
+        Self {
+            camera: head.camera.clone(),
+            rendition: head.rendition,
+            msn: trailer.msn,
+            wall_start: trailer.wall_start,
+            wall_end: wall_end(
+                trailer.wall_start,
+                trailer.duration_ticks,
+                head.parameters.timescale(),
+            ),
+        }
+    }
+}
+
+/// The label of a segment's end.
+pub(super) fn wall_end(start: Wall, duration_ticks: u64, timescale: u32) -> Wall {
+    start.plus_ms((ticks_to_seconds(duration_ticks, timescale) * 1000.0).round() as i64)
+}
+
+fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
+    let mut statement = index.connection().prepare(
+        "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, run.parameters, reel.first_msn, reel.wall_ms
+         FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
+         JOIN run ON run.track = reel.track AND run.run = reel.run
+         WHERE reel.bytes IS NULL ORDER BY reel.id",
+    )?;
+    let mut rows = statement.query(())?;
+    let mut reels = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (camera, rendition): (String, String) = (row.get(1)?, row.get(2)?);
+        let parameters: Vec<u8> = row.get(5)?;
+        let (Ok(camera), Ok(rendition), Some(parameters)) = (
+            camera.parse(),
+            rendition.parse(),
+            decode_parameters(&parameters),
+        ) else {
+            continue;
+        };
+        reels.push(OpenReel {
+            id: row.get(0)?,
+            camera,
+            rendition,
+            day: row.get(3)?,
+            run: row.get(4)?,
+            timescale: parameters.timescale(),
+            first_msn: row.get(6)?,
+            wall_start: Wall(row.get(7)?),
+        });
+    }
+    Ok(reels)
+}
+
+fn committed_segments(index: &Index, reel: &OpenReel) -> rusqlite::Result<Vec<Committed>> {
+    let first = segment_key(reel.id, reel.first_msn, reel.first_msn);
+    let mut statement = index.connection().prepare_cached(
+        "SELECT id, offset, bytes, wall_ms, duration_ticks FROM segment
+         WHERE id BETWEEN ? AND ? ORDER BY id",
+    )?;
+    let rows = statement.query_map(
+        params![first, first + REEL_SEGMENTS_MAX as i64 - 1],
+        |row| {
+            let key: i64 = row.get(0)?;
+            let wall_start = reel.wall_start.plus_ms(row.get(3)?);
+            Ok(Committed {
+                key,
+                place: Place {
+                    offset: row.get(1)?,
+                    bytes: row.get(2)?,
+                },
+                lost: LostSegment {
+                    camera: reel.camera.clone(),
+                    rendition: reel.rendition,
+                    msn: reel.first_msn + (key - first) as u64,
+                    wall_start,
+                    wall_end: wall_end(wall_start, row.get(4)?, reel.timescale),
+                },
+            })
+        },
+    )?;
+    rows.collect()
+}
+
+/// Cuts one reel, and plans what its rows must say then.
+fn recover_reel(
+    dir: &Path,
+    files: &dyn FileSystem,
+    reel: &OpenReel,
+    mut committed: Vec<Committed>,
+    report: &mut RecoveryReport,
+    batch: &mut Batch,
+) -> io::Result<()> {
+    let path = reel_path(dir, &reel.camera, &reel.day, reel.id);
+    let mut file = match files.open_file(&path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    while let Some(last) = committed.last() {
+        let sound = match &file {
+            Some(file) => is_sound(&**file, last, reel.run)?,
+            None => false,
+        };
+        if sound {
+            break;
+        }
+        batch.lost_segments.push(last.key);
+        report.lost.extend(committed.pop().map(|last| last.lost));
+    }
+    let end = committed.last().map_or(0, |last| committed_end(last.place));
+    if let Some(file) = &mut file {
+        let size = file.size()?;
+        if size > end {
+            let head = read_head(&**file, size);
+            let segments = match (&head, end) {
+                (Some(head), 1..) => found_segments(&**file, head, end, size),
+                _ => Vec::new(),
+            };
+            report.discarded.push(DiscardedTail {
+                path: path.clone(),
+                bytes: size - end,
+                removed: end == 0,
+                segments,
+            });
+        }
+        // Also when nothing is to be cut: it gives back what was reserved.
+        file.truncate(end)?;
+        file.sync()?;
+    }
+    if end > 0 {
+        batch.closed.push((reel.id, end));
+    } else {
+        batch.lost_reels.push(reel.id);
+        if file.is_some() {
+            files.remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn found_segments(
+    file: &dyn StoredFile,
+    head: &ReelHead,
+    start: u64,
+    end: u64,
+) -> Vec<LostSegment> {
+    let found = read_segments(file, start, end);
+    found
+        .iter()
+        .map(|found| LostSegment::found(head, found))
+        .collect()
+}
+
+/// Whether a committed segment's bytes are there and are what they were.
+fn is_sound(file: &dyn StoredFile, segment: &Committed, run: u64) -> io::Result<bool> {
+    let Place { offset, bytes } = segment.place;
+    let mut buffer = vec![0; (bytes + TRAILER_BYTES) as usize];
+    match file.read_exact_at(&mut buffer, offset) {
+        Ok(()) => Ok(verify(&buffer, segment.lost.msn, run)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a segment with its trailer behind it is the one asked for, undamaged.
+pub(super) fn verify(segment_and_trailer: &[u8], msn: u64, run: u64) -> bool {
+    let bytes = segment_and_trailer
+        .len()
+        .saturating_sub(TRAILER_BYTES as usize);
+    let (segment, trailer) = segment_and_trailer.split_at(bytes);
+    Trailer::decode(trailer).is_some_and(|trailer| {
+        (trailer.msn, trailer.run, trailer.segment_bytes) == (msn, run, bytes as u64)
+            && trailer.digest == Digest::of(segment)
+    })
+}
+
+/// Removes the reels of one folder that have no row.
+fn remove_unnamed(
+    dir: &Path,
+    files: &dyn FileSystem,
+    index: &Index,
+    camera: &CameraId,
+    day: &str,
+    report: &mut RecoveryReport,
+) -> Result<(), OpenError> {
+    let io = |cause| OpenError::from_io(dir, cause);
+    let folder = dir.join("reel").join(camera.as_str()).join(day);
+    let mut removed = false;
+    for name in files.list_folder(&folder).map_err(io)? {
+        let path = folder.join(&name);
+        let id = name
+            .strip_suffix(".reel")
+            .and_then(|id| id.parse::<i64>().ok());
+        let Some(id) = id.filter(|&id| reel_path(dir, camera, day, id) == path) else {
+            continue;
+        };
+        let named = index
+            .connection()
+            .query_row("SELECT 1 FROM reel WHERE id = ?", [id], |_| Ok(()))
+            .optional()
+            .map_err(|error| OpenError::from_sqlite(dir, &error))?;
+        if named.is_some() {
+            continue;
+        }
+        let (bytes, segments) = {
+            let file = files.open_file(&path).map_err(io)?;
+            let size = file.size().map_err(io)?;
+            let head = read_head(&*file, size);
+            let segments = head.map(|head| {
+                let start = u64::from(head.init_bytes);
+                found_segments(&*file, &head, start, size)
+            });
+            (size, segments.unwrap_or_default())
+        };
+        files.remove_file(&path).map_err(io)?;
+        removed = true;
+        report.discarded.push(DiscardedTail {
+            path,
+            bytes,
+            removed: true,
+            segments,
+        });
+    }
+    if removed {
+        files.sync_folder(&folder).map_err(io)?;
+    }
+    Ok(())
+}

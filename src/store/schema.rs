@@ -1,0 +1,188 @@
+//! Tables of the index and how an older index becomes a new one. Knows SQL, not reels.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Marks the file as perch's index: `prch`.
+pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"prch");
+
+/// One step a version: step `n` makes version `n + 1` out of version `n`. A step that has landed never changes.
+pub(super) const STEPS: &[&str] = &[VERSION_1];
+
+/// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and
+/// its digest lies behind its bytes in the reel. No look-up by time or msn needs an index of segments, since a
+/// reel has few of them and reels are indexed. Keys grow with time, so that pages are filled from left to right.
+const VERSION_1: &str = "
+CREATE TABLE camera (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    -- The only folder in which reels may lie that have no row yet; NULL before the first.
+    day TEXT,
+    -- Every run and msn in use or used is below these.
+    next_run INTEGER NOT NULL,
+    next_msn INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE track (
+    id INTEGER PRIMARY KEY,
+    camera INTEGER NOT NULL REFERENCES camera (id),
+    rendition TEXT NOT NULL,
+    UNIQUE (camera, rendition)
+) STRICT;
+
+CREATE TABLE run (
+    track INTEGER NOT NULL REFERENCES track (id),
+    run INTEGER NOT NULL,
+    parameters BLOB NOT NULL,
+    init BLOB NOT NULL,
+    PRIMARY KEY (track, run)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE reel (
+    id INTEGER PRIMARY KEY,
+    track INTEGER NOT NULL REFERENCES track (id),
+    run INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    -- Of its first segment.
+    first_msn INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,
+    -- Size of the file once nothing more is appended; NULL before.
+    bytes INTEGER
+) STRICT;
+CREATE UNIQUE INDEX reel_by_msn ON reel (track, first_msn);
+CREATE INDEX reel_by_wall ON reel (track, wall_ms);
+CREATE INDEX reel_open ON reel (id) WHERE bytes IS NULL;
+
+CREATE TABLE segment (
+    -- reel * 256 + (msn - first_msn of the reel)
+    id INTEGER PRIMARY KEY,
+    offset INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    -- Since the reel's own.
+    wall_ms INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,
+    duration_ticks INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY,
+    camera INTEGER NOT NULL REFERENCES camera (id),
+    rendition TEXT,
+    from_ms INTEGER NOT NULL,
+    to_ms INTEGER NOT NULL,
+    reason INTEGER NOT NULL
+) STRICT;
+CREATE INDEX gap_by_end ON gap (camera, to_ms);
+";
+
+/// Why an index cannot be brought up to date.
+#[derive(Debug)]
+pub(super) enum MigrateError {
+    /// It has a version above the last step.
+    Newer(u32),
+    /// It is no index of recordings.
+    Foreign,
+    /// SQLite refuses.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for MigrateError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Brings an index, empty or older, to the version of the last step, all in one transaction.
+/// A newer or foreign one is left as it was.
+pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), MigrateError> {
+    let version = header_value(connection, "user_version")?;
+    let application = header_value(connection, "application_id")?;
+    if version as usize > steps.len() {
+        return Err(MigrateError::Newer(version));
+    }
+    if application != APPLICATION_ID && (application != 0 || version != 0) {
+        return Err(MigrateError::Foreign);
+    }
+    if version as usize == steps.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if version == 0 {
+        let tables: u32 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+        if tables > 0 {
+            return Err(MigrateError::Foreign);
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    for step in &steps[version as usize..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", steps.len())?;
+    transaction.commit()?;
+    // Into the file's first page, where `version_in_header` reads it.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+    Ok(())
+}
+
+fn header_value(connection: &Connection, name: &str) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// The version that the first bytes of an index tell, without opening it as a database.
+/// `None` if they are no index of recordings. (SQLite file format, §1.3)
+pub(super) fn version_in_header(first_bytes: &[u8]) -> Option<u32> {
+    let word = |at: usize| {
+        Some(u32::from_be_bytes(
+            first_bytes.get(at..at + 4)?.try_into().ok()?,
+        ))
+    };
+    (first_bytes.starts_with(b"SQLite format 3\0") && word(68)? == APPLICATION_ID)
+        .then(|| word(60))
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_index_gets_the_missing_steps_and_a_newer_one_is_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &[VERSION_1]).unwrap();
+        connection
+            .execute("INSERT INTO camera VALUES (1, 'a', NULL, 5, 6)", ())
+            .unwrap();
+
+        let next = "ALTER TABLE camera ADD COLUMN title TEXT";
+        migrate(&mut connection, &[VERSION_1, next]).unwrap();
+        let kept: (u32, Option<String>) = connection
+            .query_row("SELECT next_run, title FROM camera", (), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!(kept, (5, None));
+
+        let refused = migrate(&mut connection, &[VERSION_1]);
+        assert!(matches!(refused, Err(MigrateError::Newer(2))));
+        assert_eq!(header_value(&connection, "user_version").unwrap(), 2);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_older_index_as_it_was() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &[VERSION_1]).unwrap();
+        let broken = "CREATE TABLE more (id INTEGER); CREATE TABLE camera (id INTEGER)";
+        assert!(migrate(&mut connection, &[VERSION_1, broken]).is_err());
+        assert_eq!(header_value(&connection, "user_version").unwrap(), 1);
+        assert!(connection.execute("SELECT * FROM more", ()).is_err());
+    }
+
+    #[test]
+    fn another_programs_database_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute("CREATE TABLE theirs (id)", ()).unwrap();
+        let refused = migrate(&mut connection, STEPS);
+        assert!(matches!(refused, Err(MigrateError::Foreign)));
+    }
+}

@@ -1,0 +1,193 @@
+//! The one thread that writes: takes from the queue, drives the recorder. Ends when told to, or
+//! by a panic, which poisons the store.
+
+use std::fs::File;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::queue::{Queue, QueuedSegment};
+use super::recorder::Recorder;
+use super::status::{Appended, GapMark, RecordingState, StoreStatus};
+use crate::base::Clock;
+
+/// The longest that the thread sleeps without looking at the clock.
+const NAP_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Queue,
+    /// Those who wait for a flush.
+    flushes: Vec<SyncSender<()>>,
+    status: StoreStatus,
+    closing: bool,
+    ended: bool,
+}
+
+/// The caller's end of the writer thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Writer(Arc<(Mutex<Shared>, Condvar)>);
+
+impl Writer {
+    /// Starts the thread. It holds `lock` until nothing can write any more.
+    pub(super) fn spawn_writer(
+        recorder: Recorder,
+        lock: File,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let writer = Self::default();
+        writer.lock().status = recorder.status().clone();
+        let other_end = writer.clone();
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                // Dropped in this order: recorder, lock, and then it is said.
+                let _ended = Ended(&other_end);
+                let _lock = lock;
+                run(&other_end, recorder, &*clock);
+            })?;
+        Ok(writer)
+    }
+
+    /// Hands a segment over without waiting.
+    pub(super) fn append(&self, queued: QueuedSegment) -> Appended {
+        let mut shared = self.lock();
+        if shared.refuses() {
+            return Appended::Refused;
+        }
+        let appended = shared.queue.push(queued);
+        self.0.1.notify_all();
+        appended
+    }
+
+    /// Hands a gap over without waiting.
+    pub(super) fn mark_gap(&self, mark: GapMark) {
+        let mut shared = self.lock();
+        if !shared.refuses() {
+            mark.add_to(&mut shared.queue.gaps);
+            self.0.1.notify_all();
+        }
+    }
+
+    /// Waits until all that was handed over before is committed or given up, `timeout` at the longest.
+    pub(super) fn flush(&self, timeout: Duration) {
+        let (done, wait) = sync_channel(1);
+        {
+            let mut shared = self.lock();
+            if shared.closing || shared.ended {
+                return;
+            }
+            shared.flushes.push(done);
+            self.0.1.notify_all();
+        }
+        // Neither a timeout nor a thread that ended meanwhile changes what there is to do.
+        let _ = wait.recv_timeout(timeout);
+    }
+
+    /// What the recorder said last, and what waits now.
+    pub(super) fn status(&self) -> StoreStatus {
+        let shared = self.lock();
+        StoreStatus {
+            segments_queued: shared.queue.segments.len(),
+            segments_shed: shared.queue.segments_shed,
+            ..shared.status.clone()
+        }
+    }
+
+    /// Lets the thread write and commit what waits, then end. Returns whether it did within `timeout`.
+    pub(super) fn close(&self, timeout: Duration) -> bool {
+        let mut shared = self.lock();
+        shared.closing = true;
+        self.0.1.notify_all();
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(shared, timeout, |shared| !shared.ended);
+        waited.is_ok_and(|(shared, _)| shared.ended)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.0.lock().expect("nothing panics with this lock held")
+    }
+}
+
+impl Shared {
+    fn refuses(&self) -> bool {
+        self.closing || self.ended || matches!(self.status.state, RecordingState::Poisoned { .. })
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.segments.is_empty()
+            || !self.queue.gaps.is_empty()
+            || !self.flushes.is_empty()
+            || self.closing
+    }
+}
+
+/// Says that the thread has ended, however it did.
+struct Ended<'a>(&'a Writer);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut shared = self.0.lock();
+        shared.ended = true;
+        shared.flushes.clear();
+        if std::thread::panicking() {
+            shared.status.state = RecordingState::Poisoned {
+                reason: "the store's writer panicked; start perch again".to_owned(),
+            };
+        }
+        self.0.0.1.notify_all();
+    }
+}
+
+fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
+    loop {
+        let mut shared = writer.lock();
+        while !shared.has_work() {
+            let nap = match recorder.commit_due() {
+                Some(due) => due.since(clock.monotonic()).min(NAP_MAX),
+                None => NAP_MAX,
+            };
+            if nap.is_zero() {
+                break;
+            }
+            let woken = writer.0.1.wait_timeout(shared, nap);
+            shared = woken.expect("nothing panics with this lock held").0;
+        }
+        let queued = (!shared.queue.segments.is_empty()).then(|| shared.queue.segments.remove(0));
+        let gaps = std::mem::take(&mut shared.queue.gaps);
+        // A flush waits for what was handed over before it.
+        let settled = queued.is_none();
+        let flushes = if settled {
+            std::mem::take(&mut shared.flushes)
+        } else {
+            Vec::new()
+        };
+        let closing = settled && shared.closing;
+        drop(shared);
+
+        if let Some(queued) = queued {
+            recorder.accept(&queued);
+        }
+        for mark in gaps {
+            recorder.mark_gap(mark);
+        }
+        let due = recorder
+            .commit_due()
+            .is_some_and(|due| due <= clock.monotonic());
+        if closing {
+            recorder.close();
+        } else if due || !flushes.is_empty() {
+            recorder.commit();
+        }
+        writer.lock().status = recorder.status().clone();
+        // Whoever waits sees the status that belongs to the answer, or has given up waiting.
+        for done in flushes {
+            let _ = done.send(());
+        }
+        if closing {
+            return;
+        }
+    }
+}
