@@ -47,7 +47,7 @@ const HEAD_BYTES_MAX: u64 = 256 * 1024;
 
 /// What a reel says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReelHead {
+pub(super) struct ReelHead {
     /// Whose recording it is.
     pub camera: CameraId,
     /// Which rendition.
@@ -62,7 +62,7 @@ pub struct ReelHead {
 
 /// What a reel says of one of its segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trailer {
+pub(super) struct Trailer {
     /// Media sequence number.
     pub msn: u64,
     /// The run it belongs to.

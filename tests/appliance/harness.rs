@@ -144,7 +144,9 @@ impl Drop for Appliance {
 
 /// Runs `perch` with these arguments to its end; returns success and what it said on standard error.
 pub fn perch(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_perch"))
+    // Something that should have been refused and runs instead must not hang the tests.
+    let output = Command::new("timeout")
+        .args(["30", env!("CARGO_BIN_EXE_perch")])
         .args(arguments)
         .output()
         .expect("it runs");
