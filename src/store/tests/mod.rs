@@ -1,4 +1,7 @@
 //! The store as a whole: what is promised about recordings, over files and an index that are real.
 
+mod doors;
 mod durable;
+mod faults;
+mod faulty_disk;
 mod made;
