@@ -157,8 +157,12 @@ impl Recorder {
         if matches!(self.status.state, RecordingState::Poisoned { .. }) {
             return;
         }
-        if let Err(failure) = self.sync_and_commit() {
-            self.fail(failure);
+        match self.sync_and_commit() {
+            // After a pause, the next segment is worth a try.
+            Ok(()) => self.retry_at = self.retry_at.min(self.clock.monotonic()),
+            Err(failure) => {
+                self.fail(failure);
+            }
         }
     }
 
@@ -167,6 +171,16 @@ impl Recorder {
         self.closing
             .extend(std::mem::take(&mut self.reels).into_values());
         self.commit();
+    }
+
+    /// Lets the index grow no further than `pages`, as if the disk were full.
+    #[cfg(test)]
+    pub(super) fn limit_index_pages(&self, pages: u32) {
+        let limited =
+            self.index
+                .connection()
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        limited.expect("SQLite takes a limit");
     }
 
     fn may_write(&mut self) -> Result<(), Failure> {

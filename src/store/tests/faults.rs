@@ -177,14 +177,13 @@ fn fault_in_recording(fault: Fault, power_is_lost_at_the_end: bool) {
         if power_is_lost_at_the_end {
             disk.lose_what_is_not_synced();
         }
-        println!("{fault:?} at {at}: {:?}", told.state);
         let before = check_afterwards(dir.path(), &told);
         match (&told.state, fault) {
             (RecordingState::Poisoned { .. }, _) => poisoned += 1,
             (_, Fault::Short) => assert_eq!(before.len() as u64, 2 * MSNS),
             (_, Fault::PowerCut) => {}
             // Time for another try is needed.
-            (state, _) if at + 40 < whole.operations() => {
+            (state, _) if at + 60 < whole.operations() => {
                 assert_eq!(*state, RecordingState::Recording, "it comes back");
             }
             _ => {}

@@ -23,7 +23,7 @@ pub(super) enum Fault {
 }
 
 /// Operations that find the disk full.
-const FULL_OPERATIONS: u64 = 6;
+const FULL_OPERATIONS: u64 = 4;
 
 #[derive(Debug, Default)]
 struct State {

@@ -4,4 +4,6 @@ mod doors;
 mod durable;
 mod faults;
 mod faulty_disk;
+mod full_disk;
 mod made;
+mod plays;
