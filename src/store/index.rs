@@ -2,7 +2,7 @@
 //! Knows rows, not files; `reader` looks things up for everyone else.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -131,7 +131,6 @@ impl Index {
     /// The folder `db` must exist.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(INDEX_PATH);
-        check_header(dir, &path)?;
         let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
         let mut connection = Connection::open(&path).map_err(sqlite)?;
         configure(&mut connection).map_err(sqlite)?;
@@ -408,8 +407,9 @@ fn newer(dir: &Path, found: u32) -> OpenError {
 }
 
 /// Refuses a newer or foreign index before SQLite touches it.
-fn check_header(dir: &Path, path: &PathBuf) -> Result<(), OpenError> {
-    let first_bytes = match std::fs::File::open(path) {
+pub(super) fn check_header(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(INDEX_PATH);
+    let first_bytes = match std::fs::File::open(&path) {
         Ok(file) => {
             let mut bytes = Vec::new();
             std::io::Read::read_to_end(&mut std::io::Read::take(file, 100), &mut bytes)

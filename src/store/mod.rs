@@ -85,6 +85,8 @@ impl Store {
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let options = options.within_bounds();
         let files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
+        // Before anything is touched.
+        index::check_header(dir)?;
         let lock = lock_directory(dir)?;
         let (recorder, numbers, report) = open_recorder(dir, &options, &clock, files)?;
         let writer = Writer::spawn_writer(recorder, lock, clock)
@@ -231,7 +233,8 @@ fn open_recorder(
     files: Arc<dyn FileSystem>,
 ) -> Result<(Recorder, Arc<Numbers>, RecoveryReport), OpenError> {
     let io = |cause| OpenError::from_io(dir, cause);
-    if !dir.join(INDEX_PATH).exists() && has_reels(dir).map_err(io)? {
+    let index_bytes = std::fs::metadata(dir.join(INDEX_PATH)).map_or(0, |found| found.len());
+    if index_bytes == 0 && has_reels(dir).map_err(io)? {
         return Err(OpenError::IndexMissing(dir.to_owned()));
     }
     files.create_folder(&dir.join("db")).map_err(io)?;

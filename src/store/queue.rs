@@ -77,3 +77,78 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{AudioParameters, InitSegment, Part, Rung, TrackParameters};
+
+    fn queued(rung: Rung, bitrate_bps: u32, msn: u64) -> QueuedSegment {
+        let parameters = TrackParameters::Audio(AudioParameters {
+            asc: bytes::Bytes::new(),
+            sample_rate: 48_000,
+            channels: 2,
+            bitrate_bps,
+        });
+        let part = Part {
+            msn,
+            index: 0,
+            start_ticks: msn * 96_000,
+            duration_ticks: 96_000,
+            independent: true,
+            last: true,
+            bytes: bytes::Bytes::from_static(b"part"),
+        };
+        QueuedSegment {
+            camera: CameraId::from_description("a"),
+            rendition: RenditionId::audio(rung),
+            segment: Arc::new(Segment {
+                msn,
+                run: 0,
+                wall_start: Wall(msn as i64 * 2000),
+                init: Arc::new(InitSegment {
+                    parameters,
+                    bytes: bytes::Bytes::new(),
+                }),
+                parts: vec![part],
+            }),
+        }
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_the_newest_of_the_highest_bitrate_and_marks_the_gap() {
+        let mut queue = Queue::default();
+        for msn in 0..4 {
+            assert_eq!(
+                queue.push(queued(Rung::High, 4_000_000, msn)),
+                Appended::Queued
+            );
+            assert_eq!(
+                queue.push(queued(Rung::Low, 1_000_000, msn)),
+                Appended::Queued
+            );
+        }
+        assert_eq!(
+            queue.push(queued(Rung::Low, 1_000_000, 4)),
+            Appended::Queued
+        );
+        assert_eq!(queue.push(queued(Rung::High, 4_000_000, 4)), Appended::Shed);
+        assert_eq!(
+            (queue.segments.len(), queue.segments_shed),
+            (QUEUE_SEGMENTS_MAX, 2)
+        );
+        let high = queue
+            .segments
+            .iter()
+            .filter(|q| q.rendition.rung == Rung::High);
+        assert_eq!(high.map(|q| q.segment.msn).collect::<Vec<_>>(), [0, 1, 2]);
+        let gaps: Vec<_> = queue.gaps.iter().map(|mark| mark.gap.clone()).collect();
+        let expected = Gap {
+            rendition: Some(RenditionId::audio(Rung::High)),
+            from: Wall(6000),
+            to: Wall(10_000),
+            reason: GapReason::DiskSlow,
+        };
+        assert_eq!(gaps, [expected]);
+    }
+}

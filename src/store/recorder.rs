@@ -48,6 +48,8 @@ pub(super) struct Recorder {
     closing: Vec<ReelWriter>,
     /// Folders with names that are not durable yet.
     unsynced_folders: BTreeSet<PathBuf>,
+    /// Files that could not be begun, to be removed.
+    unnamed: Vec<PathBuf>,
     /// The day's folder of each camera, once it and those above it are durable.
     folders: BTreeMap<CameraId, PathBuf>,
     batch: Batch,
@@ -83,6 +85,7 @@ impl Recorder {
             reels: BTreeMap::new(),
             closing: Vec::new(),
             unsynced_folders: BTreeSet::new(),
+            unnamed: Vec::new(),
             folders: BTreeMap::new(),
             batch: Batch::default(),
             batch_bytes: 0,
@@ -132,6 +135,8 @@ impl Recorder {
             }
             Err(failure) => {
                 self.status.segments_dropped += 1;
+                // Tried again before the next reel.
+                let _ = self.remove_unnamed();
                 self.fail(failure)
             }
         };
@@ -152,8 +157,12 @@ impl Recorder {
         if matches!(self.status.state, RecordingState::Poisoned { .. }) {
             return;
         }
-        if let Err(failure) = self.sync_and_commit() {
-            self.fail(failure);
+        match self.sync_and_commit() {
+            // After a pause, the next segment is worth a try.
+            Ok(()) => self.retry_at = self.retry_at.min(self.clock.monotonic()),
+            Err(failure) => {
+                self.fail(failure);
+            }
         }
     }
 
@@ -162,6 +171,16 @@ impl Recorder {
         self.closing
             .extend(std::mem::take(&mut self.reels).into_values());
         self.commit();
+    }
+
+    /// Lets the index grow no further than `pages`, as if the disk were full.
+    #[cfg(test)]
+    pub(super) fn limit_index_pages(&self, pages: u32) {
+        let limited =
+            self.index
+                .connection()
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        limited.expect("SQLite takes a limit");
     }
 
     fn may_write(&mut self) -> Result<(), Failure> {
@@ -213,7 +232,7 @@ impl Recorder {
                 let failure = write_failed(reel.path(), &error);
                 if is_first && let Some(reel) = self.reels.remove(&key) {
                     // Without a segment it would never get a row.
-                    let _ = self.files.remove_file(reel.path());
+                    self.unnamed.push(reel.path().to_owned());
                 }
                 return Err(failure);
             }
@@ -259,6 +278,7 @@ impl Recorder {
 
     /// Makes a new reel's file. It gets its row with its first segment.
     fn begin_reel(&mut self, queued: &QueuedSegment) -> Result<ReelWriter, Failure> {
+        self.remove_unnamed()?;
         let (camera, segment) = (&queued.camera, &queued.segment);
         let day = segment.wall_start.date();
         let known_day = self
@@ -297,11 +317,32 @@ impl Recorder {
         let id = self.next_reel;
         self.next_reel += 1;
         let path = reel_path(&self.dir, camera, &day, id);
-        let reel = ReelWriter::create(&*self.files, &path, id, &head, segment)
-            .map_err(|error| write_failed(&path, &error))?;
+        let reel = match ReelWriter::create(&*self.files, &path, id, &head, segment) {
+            Ok(reel) => reel,
+            Err(error) => {
+                let failure = write_failed(&path, &error);
+                self.unnamed.push(path);
+                return Err(failure);
+            }
+        };
         self.status.bytes_written += reel.end();
         self.unsynced_folders.insert(folder);
         Ok(reel)
+    }
+
+    /// Removes files that will never get a row, before more are made or another day's folder is named.
+    fn remove_unnamed(&mut self) -> Result<(), Failure> {
+        while let Some(path) = self.unnamed.last() {
+            match self.files.remove_file(path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(write_failed(path, &error)),
+            }
+            self.unsynced_folders
+                .extend(path.parent().map(Path::to_owned));
+            self.unnamed.pop();
+        }
+        Ok(())
     }
 
     /// Queues the row of a reel, to go before those of its segments.

@@ -70,14 +70,14 @@ impl RecoveryReport {
 impl fmt::Display for RecoveryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_clean() {
-            return f.write_str("recordings are as they were left");
+            return f.write_str("everything is as it was left");
         }
         let removed = self.discarded.iter().filter(|tail| tail.removed).count();
         let bytes: u64 = self.discarded.iter().map(|tail| tail.bytes).sum();
         let segments: usize = self.discarded.iter().map(|tail| tail.segments.len()).sum();
         write!(
             f,
-            "recordings recovered: {bytes} bytes ({segments} whole segments) that were not committed yet are gone, \
+            "{bytes} bytes ({segments} whole segments) that were not committed are gone, \
              {} reels cut back, {removed} files removed, {} committed segments lost",
             self.discarded.len() - removed,
             self.lost.len()

@@ -55,7 +55,7 @@ pub(super) struct ReelWriter {
 
 impl ReelWriter {
     /// Makes the file and writes its init segment and head for a reel that starts with `segment`.
-    /// A file that could not be begun is removed again. Returns the bytes written with it.
+    /// A file that could not be begun is left to be removed by the caller.
     pub(super) fn create(
         files: &dyn FileSystem,
         path: &Path,
@@ -87,11 +87,7 @@ impl ReelWriter {
         };
         let head = head.encode();
         let mut pieces = [segment.init.bytes.as_ref(), &head].map(IoSlice::new);
-        if let Err(error) = reel.write(&mut pieces) {
-            // Left behind, it is one of those that no row names, which the next start removes.
-            let _ = files.remove_file(path);
-            return Err(error);
-        }
+        reel.write(&mut pieces)?;
         Ok(reel)
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::made::*;
 use crate::base::{SimulatedClock, Wall};
-use crate::store::{Appended, GapReason, ReadError, RecordingState, Store};
+use crate::media::{InitSegment, Segment};
+use crate::store::{Appended, CameraPosition, GapReason, ReadError, RecordingState, Store};
 
 pub(super) fn open(dir: &Path) -> Store {
     let (store, report) = Store::open(dir, patient(), Arc::new(SimulatedClock::new(NOON))).unwrap();
@@ -80,4 +81,177 @@ fn what_was_recorded_reads_back_after_a_restart() {
         let backwards = store.recording(&camera, NOON, Wall(0));
         assert!(matches!(backwards, Err(ReadError::RangeBackwards)));
     }
+}
+
+#[test]
+fn a_restart_goes_on_above_every_number_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorded, watched) = (camera("recorded"), camera("watched"));
+    let (mut above, mut above_watched) = ((0, 0), (0, 0));
+    for _ in 0..3 {
+        let store = open(dir.path());
+        let position = store.camera_position(&watched);
+        assert!(position.next_run >= above_watched.0 && position.next_msn >= above_watched.1);
+        above_watched = (position.next_run + 1, position.next_msn + 1);
+        let position = store.camera_position(&recorded);
+        assert!(position.next_run >= above.0 && position.next_msn >= above.1);
+        let (run, msn) = (position.next_run + 3, position.next_msn + 70);
+        store.append(&recorded, VIDEO, segment(VIDEO, run, msn));
+        // As good as a crash: nothing is closed before the directory is opened again.
+        store.flush();
+        let found = store.load_segment(&recorded, VIDEO, msn).unwrap();
+        assert_eq!(found.unwrap(), bytes_of(&segment(VIDEO, run, msn)));
+        above = (run + 1, msn + 1);
+    }
+    // A camera that never recorded a thing has a position, and no recordings.
+    let store = open(dir.path());
+    let recording = store.recording(&watched, Wall(0), Wall(i64::MAX)).unwrap();
+    assert_eq!((recording.renditions.len(), recording.gaps.len()), (0, 0));
+    assert_eq!(
+        store.camera_position(&camera("new")),
+        CameraPosition::default()
+    );
+}
+
+#[test]
+fn numbers_of_a_camera_that_only_was_watched_are_not_given_out_again_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(
+        store.camera_position(&camera("front")),
+        CameraPosition::default()
+    );
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::create_dir(copy.path().join("db")).unwrap();
+    for name in ["index.db", "index.db-wal"] {
+        let (from, to) = (
+            dir.path().join("db").join(name),
+            copy.path().join("db").join(name),
+        );
+        std::fs::copy(from, to).unwrap();
+    }
+    let position = open(copy.path()).camera_position(&camera("front"));
+    assert!(
+        position.next_run > 100 && position.next_msn > 100_000,
+        "{position:?}"
+    );
+}
+
+#[test]
+fn when_the_clock_is_set_back_an_hour_comes_twice_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let front = camera("front");
+    let store = open(dir.path());
+    let label = |msn: u64| NOON.plus_ms(msn as i64 * 2000 - if msn < 30 { 0 } else { 3_600_000 });
+    for msn in 0..60 {
+        let mut segment = Segment::clone(&segment(VIDEO, 0, msn));
+        segment.wall_start = label(msn);
+        store.append(&front, VIDEO, Arc::new(segment));
+        store.flush();
+    }
+    assert_eq!(store.status().segments_committed, 60);
+    let msns = |from: Wall, to: Wall| {
+        let recording = store.recording(&front, from, to).unwrap();
+        let entries = recording
+            .renditions
+            .iter()
+            .flat_map(|track| &track.segments);
+        entries
+            .map(|entry| (entry.msn, entry.wall_start))
+            .collect::<Vec<_>>()
+    };
+    let expected = |msns: std::ops::Range<u64>| msns.map(|m| (m, label(m))).collect::<Vec<_>>();
+    assert_eq!(msns(Wall(0), Wall(i64::MAX)), expected(0..60));
+    assert_eq!(msns(NOON, NOON.plus_ms(60_000)), expected(0..30));
+    assert_eq!(msns(label(35), label(40)), expected(35..40));
+    assert_eq!(msns(label(59).plus_ms(2000), NOON), []);
+}
+
+#[test]
+fn what_breaks_the_order_is_refused_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let front = camera("front");
+    let store = open(dir.path());
+    let mut other_header = Segment::clone(&segment(VIDEO, 0, 300));
+    other_header.init = init(VIDEO, 1);
+    other_header.init = Arc::new(InitSegment {
+        bytes: bytes::Bytes::from_static(b"\0\0\0\x08moov"),
+        parameters: other_header.init.parameters.clone(),
+    });
+    let mut empty = Segment::clone(&segment(VIDEO, 0, 301));
+    empty.parts.clear();
+    let good = [segment(VIDEO, 0, 5), segment(VIDEO, 0, 302)];
+    let bad = [
+        segment(VIDEO, 0, 5),
+        segment(VIDEO, 0, 4),
+        Arc::new(other_header),
+        Arc::new(empty),
+    ];
+    for segment in [&good[..1], &bad[..], &good[1..]].concat() {
+        store.append(&front, VIDEO, segment);
+        store.flush();
+    }
+    let status = store.status();
+    assert_eq!((status.segments_committed, status.segments_refused), (2, 4));
+    let recording = store.recording(&front, Wall(0), Wall(i64::MAX)).unwrap();
+    let msns: Vec<_> = recording.renditions[0]
+        .segments
+        .iter()
+        .map(|entry| entry.msn)
+        .collect();
+    assert_eq!(msns, [5, 302]);
+    assert!(
+        recording
+            .gaps
+            .iter()
+            .all(|gap| gap.reason == GapReason::Refused)
+    );
+    assert!(!recording.gaps.is_empty());
+}
+
+#[test]
+fn damage_on_the_disk_is_told_and_never_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let front = camera("front");
+    let store = open(dir.path());
+    for msn in 0..2 {
+        store.append(&front, VIDEO, segment(VIDEO, 0, msn));
+    }
+    store.close();
+    let folder = dir.path().join("reel/front").join(NOON.date());
+    let reel = std::fs::read_dir(folder)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut bytes = std::fs::read(&reel).unwrap();
+    let last = bytes.len() - 200;
+    bytes[last] ^= 1;
+    std::fs::write(&reel, &bytes).unwrap();
+    let load = |msn| store.load_segment(&front, VIDEO, msn);
+    assert!(load(0).unwrap().is_some());
+    assert!(matches!(
+        load(1),
+        Err(ReadError::Damaged {
+            what: "digest mismatch",
+            ..
+        })
+    ));
+    std::fs::write(&reel, &bytes[..last]).unwrap();
+    assert!(matches!(
+        load(1),
+        Err(ReadError::Damaged {
+            what: "the file ends early",
+            ..
+        })
+    ));
+    std::fs::remove_file(&reel).unwrap();
+    assert!(matches!(
+        load(1),
+        Err(ReadError::Damaged {
+            what: "the file is gone",
+            ..
+        })
+    ));
 }

@@ -1,4 +1,9 @@
 //! The store as a whole: what is promised about recordings, over files and an index that are real.
 
+mod doors;
 mod durable;
+mod faults;
+mod faulty_disk;
+mod full_disk;
 mod made;
+mod plays;

@@ -1,0 +1,254 @@
+//! A fault at every single operation of the disk, in recording and in recovery: afterwards no row names bytes that
+//! are not there, what was committed is whole, and what is missing is known.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::faulty_disk::{Fault, FaultyDisk};
+use super::made::*;
+use crate::base::{Clock, SimulatedClock, Wall};
+use crate::media::RenditionId;
+use crate::store::file_system::{FileSystem, RealFileSystem};
+use crate::store::queue::QueuedSegment;
+use crate::store::recorder::Recorder;
+use crate::store::recovery::RecoveryReport;
+use crate::store::status::{RecordingState, StoreStatus};
+use crate::store::{OpenError, Recording, StoreOptions, open_recorder, reader::Reader};
+
+const MSNS: u64 = 9;
+
+/// Recordings start so that midnight falls among them.
+fn label(msn: u64) -> Wall {
+    Wall::parse_rfc3339("2026-11-21T23:59:53Z")
+        .unwrap()
+        .plus_ms(msn as i64 * 2000)
+}
+
+/// In memory, where a sync costs nothing.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+fn open(
+    dir: &Path,
+    clock: &SimulatedClock,
+    files: &dyn Fn() -> Arc<dyn FileSystem>,
+) -> Result<(Recorder, RecoveryReport), OpenError> {
+    let options = StoreOptions {
+        reel_duration: Duration::from_secs(6),
+        commit_interval: Duration::from_secs(2),
+        ..patient()
+    };
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let (recorder, _, report) = open_recorder(dir, &options, &clock, files())?;
+    Ok((recorder, report))
+}
+
+/// Records two renditions as time passes, until the end or a power cut. Returns the recorder's last word.
+fn record(dir: &Path, disk: &FaultyDisk, run: u64, first: u64) -> Option<StoreStatus> {
+    let clock = SimulatedClock::new(label(first));
+    let (mut recorder, _) = open(dir, &clock, &|| Arc::new(disk.clone())).ok()?;
+    for msn in first..first + MSNS {
+        for rendition in [VIDEO, AUDIO] {
+            let segment = segment_at(rendition, run, msn, label(msn));
+            recorder.accept(&QueuedSegment {
+                camera: camera("door"),
+                rendition,
+                segment,
+            });
+            if disk.power_is_off() {
+                return Some(recorder.status().clone());
+            }
+        }
+        clock.advance(Duration::from_secs(2));
+        if recorder
+            .commit_due()
+            .is_some_and(|due| due <= clock.monotonic())
+        {
+            recorder.commit();
+        }
+    }
+    clock.advance(Duration::from_secs(10));
+    recorder.close();
+    Some(recorder.status().clone())
+}
+
+/// Everything recorded, each segment of it loaded and compared.
+fn read_all(dir: &Path) -> (Recording, BTreeSet<(RenditionId, u64)>) {
+    let reader = Reader::new(dir);
+    let recording = reader
+        .recording(&camera("door"), label(0), label(100))
+        .unwrap();
+    let mut found = BTreeSet::new();
+    for track in &recording.renditions {
+        let msns: Vec<_> = track.segments.iter().map(|entry| entry.msn).collect();
+        assert!(msns.is_sorted(), "{msns:?}");
+        for entry in &track.segments {
+            let loaded = reader
+                .load_segment(&camera("door"), track.id, entry.msn)
+                .unwrap()
+                .unwrap();
+            let original = segment_at(track.id, entry.run, entry.msn, label(entry.msn));
+            assert_eq!(loaded, bytes_of(&original));
+            assert_eq!(entry.wall_start, original.wall_start);
+            found.insert((track.id, entry.msn));
+        }
+    }
+    (recording, found)
+}
+
+/// Files and rows agree exactly: every reel has a row with its size, and every row its file.
+fn check_files(dir: &Path) {
+    let mut on_disk = BTreeSet::new();
+    let mut folders = vec![dir.join("reel")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                on_disk.insert((entry.file_name(), entry.metadata().unwrap().len()));
+            }
+        }
+    }
+    let index = rusqlite::Connection::open(dir.join("db/index.db")).unwrap();
+    let mut statement = index.prepare("SELECT id, bytes FROM reel").unwrap();
+    let rows = statement.query_map((), |row| {
+        Ok((
+            format!("{:010}.reel", row.get::<_, i64>(0)?).into(),
+            row.get::<_, u64>(1)?,
+        ))
+    });
+    let named: BTreeSet<_> = rows.unwrap().map(Result::unwrap).collect();
+    assert_eq!(on_disk, named);
+}
+
+fn check_afterwards(dir: &Path, told: &StoreStatus) -> BTreeSet<(RenditionId, u64)> {
+    let clock = SimulatedClock::new(label(50));
+    let real: &dyn Fn() -> Arc<dyn FileSystem> = &|| Arc::new(RealFileSystem);
+    let (recorder, report) = open(dir, &clock, real).unwrap();
+    drop(recorder);
+    assert_eq!(report.lost, []);
+    check_files(dir);
+    let (recording, found) = read_all(dir);
+    assert!(
+        found.len() as u64 >= told.segments_committed,
+        "{} {told:?}",
+        found.len()
+    );
+    // What is missing comes after all that is there, or is told as a gap.
+    for id in [VIDEO, AUDIO] {
+        let last = found
+            .iter()
+            .filter(|(of, _)| *of == id)
+            .map(|(_, msn)| *msn)
+            .max();
+        let before = last.map_or(0..0, |last| 0..last);
+        for msn in before.filter(|msn| !found.contains(&(id, *msn))) {
+            let start = label(msn);
+            let told = recording
+                .gaps
+                .iter()
+                .any(|gap| gap.rendition == Some(id) && gap.from <= start && gap.to > start);
+            assert!(
+                told,
+                "{id} {msn} is missing without a gap: {:?}",
+                recording.gaps
+            );
+        }
+    }
+    let (_, second) = open(dir, &clock, real).unwrap();
+    assert!(second.is_clean(), "{second}");
+    found
+}
+
+fn fault_in_recording(fault: Fault, power_is_lost_at_the_end: bool) {
+    let whole = FaultyDisk::default();
+    record(folder().path(), &whole, 0, 0).unwrap();
+    let mut poisoned = 0;
+    for at in 0..whole.operations() {
+        let dir = folder();
+        let disk = FaultyDisk::failing(at, fault);
+        let told = record(dir.path(), &disk, 0, 0).unwrap_or_default();
+        if power_is_lost_at_the_end {
+            disk.lose_what_is_not_synced();
+        }
+        let before = check_afterwards(dir.path(), &told);
+        match (&told.state, fault) {
+            (RecordingState::Poisoned { .. }, _) => poisoned += 1,
+            (_, Fault::Short) => assert_eq!(before.len() as u64, 2 * MSNS),
+            (_, Fault::PowerCut) => {}
+            // Time for another try is needed.
+            (state, _) if at + 60 < whole.operations() => {
+                assert_eq!(*state, RecordingState::Recording, "it comes back");
+            }
+            _ => {}
+        }
+        // And recording goes on.
+        let more = record(dir.path(), &FaultyDisk::default(), 1, 20).unwrap();
+        assert_eq!(more.segments_committed, 2 * MSNS);
+        let (_, after) = read_all(dir.path());
+        assert_eq!(after.len(), before.len() + 2 * MSNS as usize);
+    }
+    let syncs_can_fail = matches!(fault, Fault::Full | Fault::Io);
+    assert_eq!(poisoned > 0, syncs_can_fail || fault == Fault::PowerCut);
+}
+
+#[test]
+fn a_full_disk_at_any_operation_leaves_gaps_and_recording_comes_back() {
+    fault_in_recording(Fault::Full, false);
+}
+
+#[test]
+fn an_io_error_at_any_operation_loses_nothing_that_was_committed() {
+    fault_in_recording(Fault::Io, false);
+}
+
+#[test]
+fn an_io_error_and_then_a_power_cut_lose_nothing_that_was_committed() {
+    fault_in_recording(Fault::Io, true);
+}
+
+#[test]
+fn a_short_write_loses_nothing() {
+    fault_in_recording(Fault::Short, true);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_loses_only_what_was_not_committed() {
+    fault_in_recording(Fault::PowerCut, true);
+}
+
+#[test]
+fn a_killed_process_at_any_operation_loses_only_what_was_not_committed() {
+    fault_in_recording(Fault::PowerCut, false);
+}
+
+#[test]
+fn recovery_that_fails_at_any_operation_is_done_again() {
+    let cut = FaultyDisk::default();
+    record(folder().path(), &cut, 0, 0).unwrap();
+    // Just before the last commit, with reels open and tails uncommitted.
+    let cut_at = cut.operations() - 9;
+    for fault in [Fault::Full, Fault::Io, Fault::PowerCut] {
+        for at in 0.. {
+            let dir = folder();
+            let disk = FaultyDisk::failing(cut_at, Fault::PowerCut);
+            let told = record(dir.path(), &disk, 0, 0).unwrap();
+            let disk = FaultyDisk::failing(at, fault);
+            let clock = SimulatedClock::new(label(30));
+            let opened = open(dir.path(), &clock, &|| Arc::new(disk.clone()));
+            let reached = disk.operations() > at;
+            drop(opened);
+            disk.lose_what_is_not_synced();
+            check_afterwards(dir.path(), &told);
+            if !reached {
+                break;
+            }
+        }
+    }
+}

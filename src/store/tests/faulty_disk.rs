@@ -1,0 +1,228 @@
+//! A disk that fails at a chosen operation, and forgets what was not synced when the power goes.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use nix::errno::Errno;
+
+use crate::store::file_system::{FileSystem, RealFileSystem, StoredFile};
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// ENOSPC for this and the next few operations.
+    Full,
+    /// EIO once; a sync that fails so has kept nothing.
+    Io,
+    /// A write takes only half; anything else works.
+    Short,
+    /// The power goes in the middle of it: nothing works any more.
+    PowerCut,
+}
+
+/// Operations that find the disk full.
+const FULL_OPERATIONS: u64 = 4;
+
+#[derive(Debug, Default)]
+struct State {
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    power_is_off: bool,
+    files: BTreeMap<PathBuf, Kept>,
+}
+
+/// What a file has left after a power cut.
+#[derive(Debug, Default)]
+struct Kept {
+    is_named: bool,
+    content: Vec<u8>,
+}
+
+/// Clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FaultyDisk(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct FaultyFile {
+    disk: FaultyDisk,
+    path: PathBuf,
+    file: Box<dyn StoredFile>,
+}
+
+impl FaultyDisk {
+    /// A disk whose operation number `at` fails.
+    pub(super) fn failing(at: u64, fault: Fault) -> Self {
+        let disk = Self::default();
+        disk.0.lock().unwrap().fault = Some((at, fault));
+        disk
+    }
+
+    /// Operations so far.
+    pub(super) fn operations(&self) -> u64 {
+        self.0.lock().unwrap().operations
+    }
+
+    pub(super) fn power_is_off(&self) -> bool {
+        self.0.lock().unwrap().power_is_off
+    }
+
+    /// Makes the real files what a power cut leaves of those that were made here.
+    pub(super) fn lose_what_is_not_synced(&self) {
+        for (path, kept) in &self.0.lock().unwrap().files {
+            if kept.is_named {
+                std::fs::write(path, &kept.content).unwrap();
+            } else if path.exists() {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Counts an operation. The fault that is to happen in it, if it is not an error right away.
+    fn step(&self) -> io::Result<Option<Fault>> {
+        let mut state = self.0.lock().unwrap();
+        if state.power_is_off {
+            return Err(Errno::EIO.into());
+        }
+        let now = state.operations;
+        state.operations += 1;
+        match state.fault {
+            Some((at, Fault::Full)) if (at..at + FULL_OPERATIONS).contains(&now) => {
+                Err(Errno::ENOSPC.into())
+            }
+            Some((at, Fault::Io)) if at == now => Err(Errno::EIO.into()),
+            Some((at, Fault::Short)) if at == now => Ok(Some(Fault::Short)),
+            Some((at, Fault::PowerCut)) if at == now => {
+                state.power_is_off = true;
+                Ok(Some(Fault::PowerCut))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts an operation that is done whole or not at all.
+    fn step_whole(&self) -> io::Result<()> {
+        match self.step()? {
+            Some(Fault::PowerCut) => Err(Errno::EIO.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FileSystem for FaultyDisk {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.step_whole()?;
+        RealFileSystem.create_folder(path)
+    }
+
+    fn create_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        self.step_whole()?;
+        let file = RealFileSystem.create_file(path)?;
+        self.0
+            .lock()
+            .unwrap()
+            .files
+            .insert(path.to_owned(), Kept::default());
+        Ok(Box::new(FaultyFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            file,
+        }))
+    }
+
+    fn open_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
+        self.step_whole()?;
+        let file = RealFileSystem.open_file(path)?;
+        let kept = Kept {
+            is_named: true,
+            content: std::fs::read(path)?,
+        };
+        self.0
+            .lock()
+            .unwrap()
+            .files
+            .entry(path.to_owned())
+            .or_insert(kept);
+        Ok(Box::new(FaultyFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            file,
+        }))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.step_whole()?;
+        RealFileSystem.remove_file(path)?;
+        // That the name comes back after a power cut is tested by files that were never removed.
+        self.0.lock().unwrap().files.remove(path);
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.step_whole()?;
+        let mut state = self.0.lock().unwrap();
+        let inside = state
+            .files
+            .iter_mut()
+            .filter(|(file, _)| file.parent() == Some(path));
+        inside.for_each(|(_, kept)| kept.is_named = true);
+        Ok(())
+    }
+
+    fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.step_whole()?;
+        RealFileSystem.list_folder(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.step_whole()?;
+        RealFileSystem.free_bytes(path)
+    }
+}
+
+impl StoredFile for FaultyFile {
+    fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        let fault = self.disk.step()?;
+        if fault.is_none() {
+            return self.file.write_at(pieces, offset);
+        }
+        let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        let half = &all[..all.len().div_ceil(2)];
+        let written = self.file.write_at(&[IoSlice::new(half)], offset)?;
+        match fault {
+            Some(Fault::PowerCut) => Err(Errno::EIO.into()),
+            _ => Ok(written),
+        }
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.step_whole()?;
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.disk.step_whole()?;
+        self.file.reserve(offset, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.step_whole()?;
+        let content = std::fs::read(&self.path)?;
+        let mut state = self.disk.0.lock().unwrap();
+        if let Some(kept) = state.files.get_mut(&self.path) {
+            kept.content = content;
+        }
+        Ok(())
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.disk.step_whole()?;
+        self.file.truncate(bytes)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.disk.step_whole()?;
+        self.file.size()
+    }
+}
