@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use super::error::is_disk_full;
 use super::file_system::FileSystem;
 use super::index::{Batch, Index, ReelRow, RunRow, SegmentRow, segment_key};
 use super::numbers::Numbers;
@@ -524,7 +525,7 @@ fn sync_failed(path: &Path, error: &io::Error) -> Failure {
 
 fn index_failed(error: &rusqlite::Error) -> Failure {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Failure::Pause(
+        _ if is_disk_full(error) => Failure::Pause(
             GapReason::DiskFull,
             format!("disk full: index: {error}; free some space"),
         ),

@@ -6,4 +6,5 @@ mod faults;
 mod faulty_disk;
 mod full_disk;
 mod made;
+mod outdated;
 mod plays;
