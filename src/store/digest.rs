@@ -6,19 +6,19 @@ use blake2::{Blake2b512, Digest as _};
 
 /// The BLAKE2b-512 digest of some stored bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest(pub [u8; Digest::BYTES]);
+pub(super) struct Digest(pub(super) [u8; Digest::BYTES]);
 
 impl Digest {
     /// Size of a digest in bytes.
-    pub const BYTES: usize = 64;
+    pub(super) const BYTES: usize = 64;
 
     /// Digests bytes that lie in one piece.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         Self::of_pieces([bytes])
     }
 
     /// Digests bytes that lie in several pieces, as if they lay in one.
-    pub fn of_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    pub(super) fn of_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hasher = Blake2b512::new();
         for piece in pieces {
             hasher.update(piece);

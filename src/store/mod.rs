@@ -87,8 +87,16 @@ impl Store {
         options: StoreOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, RecoveryReport), OpenError> {
+        Self::open_on(Arc::new(RealFileSystem), dir, options, clock)
+    }
+
+    fn open_on(
+        files: Arc<dyn FileSystem>,
+        dir: &Path,
+        options: StoreOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, RecoveryReport), OpenError> {
         let options = options.within_bounds();
-        let files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
         // Before anything is touched.
         index_file::check_header(dir)?;
         let lock = lock_directory(dir)?;
