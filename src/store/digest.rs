@@ -6,7 +6,7 @@ use blake2::{Blake2b512, Digest as _};
 
 /// The BLAKE2b-512 digest of some stored bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Digest(pub [u8; Digest::BYTES]);
+pub(super) struct Digest(pub(super) [u8; Digest::BYTES]);
 
 impl Digest {
     /// Size of a digest in bytes.

@@ -5,111 +5,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::OpenError;
+use super::index_file::{PAGE_BYTES, open_index_file};
 use super::numbers::CameraPosition;
-use super::schema::{MigrateError, STEPS, migrate, version_in_header};
+use super::rows::{Batch, CameraRow, REEL_SEGMENTS_MAX, TrackRow, segment_key};
 use super::status::{GapMark, GapReason};
 use crate::base::CameraId;
 use crate::media::RenditionId;
-
-/// The index below the data directory.
-pub(super) const INDEX_PATH: &str = "db/index.db";
-
-/// Segments that the key of a segment leaves room for in a reel.
-pub(super) const REEL_SEGMENTS_MAX: u64 = 256;
 
 /// Frames in the write-ahead log after which they are copied into the index: 4 MiB.
 const CHECKPOINT_FRAMES: u64 = 1000;
 
 /// A page and its header in the write-ahead log.
-const PAGE_BYTES: u64 = 4096;
 const FRAME_BYTES: u64 = PAGE_BYTES + 24;
-
-/// The key of a segment.
-pub(super) fn segment_key(reel: i64, first_msn: u64, msn: u64) -> i64 {
-    debug_assert!((first_msn..first_msn + REEL_SEGMENTS_MAX).contains(&msn));
-    reel * REEL_SEGMENTS_MAX as i64 + (msn - first_msn) as i64
-}
-
-/// What the index keeps of a camera.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CameraRow {
-    pub(super) id: i64,
-    pub(super) day: Option<String>,
-    pub(super) next_run: u64,
-    pub(super) next_msn: u64,
-}
-
-/// What the index keeps of one rendition of a camera.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TrackRow {
-    pub(super) id: i64,
-    pub(super) last_msn: Option<u64>,
-}
-
-/// A header of one rendition in one run.
-#[derive(Clone, Debug)]
-pub(super) struct RunRow {
-    pub(super) track: i64,
-    pub(super) run: u64,
-    pub(super) parameters: Vec<u8>,
-    pub(super) init: bytes::Bytes,
-}
-
-/// A recording file with its first segment's numbers.
-#[derive(Clone, Debug)]
-pub(super) struct ReelRow {
-    pub(super) id: i64,
-    pub(super) track: i64,
-    pub(super) run: u64,
-    pub(super) day: String,
-    pub(super) first_msn: u64,
-    pub(super) wall_ms: i64,
-    pub(super) start_ticks: u64,
-}
-
-/// A segment, its times relative to its reel.
-#[derive(Clone, Debug)]
-pub(super) struct SegmentRow {
-    pub(super) key: i64,
-    pub(super) offset: u64,
-    pub(super) bytes: u64,
-    pub(super) wall_ms: i64,
-    pub(super) start_ticks: u64,
-    pub(super) duration_ticks: u64,
-}
-
-/// What becomes durable together.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) runs: Vec<RunRow>,
-    pub(super) reels: Vec<ReelRow>,
-    pub(super) segments: Vec<SegmentRow>,
-    /// Reels that take nothing more, and their size in bytes.
-    pub(super) closed: Vec<(i64, u64)>,
-    /// Keys of segments, then of reels, whose bytes recovery found gone.
-    pub(super) lost_segments: Vec<i64>,
-    pub(super) lost_reels: Vec<i64>,
-    pub(super) gaps: Vec<GapMark>,
-    /// The numbers above all used ones, by camera.
-    pub(super) ceilings: BTreeMap<CameraId, (u64, u64)>,
-}
-
-impl Batch {
-    pub(super) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
-            && self.closed.is_empty()
-            && self.lost_segments.is_empty()
-            && self.lost_reels.is_empty()
-            && self.gaps.is_empty()
-            && self.ceilings.is_empty()
-    }
-}
 
 type GapKind = (CameraId, Option<RenditionId>, GapReason);
 
@@ -130,18 +42,8 @@ impl Index {
     /// Opens the index below `dir`, making or migrating it as needed. Refuses a newer one untouched.
     /// The folder `db` must exist.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
-        let path = dir.join(INDEX_PATH);
         let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-        let mut connection = Connection::open(&path).map_err(sqlite)?;
-        configure(&mut connection).map_err(sqlite)?;
-        migrate(&mut connection, STEPS).map_err(|error| match error {
-            MigrateError::Newer(found) => newer(dir, found),
-            MigrateError::Foreign => OpenError::IndexDamaged {
-                path: dir.to_owned(),
-                cause: "it is another program's database".to_owned(),
-            },
-            MigrateError::Sqlite(error) => sqlite(error),
-        })?;
+        let mut connection = open_index_file(dir)?;
         let frames_in_log = Arc::new(AtomicU64::new(0));
         let frames = Arc::clone(&frames_in_log);
         let hook = move |_: &mut Wal, count: i32| {
@@ -396,53 +298,6 @@ impl Index {
         self.bytes_written += added * FRAME_BYTES;
         self.frames_at_last_commit = frames;
     }
-}
-
-fn newer(dir: &Path, found: u32) -> OpenError {
-    OpenError::NewerVersion {
-        path: dir.to_owned(),
-        found,
-        known: STEPS.len() as u32,
-    }
-}
-
-/// Refuses a newer or foreign index before SQLite touches it.
-pub(super) fn check_header(dir: &Path) -> Result<(), OpenError> {
-    let path = dir.join(INDEX_PATH);
-    let first_bytes = match std::fs::File::open(&path) {
-        Ok(file) => {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::Read::take(file, 100), &mut bytes)
-                .map_err(|cause| OpenError::from_io(dir, cause))?;
-            bytes
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(OpenError::from_io(dir, error)),
-    };
-    if first_bytes.is_empty() {
-        return Ok(());
-    }
-    if !first_bytes.starts_with(b"SQLite format 3\0") {
-        return Err(OpenError::IndexDamaged {
-            path: dir.to_owned(),
-            cause: "it does not start as a SQLite database".to_owned(),
-        });
-    }
-    match version_in_header(&first_bytes) {
-        Some(found) if found as usize > STEPS.len() => Err(newer(dir, found)),
-        _ => Ok(()),
-    }
-}
-
-fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    // A log that a long reader let grow is cut back afterwards.
-    connection.query_row("PRAGMA journal_size_limit = 16777216", (), |_| Ok(()))?;
-    Ok(())
 }
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {

@@ -18,8 +18,10 @@
 mod bytes_io;
 mod digest;
 mod error;
+mod failure;
 mod file_system;
 mod index;
+mod index_file;
 mod numbers;
 mod parameters;
 mod queue;
@@ -28,6 +30,7 @@ mod recorder;
 mod recovery;
 mod reel;
 mod reel_writer;
+mod rows;
 mod schema;
 mod status;
 mod writer;
@@ -49,7 +52,8 @@ pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 use self::file_system::{FileSystem, RealFileSystem};
-use self::index::{INDEX_PATH, Index};
+use self::index::Index;
+use self::index_file::INDEX_PATH;
 use self::numbers::Numbers;
 use self::queue::QueuedSegment;
 use self::reader::Reader;
@@ -83,10 +87,18 @@ impl Store {
         options: StoreOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, RecoveryReport), OpenError> {
+        Self::open_on(Arc::new(RealFileSystem), dir, options, clock)
+    }
+
+    fn open_on(
+        files: Arc<dyn FileSystem>,
+        dir: &Path,
+        options: StoreOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, RecoveryReport), OpenError> {
         let options = options.within_bounds();
-        let files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
         // Before anything is touched.
-        index::check_header(dir)?;
+        index_file::check_header(dir)?;
         let lock = lock_directory(dir)?;
         let (recorder, numbers, report) = open_recorder(dir, &options, &clock, files)?;
         let writer = Writer::spawn_writer(recorder, lock, clock)

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::error::ReadError;
-use super::index::{INDEX_PATH, REEL_SEGMENTS_MAX};
+use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::recovery::{verify, wall_end};
 use super::reel::TRAILER_BYTES;
+use super::rows::REEL_SEGMENTS_MAX;
 use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
 use crate::media::{RenditionId, TrackParameters};

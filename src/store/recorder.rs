@@ -6,33 +6,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
-
-use super::error::is_disk_full;
+use super::failure::{Failure, index_failed, sync_failed, write_failed};
 use super::file_system::FileSystem;
-use super::index::{Batch, Index, ReelRow, RunRow, SegmentRow, segment_key};
+use super::index::Index;
 use super::numbers::Numbers;
 use super::parameters::encode_parameters;
 use super::queue::QueuedSegment;
 use super::reel::ReelHead;
-use super::reel_writer::{ReelWriter, is_full};
+use super::reel_writer::ReelWriter;
+use super::rows::{Batch, ReelRow, RunRow, SegmentRow, segment_key};
 use super::status::{GapMark, GapReason, RecordingState, StoreOptions, StoreStatus};
 use crate::base::{CameraId, Clock, Monotonic};
 use crate::media::{RenditionId, Segment, ticks_to_seconds};
 
 /// Longer segments are not recorded, in seconds: a reel's labels must lie near its first.
 const SEGMENT_SECONDS_MAX: f64 = 60.0;
-
-/// What a failure means for the recording.
-#[derive(Debug)]
-enum Failure {
-    /// This segment breaks the recording's rules.
-    Refused(&'static str),
-    /// The disk refuses for now.
-    Pause(GapReason, String),
-    /// Nobody knows what the disk holds.
-    Poison(String),
-}
 
 type TrackKey = (CameraId, RenditionId);
 
@@ -504,37 +492,4 @@ impl Recorder {
 pub(super) fn reel_path(dir: &Path, camera: &CameraId, day: &str, id: i64) -> PathBuf {
     let folder = dir.join("reel").join(camera.as_str()).join(day);
     folder.join(format!("{id:010}.reel"))
-}
-
-fn write_failed(path: &Path, error: &io::Error) -> Failure {
-    if is_full(error) {
-        let reason = format!("disk full: {}: {error}; free some space", path.display());
-        Failure::Pause(GapReason::DiskFull, reason)
-    } else {
-        let reason = format!("{}: {error}; check the disk", path.display());
-        Failure::Pause(GapReason::DiskFailed, reason)
-    }
-}
-
-fn sync_failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::Poison(format!(
-        "{}: sync failed: {error}; check the disk, then start perch again",
-        path.display()
-    ))
-}
-
-fn index_failed(error: &rusqlite::Error) -> Failure {
-    match error.sqlite_error_code() {
-        _ if is_disk_full(error) => Failure::Pause(
-            GapReason::DiskFull,
-            format!("disk full: index: {error}; free some space"),
-        ),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Pause(
-            GapReason::DiskFailed,
-            format!("index: {error}; another program holds db/index.db, close it"),
-        ),
-        _ => Failure::Poison(format!(
-            "index: {error}; check the disk, then start perch again"
-        )),
-    }
 }

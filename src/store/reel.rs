@@ -49,34 +49,34 @@ const HEAD_BYTES_MAX: u64 = 256 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReelHead {
     /// Whose recording it is.
-    pub camera: CameraId,
+    pub(super) camera: CameraId,
     /// Which rendition.
-    pub rendition: RenditionId,
+    pub(super) rendition: RenditionId,
     /// Which run.
-    pub run: u64,
+    pub(super) run: u64,
     /// How it is decoded.
-    pub parameters: TrackParameters,
+    pub(super) parameters: TrackParameters,
     /// Size of the init segment that the file starts with.
-    pub init_bytes: u32,
+    pub(super) init_bytes: u32,
 }
 
 /// What a reel says of one of its segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trailer {
     /// Media sequence number.
-    pub msn: u64,
+    pub(super) msn: u64,
     /// The run it belongs to.
-    pub run: u64,
+    pub(super) run: u64,
     /// Civil time of its first picture.
-    pub wall_start: Wall,
+    pub(super) wall_start: Wall,
     /// Decode time of its first sample, in ticks of the track's timescale.
-    pub start_ticks: u64,
+    pub(super) start_ticks: u64,
     /// How long it lasts, in ticks.
-    pub duration_ticks: u64,
+    pub(super) duration_ticks: u64,
     /// Size of the segment.
-    pub segment_bytes: u64,
+    pub(super) segment_bytes: u64,
     /// Digest of the segment's bytes.
-    pub digest: Digest,
+    pub(super) digest: Digest,
 }
 
 impl ReelHead {

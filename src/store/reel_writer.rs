@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::digest::Digest;
 use super::file_system::{FileSystem, StoredFile, write_all_at};
-use super::index::REEL_SEGMENTS_MAX;
 use super::reel::{ReelHead, TRAILER_BYTES, Trailer};
+use super::rows::REEL_SEGMENTS_MAX;
 use crate::base::Wall;
 use crate::media::{Segment, ticks_to_seconds};
 

@@ -6,12 +6,19 @@ use std::sync::Arc;
 use super::made::*;
 use crate::base::{SimulatedClock, Wall};
 use crate::media::{InitSegment, Segment};
-use crate::store::{Appended, CameraPosition, GapReason, ReadError, RecordingState, Store};
+use crate::store::{
+    Appended, CameraPosition, GapReason, ReadError, RecordingState, RecoveryReport, Store,
+};
 
 pub(super) fn open(dir: &Path) -> Store {
-    let (store, report) = Store::open(dir, patient(), Arc::new(SimulatedClock::new(NOON))).unwrap();
+    let (store, report) = open_whatever(dir);
     assert!(report.is_clean(), "{report}");
     store
+}
+
+/// Opens a directory in whatever state it was left.
+pub(super) fn open_whatever(dir: &Path) -> (Store, RecoveryReport) {
+    Store::open(dir, patient(), Arc::new(SimulatedClock::new(NOON))).unwrap()
 }
 
 #[test]

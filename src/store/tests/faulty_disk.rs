@@ -30,6 +30,7 @@ struct State {
     operations: u64,
     fault: Option<(u64, Fault)>,
     power_is_off: bool,
+    next_sync_fails: bool,
     files: BTreeMap<PathBuf, Kept>,
 }
 
@@ -57,6 +58,11 @@ impl FaultyDisk {
         let disk = Self::default();
         disk.0.lock().unwrap().fault = Some((at, fault));
         disk
+    }
+
+    /// Lets the next sync of a file fail.
+    pub(super) fn fail_next_sync(&self) {
+        self.0.lock().unwrap().next_sync_fails = true;
     }
 
     /// Operations so far.
@@ -210,6 +216,9 @@ impl StoredFile for FaultyFile {
         self.disk.step_whole()?;
         let content = std::fs::read(&self.path)?;
         let mut state = self.disk.0.lock().unwrap();
+        if std::mem::take(&mut state.next_sync_fails) {
+            return Err(Errno::EIO.into());
+        }
         if let Some(kept) = state.files.get_mut(&self.path) {
             kept.content = content;
         }

@@ -1,22 +1,30 @@
-//! A disk that fills up and is freed again, seen from the files' side and from the index's.
+//! A disk that fills up and is freed again, one that hangs, and one that fails a sync: what those who use the store
+//! see of it.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::faulty_disk::FaultyDisk;
 use super::made::*;
 use crate::base::{Clock, SimulatedClock, Wall};
 use crate::store::file_system::{FileSystem, RealFileSystem, StoredFile};
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
-use crate::store::{GapReason, RecordingState, StoreOptions, open_recorder};
+use crate::store::{Appended, GapReason, RecordingState, Store, StoreOptions, open_recorder};
 
 /// A disk that tells how much is free as it is told.
-#[derive(Debug)]
-struct ToldDisk(Arc<AtomicU64>);
+struct ToldDisk(Box<dyn Fn() -> u64 + Send + Sync>);
+
+impl fmt::Debug for ToldDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToldDisk")
+    }
+}
 
 impl FileSystem for ToldDisk {
     fn create_folder(&self, path: &Path) -> io::Result<()> {
@@ -38,7 +46,7 @@ impl FileSystem for ToldDisk {
         RealFileSystem.list_folder(path)
     }
     fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(self.0.load(Ordering::Relaxed))
+        Ok((self.0)())
     }
 }
 
@@ -58,7 +66,8 @@ impl Bench {
             free_bytes_min: 1 << 20,
             ..patient()
         };
-        let disk = Arc::new(ToldDisk(Arc::clone(&free)));
+        let told = Arc::clone(&free);
+        let disk = Arc::new(ToldDisk(Box::new(move || told.load(Ordering::Relaxed))));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let (recorder, _, _) = open_recorder(dir.path(), &options, &shared, disk).unwrap();
         Self {
@@ -160,4 +169,85 @@ fn an_index_that_finds_the_disk_full_commits_when_there_is_room_again() {
     bench.recorder.close();
     let kept: Vec<_> = (0..first_lost).chain([msn]).collect();
     bench.check(&kept, (first_lost as i64 * 2000, msn as i64 * 2000));
+}
+
+#[test]
+fn a_disk_that_hangs_blocks_nobody_and_is_told_as_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let hanging = Arc::new(Mutex::new(()));
+    let passes = Arc::clone(&hanging);
+    let disk = ToldDisk(Box::new(move || {
+        drop(passes.lock());
+        u64::MAX
+    }));
+    let options = StoreOptions {
+        close_timeout: Duration::from_millis(10),
+        ..patient()
+    };
+    let clock = Arc::new(SimulatedClock::new(NOON));
+    let (store, _) = Store::open_on(Arc::new(disk), dir.path(), options, clock).unwrap();
+    let hangs = hanging.lock().unwrap();
+    let mut shed = 0;
+    for msn in 0..20 {
+        // Of one bitrate, so that it is always the newest that goes.
+        shed +=
+            u64::from(store.append(&camera("a"), VIDEO, segment(VIDEO, 0, msn)) == Appended::Shed);
+    }
+    // Eight wait, and one more if the writer has come to take it.
+    assert!([11, 12].contains(&shed), "{shed}");
+    assert_eq!(store.status().segments_shed, shed);
+    drop(hangs);
+    store.flush();
+    assert_eq!(store.status().segments_committed, 20 - shed);
+    let all = store
+        .recording(&camera("a"), Wall(0), Wall(i64::MAX))
+        .unwrap();
+    assert!(all.gaps.iter().all(|gap| gap.reason == GapReason::DiskSlow));
+    let told: i64 = all.gaps.iter().map(|gap| gap.to - gap.from).sum();
+    assert_eq!(told, shed as i64 * 2000);
+
+    let hangs = hanging.lock().unwrap();
+    store.append(&camera("a"), VIDEO, segment(VIDEO, 0, 30));
+    store.close();
+    drop(hangs);
+}
+
+#[test]
+fn a_failed_sync_ends_recording_but_not_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let clock = Arc::new(SimulatedClock::new(NOON));
+    let files = Arc::new(disk.clone());
+    let (store, _) = Store::open_on(files, dir.path(), patient(), clock).unwrap();
+    let a = camera("a");
+    store.append(&a, VIDEO, segment(VIDEO, 0, 0));
+    store.flush();
+    store.append(&a, VIDEO, segment(VIDEO, 0, 1));
+    while store.status().segments_queued > 0 {
+        std::thread::yield_now();
+    }
+    disk.fail_next_sync();
+    store.flush();
+    let RecordingState::Poisoned { reason } = store.status().state else {
+        panic!()
+    };
+    assert!(reason.contains("sync failed"), "{reason}");
+    assert_eq!(
+        store.append(&a, VIDEO, segment(VIDEO, 0, 2)),
+        Appended::Refused
+    );
+    store.mark_gap(&a, NOON, NOON.plus_ms(1), GapReason::CameraGone);
+    let first = store.camera_position(&a);
+    assert!(store.camera_position(&a).next_msn > first.next_msn);
+    for _ in 0..2 {
+        let loaded = store.load_segment(&a, VIDEO, 0).unwrap();
+        assert_eq!(loaded.unwrap(), bytes_of(&segment(VIDEO, 0, 0)));
+        assert_eq!(store.load_segment(&a, VIDEO, 1).unwrap(), None);
+        store.close();
+    }
+    drop(store);
+    let again = super::durable::open_whatever(dir.path());
+    assert_eq!(again.1.discarded.len(), 1, "{}", again.1);
+    assert_eq!(again.1.discarded[0].segments[0].msn, 1);
+    assert!(again.0.camera_position(&a).next_msn > 1);
 }

@@ -4,6 +4,7 @@ mod doors;
 mod durable;
 mod faults;
 mod faulty_disk;
+mod fixture;
 mod full_disk;
 mod made;
 mod outdated;
