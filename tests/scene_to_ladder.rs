@@ -52,6 +52,7 @@ fn the_scenes_clock_reads_back_from_the_lowest_rung() {
         });
     }
     encoder.stop();
+    drop(encoder);
 
     let lowest = RenditionId::video(Rung::VeryLow);
     let mut stream = Vec::new();

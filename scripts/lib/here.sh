@@ -10,8 +10,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/scripts/lib/rust.sh"
 # shellcheck source=scripts/lib/node.sh
 . "$root/scripts/lib/node.sh"
+# shellcheck source=scripts/lib/browser.sh
+. "$root/scripts/lib/browser.sh"
 # shellcheck source=scripts/lib/server.sh
 . "$root/scripts/lib/server.sh"
 # Tools that an earlier run brought are found without asking again.
 rust_use || true
 node_use || true
+browser_use || true

@@ -13,6 +13,10 @@ node_use() {
   dir=$(node_fetched_dir)
   [[ -x $dir/node ]] && command -v npm >/dev/null || return 1
   export PATH="$dir:$PATH"
+  # That one brings its own list of authorities; behind a proxy with one of its own, the system's list counts too.
+  if [[ -r /etc/ssl/certs/ca-certificates.crt ]]; then
+    export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
+  fi
 }
 
 # The npm package that holds a Node.js for this machine.
@@ -43,7 +47,7 @@ node_ensure() {
 # Is web/dist there, and newer than everything that it is built from?
 web_is_built() {
   [[ -f $root/web/dist/index.html ]] || return 1
-  [[ -z $(find "$root/web" \( -path "$root/web/node_modules" -o -path "$root/web/dist" \) -prune -o -type f -newer "$root/web/dist/index.html" -print -quit) ]]
+  [[ -z $(find "$root/web" \( -path "$root/web/node_modules" -o -path "$root/web/dist" -o -path "$root/web/.test" \) -prune -o -type f -newer "$root/web/dist/index.html" -print -quit) ]]
 }
 
 # Fetches what the lock file names, unless that was done already.

@@ -161,6 +161,7 @@ mod tests {
         }];
         LoadSample {
             frames_dropped: dropped,
+            queue_fill: 0.0,
             cpu_busy: busy,
             rungs,
         }

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::base::CameraId;
+use crate::media::RenditionId;
+
 /// The data directory cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -46,6 +49,22 @@ pub enum OpenError {
          a backup, or choose another directory with --data"
     )]
     IndexMissing(PathBuf),
+    /// The recordings go on beyond what the index knows, further than a crash can explain.
+    #[error(
+        "data directory {path}: reel/ holds {segments} segments of camera {camera} ({rendition}) that db/index.db does \
+         not know, as if the index were from an older backup; put the newest index back, or choose another directory \
+         with --data; nothing was removed"
+    )]
+    IndexOutdated {
+        /// The directory.
+        path: PathBuf,
+        /// Whose recordings they are.
+        camera: CameraId,
+        /// Which rendition.
+        rendition: RenditionId,
+        /// How many whole segments have no row.
+        segments: usize,
+    },
     /// The index is some other file, or damaged.
     #[error(
         "data directory {path}: db/index.db is damaged or not perch's ({cause}); put it back from a backup, \
@@ -91,7 +110,7 @@ impl OpenError {
                 path: owned,
                 cause: io::Error::other(cause.to_string()),
             },
-            Some(ErrorCode::DiskFull) => Self::DiskFull(owned),
+            _ if is_disk_full(cause) => Self::DiskFull(owned),
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::IndexDamaged {
                 path: owned,
                 cause: cause.to_string(),
@@ -102,6 +121,16 @@ impl OpenError {
             },
         }
     }
+}
+
+/// Whether the index has no room to grow. A log's shared memory that cannot grow is reported as an I/O error of its
+/// own (SQLITE_IOERR_SHMSIZE), though nothing is damaged.
+pub(super) fn is_disk_full(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return false;
+    };
+    failure.code == rusqlite::ErrorCode::DiskFull
+        || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }
 
 /// A recording cannot be read.

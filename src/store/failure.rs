@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::error::is_disk_full;
 use super::reel_writer::is_full;
 use super::status::GapReason;
 
@@ -41,7 +42,7 @@ pub(super) fn sync_failed(path: &Path, error: &io::Error) -> Failure {
 /// A transaction failed.
 pub(super) fn index_failed(error: &rusqlite::Error) -> Failure {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Failure::Pause(
+        _ if is_disk_full(error) => Failure::Pause(
             GapReason::DiskFull,
             format!("disk full: index: {error}; free some space"),
         ),

@@ -245,7 +245,8 @@ fn open_recorder(
     files: Arc<dyn FileSystem>,
 ) -> Result<(Recorder, Arc<Numbers>, RecoveryReport), OpenError> {
     let io = |cause| OpenError::from_io(dir, cause);
-    let index_bytes = std::fs::metadata(dir.join(INDEX_PATH)).map_or(0, |found| found.len());
+    // An empty file is as good as none: SQLite would begin a new index there, which knows no reel.
+    let index_bytes = std::fs::metadata(dir.join(INDEX_PATH)).map_or(0, |index| index.len());
     if index_bytes == 0 && has_reels(dir).map_err(io)? {
         return Err(OpenError::IndexMissing(dir.to_owned()));
     }

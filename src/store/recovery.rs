@@ -2,6 +2,7 @@
 //! survive is told exactly. Looks only at reels that were open and at folders where files without rows may lie, so
 //! that its cost does not grow with what is recorded.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,6 +104,9 @@ struct Committed {
     lost: LostSegment,
 }
 
+/// More segments of one rendition cannot wait for a commit: the queue holds 8, a commit is due within 2 s.
+const UNCOMMITTED_SEGMENTS_MAX: usize = 16;
+
 /// Cuts each reel back to its last committed end and removes reels that no row names.
 pub(super) fn recover(
     dir: &Path,
@@ -112,6 +116,7 @@ pub(super) fn recover(
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
     let mut report = RecoveryReport::default();
     let mut batch = Batch::default();
+    check_not_outdated(dir, files, index)?;
     for reel in open_reels(index).map_err(sqlite)? {
         let committed = committed_segments(index, &reel).map_err(sqlite)?;
         recover_reel(dir, files, &reel, committed, &mut report, &mut batch)
@@ -323,19 +328,64 @@ pub(super) fn verify(segment_and_trailer: &[u8], msn: u64, run: u64) -> bool {
     })
 }
 
-/// Removes the reels of one folder that have no row.
-fn remove_unnamed(
+/// Refuses, before anything is touched, an index that knows less than a crash can take from it: what was committed
+/// to a newer one must not be taken for what was never committed.
+fn check_not_outdated(dir: &Path, files: &dyn FileSystem, index: &Index) -> Result<(), OpenError> {
+    let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
+    let io = |cause| OpenError::from_io(dir, cause);
+    let mut unknown: BTreeMap<(CameraId, RenditionId), usize> = BTreeMap::new();
+    for reel in open_reels(index).map_err(sqlite)? {
+        let committed = committed_segments(index, &reel).map_err(sqlite)?;
+        let Some(end) = committed.last().map(|last| committed_end(last.place)) else {
+            continue;
+        };
+        let path = reel_path(dir, &reel.camera, &reel.day, reel.id);
+        let file = match files.open_file(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(io(error)),
+        };
+        let size = file.size().map_err(io)?;
+        let found = read_segments(&*file, end, size).len();
+        *unknown.entry((reel.camera, reel.rendition)).or_default() += found;
+    }
+    for (camera, row) in index.cameras() {
+        let Some(day) = &row.day else { continue };
+        for path in unnamed_reels(dir, files, index, camera, day)? {
+            let file = files.open_file(&path).map_err(io)?;
+            let size = file.size().map_err(io)?;
+            if let Some(head) = read_head(&*file, size) {
+                let found = read_segments(&*file, u64::from(head.init_bytes), size).len();
+                *unknown.entry((head.camera, head.rendition)).or_default() += found;
+            }
+        }
+    }
+    let outdated = unknown
+        .into_iter()
+        .find(|(_, segments)| *segments > UNCOMMITTED_SEGMENTS_MAX);
+    match outdated {
+        None => Ok(()),
+        Some(((camera, rendition), segments)) => Err(OpenError::IndexOutdated {
+            path: dir.to_owned(),
+            camera,
+            rendition,
+            segments,
+        }),
+    }
+}
+
+/// The reels of one folder that have no row.
+fn unnamed_reels(
     dir: &Path,
     files: &dyn FileSystem,
     index: &Index,
     camera: &CameraId,
     day: &str,
-    report: &mut RecoveryReport,
-) -> Result<(), OpenError> {
-    let io = |cause| OpenError::from_io(dir, cause);
+) -> Result<Vec<PathBuf>, OpenError> {
     let folder = dir.join("reel").join(camera.as_str()).join(day);
-    let mut removed = false;
-    for name in files.list_folder(&folder).map_err(io)? {
+    let names = files.list_folder(&folder);
+    let mut unnamed = Vec::new();
+    for name in names.map_err(|cause| OpenError::from_io(dir, cause))? {
         let path = folder.join(&name);
         let id = name
             .strip_suffix(".reel")
@@ -348,9 +398,26 @@ fn remove_unnamed(
             .query_row("SELECT 1 FROM reel WHERE id = ?", [id], |_| Ok(()))
             .optional()
             .map_err(|error| OpenError::from_sqlite(dir, &error))?;
-        if named.is_some() {
-            continue;
+        if named.is_none() {
+            unnamed.push(path);
         }
+    }
+    Ok(unnamed)
+}
+
+/// Removes the reels of one folder that have no row.
+fn remove_unnamed(
+    dir: &Path,
+    files: &dyn FileSystem,
+    index: &Index,
+    camera: &CameraId,
+    day: &str,
+    report: &mut RecoveryReport,
+) -> Result<(), OpenError> {
+    let io = |cause| OpenError::from_io(dir, cause);
+    let folder = dir.join("reel").join(camera.as_str()).join(day);
+    let mut removed = false;
+    for path in unnamed_reels(dir, files, index, camera, day)? {
         let (bytes, segments) = {
             let file = files.open_file(&path).map_err(io)?;
             let size = file.size().map_err(io)?;

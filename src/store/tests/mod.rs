@@ -7,4 +7,5 @@ mod faulty_disk;
 mod fixture;
 mod full_disk;
 mod made;
+mod outdated;
 mod plays;

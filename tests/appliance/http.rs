@@ -1,150 +1,17 @@
 //! The HTTP surface over a real socket, with a real encoder behind it: what players and clients that lie get to see.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::net::TcpStream;
 use std::time::Duration;
 
-/// `perch run` on the test scene, small enough for a debug build, shared by all tests of this file.
-struct Appliance {
-    address: SocketAddr,
-}
+use crate::harness::{Appliance, Response, edge};
 
-/// Ends the appliance when the test binary ends, however it ends.
-struct Guard(#[expect(dead_code, reason = "held for its pipe")] Child);
-
-fn appliance() -> &'static Appliance {
-    static APPLIANCE: OnceLock<(Appliance, Guard)> = OnceLock::new();
-    &APPLIANCE
-        .get_or_init(|| {
-            let address = free_address();
-            let dir = tempfile::tempdir().expect("a temporary folder").keep();
-            let config = dir.join("perch.toml");
-            let text = "[[cameras]]\nsource = \"test\"\nsize = \"640x360\"\n";
-            std::fs::write(&config, text).expect("the configuration is written");
-            // The shell ends the appliance as soon as its standard input closes, which it does with this process.
-            let child = Command::new("sh")
-                .args([
-                    "-c",
-                    "\"$@\" & read -r _; kill $!; wait $!; rm -rf \"$DIR\"",
-                    "sh",
-                ])
-                .args([
-                    env!("CARGO_BIN_EXE_perch"),
-                    "run",
-                    "--listen",
-                    &address.to_string(),
-                ])
-                .arg("--config")
-                .arg(&config)
-                .arg("--data")
-                .arg(dir.join("data"))
-                .env("DIR", &dir)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("the appliance starts");
-            let up = (0..400).any(|_| {
-                std::thread::sleep(Duration::from_millis(50));
-                let path = "/live/test/low/index.m3u8";
-                TcpStream::connect(address).is_ok() && get_from(address, path, "").status == 200
-            });
-            assert!(up, "the appliance shows its first part");
-            (Appliance { address }, Guard(child))
-        })
-        .0
-}
-
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address")
-}
-
-/// A response as it came.
-struct Response {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Response {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
-    }
-
-    fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("text")
-    }
-
-    /// The body is a problem (RFC 9457) whose status is the response's; returns its detail.
-    fn problem(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{}",
-            self.head
-        );
-        let body: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");
-        assert_eq!(body["status"], self.status);
-        body["detail"].as_str().expect("a detail").to_owned()
-    }
-}
-
-fn raw(address: SocketAddr, request: &str) -> Response {
-    let mut stream = TcpStream::connect(address).expect("connected");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a timeout");
-    stream.write_all(request.as_bytes()).expect("sent");
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).expect("read");
-    let end = bytes
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .expect("a head");
-    let head = String::from_utf8(bytes[..end].to_vec()).expect("a head of text");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .expect("a status");
-    Response {
-        status,
-        head,
-        body: bytes.split_off(end + 4),
-    }
-}
-
-fn get_from(address: SocketAddr, path: &str, headers: &str) -> Response {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
-    raw(address, &request)
+fn get(path: &str) -> Response {
+    Appliance::shared().get(path)
 }
 
 fn get_with(path: &str, headers: &str) -> Response {
-    get_from(appliance().address, path, headers)
-}
-
-fn get(path: &str) -> Response {
-    get_with(path, "")
-}
-
-/// The newest msn and part of a live playlist.
-fn edge(playlist: &str) -> (u64, u32) {
-    let hint = playlist
-        .lines()
-        .find(|line| line.contains("PRELOAD-HINT"))
-        .expect("a hint");
-    let name = hint.split('"').nth(1).expect("an address");
-    let mut numbers = name.split('.');
-    let msn: u64 = numbers.next().and_then(|n| n.parse().ok()).expect("an msn");
-    let part: u32 = numbers.next().and_then(|n| n.parse().ok()).expect("a part");
-    (msn, part)
+    Appliance::shared().get_with(path, headers)
 }
 
 #[test]
@@ -302,9 +169,7 @@ fn malformed_requests_get_a_problem_that_says_what_is_wrong() {
         let found = response.problem();
         assert!(found.contains(detail), "{path}: {found}");
     }
-    let post = raw(
-        appliance().address,
-        "POST /live/test/master.m3u8 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    let post = Appliance::shared().raw("POST /live/test/master.m3u8 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     );
     assert_eq!(post.status, 405);
     post.problem();
@@ -313,7 +178,7 @@ fn malformed_requests_get_a_problem_that_says_what_is_wrong() {
 #[test]
 fn a_foreign_name_for_this_machine_is_turned_away() {
     let request = "GET /api/v1/cameras HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
-    let response = raw(appliance().address, request);
+    let response = Appliance::shared().raw(request);
     assert_eq!(response.status, 421);
     assert!(response.problem().contains("evil.example"));
 }
@@ -321,7 +186,7 @@ fn a_foreign_name_for_this_machine_is_turned_away() {
 #[test]
 fn http_2_is_spoken_to_those_who_begin_with_it() {
     // The client preface and an empty SETTINGS frame (RFC 9113 §3.4); the answer must begin with SETTINGS.
-    let mut stream = TcpStream::connect(appliance().address).expect("connected");
+    let mut stream = TcpStream::connect(Appliance::shared().address).expect("connected");
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a timeout");

@@ -1,0 +1,68 @@
+//! Start, stop, start again.
+
+use std::time::Duration;
+
+use crate::harness::{Appliance, data_dir};
+
+#[test]
+fn a_stop_is_clean_and_quick_and_a_restart_goes_on_with_what_was_committed() {
+    let (_folder, data) = data_dir();
+    let first = Appliance::start(&data);
+    assert!(
+        first.greeting.starts_with("Perch is at http://127.0.0.1:"),
+        "{}",
+        first.greeting
+    );
+    let msn = first.wait_segment("low");
+    let live = first.get(&format!("/live/test/low/{msn}.m4s")).body;
+    let (status, took) = first.stop();
+    assert!(status.success(), "{status}");
+    // The promise is two seconds; a machine that runs every test at once gets more.
+    assert!(took < Duration::from_secs(6), "{took:?}");
+
+    let second = Appliance::start(&data);
+    let recorded = second.get(&format!("/recordings/test/low/{msn}.m4s"));
+    assert_eq!(recorded.status, 200);
+    assert!(
+        recorded.body == live,
+        "live and recording are the same bytes"
+    );
+    let playlist = second.get("/recordings/test/low/index.m3u8");
+    assert!(
+        playlist.text().contains(&format!("\n{msn}.m4s\n")),
+        "{}",
+        playlist.text()
+    );
+    // The segment that the stop cut short was closed and committed too.
+    assert!(
+        playlist.text().contains(&format!("\n{}.m4s\n", msn + 1)),
+        "{}",
+        playlist.text()
+    );
+    assert!(
+        second.wait_segment("low") > msn + 1,
+        "media sequence never goes back"
+    );
+}
+
+#[test]
+fn two_processes_never_share_a_data_directory() {
+    let (_folder, data) = data_dir();
+    let first = Appliance::start(&data);
+    let data = data.to_str().expect("text");
+    let arguments = [
+        "run",
+        "--source",
+        "test",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data,
+    ];
+    let (success, said) = crate::harness::perch(&arguments);
+    assert!(
+        !success && said.contains(data) && said.contains("--data"),
+        "{said}"
+    );
+    assert_eq!(first.get("/healthz").status, 200);
+}

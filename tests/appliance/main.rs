@@ -1,0 +1,8 @@
+//! The whole binary as its users meet it: started, asked over HTTP, played by players that are not ours, stopped,
+//! started again, and given what it cannot use.
+
+mod bad_input;
+mod harness;
+mod http;
+mod lifecycle;
+mod players;
