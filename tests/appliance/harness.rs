@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const CONFIG: &str = "[[cameras]]\nsource = \"test\"\nsize = \"640x360\"\n";
 
 /// A running `perch run` on the test scene.
-pub struct Appliance {
+pub(crate) struct Appliance {
     /// Where it serves.
     pub address: SocketAddr,
     /// What it printed on standard output.
@@ -21,7 +21,7 @@ pub struct Appliance {
 
 impl Appliance {
     /// Starts it on a data directory and waits for its first part.
-    pub fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let config = data.with_extension("toml");
         std::fs::write(&config, CONFIG).expect("the configuration is written");
         // The shell ends the appliance when its standard input closes, which it does with this process at the latest.
@@ -67,7 +67,7 @@ impl Appliance {
     }
 
     /// One for all tests that only look.
-    pub fn shared() -> &'static Self {
+    pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Appliance> = OnceLock::new();
         SHARED.get_or_init(|| {
             let dir = tempfile::tempdir().expect("a temporary folder").keep();
@@ -76,30 +76,30 @@ impl Appliance {
     }
 
     /// The address of a path.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Sends SIGTERM; returns how it ended and after how long.
-    pub fn stop(mut self) -> (ExitStatus, Duration) {
+    pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         drop(self.child.stdin.take());
         (self.child.wait().expect("it ends"), started.elapsed())
     }
 
-    pub fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.get_with(path, "")
     }
 
     /// GET with further header lines, each ended by CR LF.
-    pub fn get_with(&self, path: &str, headers: &str) -> Response {
+    pub(crate) fn get_with(&self, path: &str, headers: &str) -> Response {
         self.raw(&format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
         ))
     }
 
     /// Sends these bytes and reads until the connection closes.
-    pub fn raw(&self, request: &str) -> Response {
+    pub(crate) fn raw(&self, request: &str) -> Response {
         let mut stream = TcpStream::connect(self.address).expect("connected");
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -125,7 +125,7 @@ impl Appliance {
     }
 
     /// Waits until the segment that is open now is complete in a rendition; returns its number.
-    pub fn wait_segment(&self, rendition: &str) -> u64 {
+    pub(crate) fn wait_segment(&self, rendition: &str) -> u64 {
         let playlist = format!("/live/test/{rendition}/index.m3u8");
         let (msn, _) = edge(self.get(&playlist).text());
         let next = self.get(&format!("{playlist}?_HLS_msn={}&_HLS_part=0", msn + 1));
@@ -143,7 +143,7 @@ impl Drop for Appliance {
 }
 
 /// Runs `perch` with these arguments to its end; returns success and what it said on standard error.
-pub fn perch(arguments: &[&str]) -> (bool, String) {
+pub(crate) fn perch(arguments: &[&str]) -> (bool, String) {
     // Something that should have been refused and runs instead must not hang the tests.
     let output = Command::new("timeout")
         .args(["30", env!("CARGO_BIN_EXE_perch")])
@@ -157,33 +157,33 @@ pub fn perch(arguments: &[&str]) -> (bool, String) {
 }
 
 /// A data directory within a temporary folder that goes with the test.
-pub fn data_dir() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn data_dir() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");
     (folder, data)
 }
 
 /// A response as it came.
-pub struct Response {
+pub(crate) struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 
     /// The body is a problem (RFC 9457) whose status is the response's; returns its detail.
-    pub fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         assert_eq!(
             self.header("content-type"),
             Some("application/problem+json"),
@@ -197,7 +197,7 @@ impl Response {
 }
 
 /// The newest msn and part of a live playlist.
-pub fn edge(playlist: &str) -> (u64, u32) {
+pub(crate) fn edge(playlist: &str) -> (u64, u32) {
     let hint = playlist
         .lines()
         .find(|line| line.contains("PRELOAD-HINT"))

@@ -49,7 +49,7 @@ fn cited(line: &str) -> Vec<&str> {
         .collect()
 }
 
-pub fn check_citations(document: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_citations(document: &str, text: &str) -> Vec<String> {
     let beside = root().join(document);
     let beside = beside.parent().unwrap_or(Path::new("."));
     let mut findings = Vec::new();
@@ -79,7 +79,7 @@ fn packages(list: &str) -> impl Iterator<Item = &str> {
         .filter(|name| name.starts_with("lib") || name.starts_with("gstreamer1.0-"))
 }
 
-pub fn check_packages(list: &str, file: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_packages(list: &str, file: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
     for (n, line) in text.lines().enumerate() {
         for name in packages(list) {

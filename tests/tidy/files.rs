@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A text file, its path relative to the repository's root with `/` between folders.
-pub struct TextFile {
+pub(crate) struct TextFile {
     pub path: String,
     pub text: String,
 }
@@ -22,11 +22,11 @@ const NOT_OURS: [&str; 8] = [
 /// Past this a file hides a second noun.
 const LINES_MAX: usize = 700;
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub fn text_of(path: &str) -> String {
+pub(crate) fn text_of(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
@@ -67,23 +67,23 @@ fn collect(folder: &str, wanted: &dyn Fn(&str) -> bool) -> Vec<TextFile> {
 }
 
 /// What the binary and the library are made of.
-pub fn rust_sources() -> Vec<TextFile> {
+pub(crate) fn rust_sources() -> Vec<TextFile> {
     let found = collect("src", &|path| path.ends_with(".rs"));
     assert!(!found.is_empty(), "src holds no Rust file");
     found
 }
 
 /// Every Rust file, tests and benches too.
-pub fn rust_files() -> Vec<TextFile> {
+pub(crate) fn rust_files() -> Vec<TextFile> {
     collect("", &|path| path.ends_with(".rs"))
 }
 
-pub fn documents() -> Vec<TextFile> {
+pub(crate) fn documents() -> Vec<TextFile> {
     collect("", &|path| path.ends_with(".md"))
 }
 
 /// Where a package could be named by mistake.
-pub fn scripts_and_documents() -> Vec<TextFile> {
+pub(crate) fn scripts_and_documents() -> Vec<TextFile> {
     collect("", &|path| {
         path != "scripts/packages"
             && (path.starts_with("scripts/")
@@ -95,7 +95,7 @@ pub fn scripts_and_documents() -> Vec<TextFile> {
 }
 
 /// Names of the modules directly below `src`, `main` for the binary's root; the library's root is none.
-pub fn top_level_modules() -> Vec<String> {
+pub(crate) fn top_level_modules() -> Vec<String> {
     let mut names: Vec<String> = rust_sources()
         .iter()
         .filter_map(|file| module_of(&file.path))
@@ -106,14 +106,14 @@ pub fn top_level_modules() -> Vec<String> {
 }
 
 /// `src/live/window.rs` and `src/live.rs` belong to `live`. None for the library's root and what is not in `src`.
-pub fn module_of(path: &str) -> Option<String> {
+pub(crate) fn module_of(path: &str) -> Option<String> {
     let inside = path.strip_prefix("src/")?;
     let first = inside.split('/').next()?;
     let name = first.strip_suffix(".rs").unwrap_or(first);
     (name != "lib").then(|| name.to_owned())
 }
 
-pub fn check_shape(path: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_shape(path: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
     if !text.starts_with("//! ") {
         findings.push(format!(

@@ -39,7 +39,7 @@ fn inside(path: &RustPath, file: &str) -> Option<Vec<String>> {
     }
 }
 
-pub fn check_edges(house: &House, file: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_edges(house: &House, file: &str, text: &str) -> Vec<String> {
     let Some(module) = ruled(file) else {
         return Vec::new();
     };
@@ -79,7 +79,7 @@ fn lets_in(path: &RustPath, forbidden: &[String]) -> bool {
         || (path.imported && !path.segments.is_empty() && forbidden.starts_with(&path.segments))
 }
 
-pub fn check_purity(house: &House, file: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_purity(house: &House, file: &str, text: &str) -> Vec<String> {
     let Some(module) = ruled(file).filter(|module| house.pure.contains(module)) else {
         return Vec::new();
     };
@@ -100,7 +100,7 @@ pub fn check_purity(house: &House, file: &str, text: &str) -> Vec<String> {
     findings
 }
 
-pub fn check_importers(house: &House, file: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_importers(house: &House, file: &str, text: &str) -> Vec<String> {
     let Some(module) = ruled(file).filter(|module| module != "main") else {
         return Vec::new();
     };
@@ -119,7 +119,7 @@ pub fn check_importers(house: &House, file: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-pub fn check_unsafe(file: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_unsafe(file: &str, text: &str) -> Vec<String> {
     if module_of(file).as_deref() == Some(UNSAFE_ALLOWED_IN) {
         return Vec::new();
     }
@@ -136,7 +136,7 @@ pub fn check_unsafe(file: &str, text: &str) -> Vec<String> {
 }
 
 /// The table names the modules that exist, and no others.
-pub fn check_table(house: &House, modules: &[String]) -> Vec<String> {
+pub(crate) fn check_table(house: &House, modules: &[String]) -> Vec<String> {
     let missing = modules
         .iter()
         .filter(|module| !house.floors.contains_key(*module))

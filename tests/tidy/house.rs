@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// What the document says.
-pub struct House {
+pub(crate) struct House {
     /// Module to the number of its floor.
     pub floors: BTreeMap<String, u32>,
     /// Modules on floors that call themselves pure.
@@ -15,7 +15,7 @@ pub struct House {
     pub importers: BTreeMap<String, String>,
 }
 
-pub fn read() -> House {
+pub(crate) fn read() -> House {
     parse(&super::files::text_of("ARCHITECTURE.md"))
 }
 
@@ -48,7 +48,7 @@ fn table<'a>(document: &'a str, first: &str, second: &str) -> Vec<Vec<&'a str>> 
 }
 
 /// Panics when the document has no such tables: then nothing would be held to anything.
-pub fn parse(document: &str) -> House {
+pub(crate) fn parse(document: &str) -> House {
     let mut floors = BTreeMap::new();
     let mut pure = Vec::new();
     for row in table(document, "floor", "modules") {
@@ -97,7 +97,7 @@ pub fn parse(document: &str) -> House {
 
 /// A small house for the checks' own tests.
 #[cfg(test)]
-pub fn example() -> House {
+pub(crate) fn example() -> House {
     parse(
         "| floor | modules | what |\n|---|---|---|\n| 4 | `edge` `other` | edges |\n| 2 | `core` `twin` | pure cores |\n\
          | 0 | `base` | ground |\n\n\

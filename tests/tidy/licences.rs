@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What `cargo metadata` says of the packages that are built for one of deny.toml's targets.
-pub fn metadata() -> Vec<Value> {
+pub(crate) fn metadata() -> Vec<Value> {
     let deny = parse(&super::files::text_of("deny.toml"));
     let mut packages = BTreeMap::new();
     for target in list(&deny, &["graph", "targets"]) {
@@ -55,7 +55,7 @@ fn list(deny: &toml::Table, keys: &[&str]) -> Vec<String> {
         .collect()
 }
 
-pub fn check(deny: &str, packages: &[Value]) -> Vec<String> {
+pub(crate) fn check(deny: &str, packages: &[Value]) -> Vec<String> {
     let deny = parse(deny);
     let allowed = list(&deny, &["licenses", "allow"]);
     let banned = list(&deny, &["bans", "deny"]);

@@ -3,14 +3,14 @@
 
 /// One word or sign, and the line that it stands on, from 1.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Word {
+pub(crate) struct Word {
     pub text: String,
     pub line: usize,
 }
 
 /// A path as it was written, with `use` trees taken apart.
 #[derive(Debug, PartialEq)]
-pub struct RustPath {
+pub(crate) struct RustPath {
     pub segments: Vec<String>,
     pub line: usize,
     /// Brought in by `use`, so that its last segment can begin other paths.
@@ -111,7 +111,7 @@ fn end_of_raw_string(chars: &[char], quote: usize, hashes: usize) -> usize {
 }
 
 /// The file's words without what only its tests compile.
-pub fn words(text: &str) -> Vec<Word> {
+pub(crate) fn words(text: &str) -> Vec<Word> {
     let all = all_words(text);
     let is = |i: usize, wanted: &[&str]| {
         wanted
@@ -190,7 +190,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Every path of the file outside its tests: the leaves of `use` trees, and what is written out with `::`.
-pub fn paths(text: &str) -> Vec<RustPath> {
+pub(crate) fn paths(text: &str) -> Vec<RustPath> {
     let words = words(text);
     let text = |i: usize| words.get(i).map_or("", |word| word.text.as_str());
     let (mut found, mut i) = (Vec::new(), 0);
