@@ -7,7 +7,7 @@ use crate::base::Monotonic;
 use crate::media::{Rung, RungSpec};
 
 /// An encoder this late is falling behind: three times what 1080p takes on a busy two-core board.
-const LATE: Duration = Duration::from_millis(300);
+const LATE: Duration = Duration::from_millis(250);
 /// An encoder under this is keeping up.
 const PUNCTUAL: Duration = Duration::from_millis(150);
 /// A queue this full loses frames soon.
@@ -29,8 +29,8 @@ const CALM_MAX: Duration = Duration::from_secs(600);
 pub struct RungLoad {
     /// Which one.
     pub rung: Rung,
-    /// Longest time from a picture's capture to its access unit.
-    pub lateness_max: Duration,
+    /// Median time from a picture's capture to its access unit.
+    pub lateness: Duration,
 }
 
 /// What was seen of one camera since the last sample; taken about once a second.
@@ -107,7 +107,7 @@ impl ShedPlanner {
     }
 
     fn is_behind(sample: &LoadSample) -> bool {
-        sample.queue_fill > QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness_max > LATE)
+        sample.queue_fill > QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness > LATE)
     }
 
     fn observe_bad(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
@@ -126,7 +126,7 @@ impl ShedPlanner {
     }
 
     fn observe_good(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
-        let punctual = sample.rungs.iter().all(|rung| rung.lateness_max < PUNCTUAL);
+        let punctual = sample.rungs.iter().all(|rung| rung.lateness < PUNCTUAL);
         if self.shed_count == 0 || !punctual || sample.cpu_busy > BUSY_MAX {
             self.calm_since = None;
             return None;
@@ -156,7 +156,7 @@ mod tests {
     fn sample(late_ms: u64, dropped: u64, busy: f32) -> LoadSample {
         let rungs = vec![RungLoad {
             rung: Rung::High,
-            lateness_max: Duration::from_millis(late_ms),
+            lateness: Duration::from_millis(late_ms),
         }];
         LoadSample {
             frames_dropped: dropped,

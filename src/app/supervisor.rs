@@ -314,7 +314,7 @@ impl LoadWatch {
             rungs: rungs
                 .map(|rung| RungLoad {
                     rung: rung.rung,
-                    lateness_max: rung.lateness_max,
+                    lateness: rung.lateness_p50,
                 })
                 .collect(),
         }
