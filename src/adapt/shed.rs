@@ -100,7 +100,7 @@ impl ShedPlanner {
             return None;
         }
         if sample.frames_dropped > 0 || Self::is_behind(sample) {
-            return self.observe_bad(sample, now);
+            return self.observe_bad(now);
         }
         self.bad_samples = 0;
         self.observe_good(sample, now)
@@ -110,7 +110,7 @@ impl ShedPlanner {
         sample.queue_fill > QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness > LATE)
     }
 
-    fn observe_bad(&mut self, sample: &LoadSample, now: Monotonic) -> Option<ShedDecision> {
+    fn observe_bad(&mut self, now: Monotonic) -> Option<ShedDecision> {
         self.calm_since = None;
         self.bad_samples += 1;
         if self.bad_samples < BAD_SAMPLES {
