@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::Monotonic;
 use crate::media::{Rung, RungSpec};
 
-/// An encoder this late is falling behind: three times what 1080p takes on a busy two-core board.
+/// An encoder whose median picture is this late is falling behind: its queue of four pictures is full all the time.
 const LATE: Duration = Duration::from_millis(250);
 /// An encoder under this is keeping up.
 const PUNCTUAL: Duration = Duration::from_millis(150);
