@@ -2,12 +2,14 @@
 # Starts a Perch for the tests that look at it from outside, and stops it again. Sourced, never run. Needs: say.sh.
 
 # server_start BINARY LOG ARGUMENT… : starts `perch run` on a port of its own choosing, and waits for the line that
-# names the address. Sets server_url and server_pid.
+# names the address. Sets server_url and server_pid. Gets precedence where that is allowed, as the systemd unit gives
+# it: Linux shares the processors between sessions (sched(7), autogroup), and every process of a browser is one.
 server_start() {
   local binary=$1 log=$2 deadline=$((SECONDS + 60))
   shift 2
-  "$binary" run --listen 127.0.0.1:0 "$@" >"$log" 2>&1 </dev/null &
+  setsid "$binary" run --listen 127.0.0.1:0 "$@" >"$log" 2>&1 </dev/null &
   server_pid=$!
+  { sleep 0.2 && echo -15 >"/proc/$server_pid/autogroup"; } 2>/dev/null || true
   server_url=''
   while [[ -z $server_url ]]; do
     kill -0 "$server_pid" 2>/dev/null || {

@@ -6,21 +6,21 @@ use std::time::Duration;
 use crate::base::Monotonic;
 use crate::media::{Rung, RungSpec};
 
-/// An encoder whose median picture is this late is falling behind: its queue of four pictures is full all the time.
+/// An encoder whose median picture is this late is falling behind: its queue is full all the time.
 const LATE: Duration = Duration::from_millis(250);
 /// An encoder under this is keeping up.
 const PUNCTUAL: Duration = Duration::from_millis(150);
 /// A queue this full loses frames soon.
-const QUEUE_FULL: f32 = 0.5;
+const QUEUE_FULL: f32 = 0.75;
 /// The processors must be idler than this before a rung is tried again.
 const BUSY_MAX: f32 = 0.75;
 /// After a change the queues need this long to show its effect.
-const SETTLE: Duration = Duration::from_secs(3);
-/// Samples in a row that must be bad before anything is shed. Something else that starts on the machine takes a second
-/// or two of everybody's time, and is no reason to take a quality away for longer than that.
-const BAD_SAMPLES: u32 = 3;
+const SETTLE: Duration = Duration::from_millis(1500);
+/// How long things must be bad before anything is shed. The queues hold 0.23 s of pictures: who lacks up to a third of
+/// the time that the ladder needs loses none until then, and a hiccup shorter than this takes no quality away.
+const BAD_MAX: Duration = Duration::from_millis(500);
 /// How long all must be well before the first rung comes back.
-const CALM_FIRST: Duration = Duration::from_secs(10);
+const CALM_FIRST: Duration = Duration::from_secs(5);
 /// The same after rungs came back in vain again and again.
 const CALM_MAX: Duration = Duration::from_secs(600);
 
@@ -33,7 +33,7 @@ pub struct RungLoad {
     pub lateness: Duration,
 }
 
-/// What was seen of one camera since the last sample; taken about once a second.
+/// What was seen of one camera since the last sample; taken several times within half a second.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadSample {
     /// Raw pictures that the encoders could not take in time.
@@ -62,7 +62,7 @@ pub struct ShedPlanner {
     sheddable: Vec<Rung>,
     /// How many of `sheddable`, from the front, are shed.
     shed_count: usize,
-    bad_samples: u32,
+    bad_since: Option<Monotonic>,
     calm_since: Option<Monotonic>,
     calm_needed: Duration,
     changed_at: Option<Monotonic>,
@@ -84,7 +84,7 @@ impl ShedPlanner {
         Self {
             sheddable: sheddable.iter().map(|spec| spec.rung).collect(),
             shed_count: 0,
-            bad_samples: 0,
+            bad_since: None,
             calm_since: None,
             calm_needed: CALM_FIRST,
             changed_at: None,
@@ -102,18 +102,18 @@ impl ShedPlanner {
         if sample.frames_dropped > 0 || Self::is_behind(sample) {
             return self.observe_bad(now);
         }
-        self.bad_samples = 0;
+        self.bad_since = None;
         self.observe_good(sample, now)
     }
 
     fn is_behind(sample: &LoadSample) -> bool {
-        sample.queue_fill > QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness > LATE)
+        sample.queue_fill >= QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness > LATE)
     }
 
     fn observe_bad(&mut self, now: Monotonic) -> Option<ShedDecision> {
         self.calm_since = None;
-        self.bad_samples += 1;
-        if self.bad_samples < BAD_SAMPLES {
+        let since = *self.bad_since.get_or_insert(now);
+        if now.since(since) < BAD_MAX {
             return None;
         }
         let rung = *self.sheddable.get(self.shed_count)?;
@@ -143,7 +143,7 @@ impl ShedPlanner {
     fn change(&mut self, now: Monotonic, restored: bool) {
         self.changed_at = Some(now);
         self.restored_last = restored;
-        self.bad_samples = 0;
+        self.bad_since = None;
         self.calm_since = None;
     }
 }
@@ -166,20 +166,20 @@ mod tests {
         }
     }
 
-    /// Feeds one sample a second and returns what was decided, with the second.
+    /// Feeds samples a quarter of a second apart and returns what was decided, with the millisecond.
     fn run(
         planner: &mut ShedPlanner,
-        from_s: u64,
+        from_ms: u64,
         samples: &[LoadSample],
     ) -> Vec<(u64, ShedDecision)> {
         let mut decisions = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
-            let second = from_s + i as u64;
-            let now = Monotonic(second * 1_000_000_000);
+            let ms = from_ms + 250 * i as u64;
+            let now = Monotonic(ms * 1_000_000);
             decisions.extend(
                 planner
                     .observe(sample, now)
-                    .map(|decision| (second, decision)),
+                    .map(|decision| (ms, decision)),
             );
         }
         decisions
@@ -188,19 +188,30 @@ mod tests {
     #[test]
     fn a_machine_that_keeps_up_sheds_nothing() {
         let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        assert_eq!(run(&mut planner, 0, &vec![sample(60, 0, 0.95); 100]), []);
+        assert_eq!(run(&mut planner, 0, &vec![sample(60, 0, 0.95); 400]), []);
     }
 
     #[test]
-    fn two_bad_seconds_are_no_overload() {
+    fn less_than_half_a_bad_second_is_no_overload() {
         let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        run(&mut planner, 0, &vec![sample(60, 0, 0.9); 4]);
-        let samples = [
-            sample(900, 20, 1.0),
-            sample(900, 9, 1.0),
-            sample(60, 0, 0.9),
-        ];
-        assert_eq!(run(&mut planner, 4, &samples), []);
+        run(&mut planner, 0, &vec![sample(60, 0, 0.9); 8]);
+        let (bad, good) = (sample(900, 2, 1.0), sample(60, 0, 0.9));
+        let samples = [&bad, &bad, &good, &bad, &bad, &good].map(Clone::clone);
+        assert_eq!(run(&mut planner, 2_000, &samples), []);
+    }
+
+    #[test]
+    fn a_queue_that_stays_full_sheds_before_a_picture_is_lost() {
+        let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+        run(&mut planner, 0, &vec![sample(60, 0, 0.9); 8]);
+        let full = LoadSample {
+            queue_fill: 0.75,
+            ..sample(60, 0, 1.0)
+        };
+        assert_eq!(
+            run(&mut planner, 2_000, &vec![full; 3]),
+            [(2_500, ShedDecision::Shed(Rung::Medium))]
+        );
     }
 
     #[test]
@@ -214,30 +225,32 @@ mod tests {
         );
     }
 
-    /// A planner that has just shed one rung, at second 5.
+    /// A planner that has just shed one rung, at 2.5 s.
     fn after_one_loss() -> ShedPlanner {
         let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
-        run(&mut planner, 0, &vec![sample(60, 0, 0.4); 3]);
-        let shed = run(&mut planner, 3, &vec![sample(60, 9, 1.0); 3]);
-        assert_eq!(shed, [(5, ShedDecision::Shed(Rung::Medium))]);
+        run(&mut planner, 0, &vec![sample(60, 0, 0.4); 8]);
+        let shed = run(&mut planner, 2_000, &vec![sample(60, 1, 1.0); 3]);
+        assert_eq!(shed, [(2_500, ShedDecision::Shed(Rung::Medium))]);
         planner
     }
 
     #[test]
     fn rungs_come_back_when_there_is_room_and_more_slowly_after_each_vain_try() {
         let mut planner = after_one_loss();
-        let back = run(&mut planner, 6, &vec![sample(60, 0, 0.4); 20]);
-        assert_eq!(back, [(18, ShedDecision::Restore(Rung::Medium))]);
+        // Calm begins once the change has settled.
+        let back = run(&mut planner, 2_750, &vec![sample(60, 0, 0.4); 40]);
+        assert_eq!(back, [(9_000, ShedDecision::Restore(Rung::Medium))]);
         // It was too much again: the next try waits twice as long.
-        assert_eq!(run(&mut planner, 26, &vec![sample(60, 9, 1.0); 3]).len(), 1);
-        let back = run(&mut planner, 29, &vec![sample(60, 0, 0.4); 30]);
-        assert_eq!(back, [(51, ShedDecision::Restore(Rung::Medium))]);
+        let shed = run(&mut planner, 13_000, &vec![sample(60, 1, 1.0); 3]);
+        assert_eq!(shed, [(13_500, ShedDecision::Shed(Rung::Medium))]);
+        let back = run(&mut planner, 13_750, &vec![sample(60, 0, 0.4); 60]);
+        assert_eq!(back, [(25_000, ShedDecision::Restore(Rung::Medium))]);
     }
 
     #[test]
     fn busy_processors_bring_nothing_back() {
         let mut planner = after_one_loss();
-        assert_eq!(run(&mut planner, 6, &vec![sample(60, 0, 0.9); 100]), []);
+        assert_eq!(run(&mut planner, 2_750, &vec![sample(60, 0, 0.9); 400]), []);
     }
 
     #[test]

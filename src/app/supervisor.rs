@@ -19,8 +19,10 @@ use crate::media::StreamEvent;
 use crate::serve::CameraState;
 use crate::store::GapReason;
 
-/// How often load is looked at while a camera runs.
-const TICK: Duration = Duration::from_secs(1);
+/// How often load is looked at while a camera runs: soon enough to shed a rung before its queue overflows.
+const TICK: Duration = Duration::from_millis(250);
+/// The processors' load is an average over this long: every keyframe is a peak.
+const CPU_SPAN: Duration = Duration::from_secs(1);
 /// How long a camera that failed rests before it is tried again: short enough to be back within three seconds of
 /// being plugged in, even if the first try comes before the driver is ready.
 const RETRY: Duration = Duration::from_millis(700);
@@ -299,6 +301,8 @@ enum Ended {
 #[derive(Default)]
 struct LoadWatch {
     cpu: CpuLoad,
+    cpu_busy: f32,
+    cpu_measured_at: Option<Instant>,
     frames_dropped: u64,
 }
 
@@ -306,11 +310,18 @@ impl LoadWatch {
     fn sample(&mut self, report: &EncodeReport) -> LoadSample {
         let dropped = report.frames_dropped.saturating_sub(self.frames_dropped);
         self.frames_dropped = report.frames_dropped;
+        if self
+            .cpu_measured_at
+            .is_none_or(|at| at.elapsed() >= CPU_SPAN)
+        {
+            self.cpu_busy = self.cpu.measure();
+            self.cpu_measured_at = Some(Instant::now());
+        }
         let rungs = report.rungs.iter().filter(|rung| rung.running);
         LoadSample {
             frames_dropped: dropped,
             queue_fill: report.frames_waiting as f32 / FRAMES_WAITING_MAX,
-            cpu_busy: self.cpu.measure(),
+            cpu_busy: self.cpu_busy,
             rungs: rungs
                 .map(|rung| RungLoad {
                     rung: rung.rung,

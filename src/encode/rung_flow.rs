@@ -11,8 +11,8 @@ use super::cadence::Grid;
 use super::outlet::Outlet;
 use crate::media::{AccessUnit, RenditionId, RungSpec, StreamEvent, TrackParameters};
 
-/// Units that the lateness figures look back on: two seconds' worth at 30 a second.
-const LATENESS_WINDOW: usize = 60;
+/// Units that the lateness figures look back on: a second's worth at 30 a second.
+const LATENESS_WINDOW: usize = 30;
 
 /// The state of one rung's video.
 pub(super) struct RungFlow {

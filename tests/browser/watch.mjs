@@ -7,10 +7,17 @@ const SLOW_BYTES_PER_SECOND = 190_000;
 const SETTLE_MS = 22_000;
 
 const quality = (page) => page.locator(".quality");
-const heights = async (url) => {
-  const { cameras } = await (await fetch(`${url}/api/v1/cameras`)).json();
-  return cameras[0].rungs.filter((rung) => rung.running).map((rung) => rung.height);
-};
+/** The ladder, once every rung of it runs: a browser that starts can cost a small machine one for some seconds. */
+const heights = (url) =>
+  until(
+    "every rung runs",
+    async () => {
+      const { cameras } = await (await fetch(`${url}/api/v1/cameras`)).json();
+      const { rungs } = cameras[0];
+      return rungs.every((rung) => rung.running) && rungs.map((rung) => rung.height);
+    },
+    60_000,
+  );
 
 async function throttle(page, bytesPerSecond) {
   const session = await page.context().newCDPSession(page);
