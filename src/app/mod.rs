@@ -21,7 +21,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::base::{Clock, SystemClock};
-use crate::board::ServiceManager;
+use crate::board::{self, ServiceManager};
 use crate::capture::{CameraEvent, CameraNames, CameraWatch, OpenError, check_device};
 use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::serve;
@@ -48,6 +48,7 @@ pub struct Options {
 /// camera.
 pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let Options { config, data_dir } = options;
+    board::decline_huge_pages();
     let config = Arc::new(config);
     check_sources(&config)?;
     let listener = serve::bind(config.listen)?;

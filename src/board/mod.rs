@@ -2,9 +2,11 @@
 //! Reads the kernel's files only; decides nothing.
 
 mod load;
+mod memory;
 mod notify;
 
 pub use load::{CpuLoad, temperature_celsius};
+pub use memory::decline_huge_pages;
 pub use notify::ServiceManager;
 
 use std::fs;

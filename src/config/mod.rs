@@ -130,7 +130,7 @@ impl Default for Config {
             frame_rate: FrameRate::whole(30),
             encoder: None,
             record: RecordPolicy::Highest,
-            live_window_segments: 12,
+            live_window_segments: 8,
             stall_timeout: Duration::from_secs(3),
             cameras: Vec::new(),
         }

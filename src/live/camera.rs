@@ -34,7 +34,7 @@ pub struct LiveOptions {
 impl Default for LiveOptions {
     fn default() -> Self {
         Self {
-            listed_segments: 12,
+            listed_segments: 8,
             lingering_segments: 3,
         }
     }
