@@ -35,7 +35,10 @@ apt_is_known() {
 apt_is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]; }
 
 # Does any configured source offer this package itself (and not merely know its name)?
-apt_is_offered() { [[ $(apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]; }
+apt_is_offered() { [[ $(apt_candidate "$1") == [!\(]* ]]; }
+
+# The version that apt would install, `(none)` or nothing. apt answers in the user's language.
+apt_candidate() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p'; }
 
 # apt_as_root COMMAND… : through sudo when we are not root.
 apt_as_root() {

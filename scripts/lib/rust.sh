@@ -41,7 +41,7 @@ rust_in_distribution() {
     apt-cache pkgnames rustc-1. | sed -n 's/^rustc\(-1\.[0-9]*\)$/\1/p' | sort -rV
     echo -web
   } | while read -r suffix; do
-    apt-cache madison "rustc$suffix" 2>/dev/null | awk -F' *[|] *' -v suffix="$suffix" '
+    LC_ALL=C apt-cache madison "rustc$suffix" 2>/dev/null | awk -F' *[|] *' -v suffix="$suffix" '
       $3 ~ /Packages$/ { split($3, source, " "); sub("/.*", "", source[2]); print suffix "|" $2 "|" source[2] }' |
       while IFS='|' read -r suffix version suite; do
         if version_at_least "${version%%[+~-]*}" "$want"; then printf '%s|%s|%s\n' "$suffix" "$version" "$suite"; fi
@@ -59,7 +59,7 @@ rust_from_distribution() {
   [[ ${1:-} != check ]] || purposes='rust rust-check'
   while IFS=$'\t' read -r _ package _; do packages+=("${package//%/$suffix}"); done < <(packages_for "$purposes")
   # Only backports need to be named: apt does not take them by itself.
-  if [[ $(apt-cache policy "rustc$suffix" | sed -n 's/^  Candidate: //p') != "$version" ]]; then from=(-t "$suite"); fi
+  if [[ $(apt_candidate "rustc$suffix") != "$version" ]]; then from=(-t "$suite"); fi
   say "Rust: $suite offers $version, which is new enough (Perch needs $(rust_required)): installing ${packages[*]}"
   apt_install 'installing Rust' "${from[@]}" "${packages[@]}"
 }

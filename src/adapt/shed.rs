@@ -176,11 +176,7 @@ mod tests {
         for (i, sample) in samples.iter().enumerate() {
             let ms = from_ms + 250 * i as u64;
             let now = Monotonic(ms * 1_000_000);
-            decisions.extend(
-                planner
-                    .observe(sample, now)
-                    .map(|decision| (ms, decision)),
-            );
+            decisions.extend(planner.observe(sample, now).map(|decision| (ms, decision)));
         }
         decisions
     }

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use nix::sys::stat::fstat;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -10,9 +12,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
-    // JOURNAL_STREAM says that standard error is the journal (systemd.exec(5)).
-    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
-    if let Some(journal) = journal {
+    if is_journal()
+        && let Ok(journal) = tracing_journald::layer()
+    {
         registry.with(journal).init();
         return;
     }
@@ -21,4 +23,13 @@ pub fn start_logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     registry.with(terminal).init();
+}
+
+/// Whether standard error is the journal. JOURNAL_STREAM names the journal's stream as DEVICE:INODE (systemd.exec(5));
+/// who was started from a terminal of a desktop has inherited the variable, but not the stream.
+fn is_journal() -> bool {
+    let Ok(journal) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    fstat(std::io::stderr()).is_ok_and(|stat| journal == format!("{}:{}", stat.st_dev, stat.st_ino))
 }

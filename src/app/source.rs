@@ -9,7 +9,7 @@ use crate::capture::{
     CameraDevice, Capture, CaptureOptions, CaptureReport, CaptureRun, ChosenMode, ControlValue,
     EndReason, ModeWish, OpenError, SceneOptions, TestScene, negotiate, set_controls,
 };
-use crate::config::{CameraConfig, Config, Microphone};
+use crate::config::{CameraConfig, Config, FRAME_RATE_MIN, Microphone};
 use crate::encode::{
     AudioSource, EncodeError, EncodeOptions, Encoder, EventSink, OwnH264, SourceInput, VideoSource,
 };
@@ -294,7 +294,7 @@ fn start_encoder(
 /// A whole number of frames a second, at most the configured one, so that two seconds hold a whole number of frames
 /// on every rung: 29.97 becomes 30, 7.5 becomes 8.
 fn steady_rate(camera: FrameRate, configured: FrameRate) -> FrameRate {
-    let nearest = camera.as_f64().round().max(1.0);
+    let nearest = camera.as_f64().round().max(f64::from(FRAME_RATE_MIN));
     if nearest < configured.as_f64() {
         FrameRate::whole(nearest as u32)
     } else {
@@ -315,7 +315,7 @@ mod tests {
             (60, 1, 30),
             (15, 1, 15),
             (15, 2, 8),
-            (1, 3, 1),
+            (1, 3, 3),
         ] {
             let camera = FrameRate {
                 numerator,

@@ -1,7 +1,7 @@
 //! `perch run`
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -64,13 +64,11 @@ fn choose_cameras(
 
 /// Where recordings are kept: as said, else where systemd provides a place, else below the current folder.
 pub(super) fn data_dir(given: Option<PathBuf>, config: &Config) -> PathBuf {
-    // STATE_DIRECTORY comes with StateDirectory= (systemd.exec(5)), INVOCATION_ID with every unit.
+    // STATE_DIRECTORY comes with StateDirectory= (systemd.exec(5)), which makes it /var/lib/perch.
     let state = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-    let unit = || std::env::var_os("INVOCATION_ID").map(|_| Path::new("/var/lib/perch").to_owned());
     given
         .or_else(|| config.data_dir.clone())
         .or_else(state)
-        .or_else(unit)
         .unwrap_or_else(|| "perch-data".into())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{CameraConfig, Config, Microphone, RecordPolicy, SourceSelector};
+use super::{CameraConfig, Config, FRAME_RATE_MIN, Microphone, RecordPolicy, SourceSelector};
 use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
 
 /// A value that serde accepts and Perch does not.
@@ -122,7 +122,9 @@ impl File {
         };
         let frame_rate = match self.ladder.frame_rate {
             None => default.frame_rate,
-            Some(rate) => FrameRate::whole(in_range("ladder.frame_rate", rate, (1, 60))?),
+            Some(rate) => {
+                FrameRate::whole(in_range("ladder.frame_rate", rate, (FRAME_RATE_MIN, 60))?)
+            }
         };
         let record = match self.recording.rungs {
             None => default.record,
@@ -199,6 +201,20 @@ fn check_ladder(rungs: Vec<LadderRung>) -> Result<Vec<RungSpec>, Invalid> {
                 ));
             }
         }
+        if let Some(before) = ladder.last() {
+            for (field, size, smaller) in [
+                ("width", spec.width, before.width),
+                ("height", spec.height, before.height),
+            ] {
+                if size < smaller {
+                    let message = format!(
+                        "{size} is less than the {smaller} of {}, a lower rung",
+                        before.rung
+                    );
+                    return Err(invalid(key(field), message));
+                }
+            }
+        }
         ladder.push(spec);
     }
     if ladder.is_empty() {
@@ -242,13 +258,13 @@ fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
                     .map_err(|e| invalid(key("id"), format!("{e}")))?,
             ),
         };
-        if id.is_some() && checked.iter().any(|camera| camera.id == id) {
-            return Err(invalid(key("id"), "two cameras have this name"));
-        }
         let size = match given.size {
             None => None,
             Some(text) => Some(parse_size(&text).ok_or_else(|| {
-                invalid(key("size"), format!("`{text}` is no size; write 1280x720"))
+                invalid(
+                    key("size"),
+                    format!("`{text}` is no size from 64x64 to 7680x4320; write 1280x720"),
+                )
             })?),
         };
         let format = match given.format {
@@ -265,7 +281,7 @@ fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
             Some("off") => Microphone::Off,
             Some(name) => Microphone::Alsa(name.to_owned()),
         };
-        checked.push(CameraConfig {
+        let camera = CameraConfig {
             source,
             id,
             name: given.name,
@@ -273,7 +289,13 @@ fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
             format,
             microphone,
             controls: given.controls,
-        });
+        };
+        let id = camera.address_name();
+        if checked.iter().any(|other| other.address_name() == id) {
+            let message = format!("two cameras would be called {id}; give one an id of its own");
+            return Err(invalid(key("id"), message));
+        }
+        checked.push(camera);
     }
     Ok(checked)
 }
@@ -281,7 +303,7 @@ fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
 fn parse_size(text: &str) -> Option<(u32, u32)> {
     let (width, height) = text.split_once('x')?;
     let size: (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
-    (size.0 > 0 && size.1 > 0).then_some(size)
+    ((64..=7680).contains(&size.0) && (64..=4320).contains(&size.1)).then_some(size)
 }
 
 fn parse_format(text: &str) -> Option<PixelFormat> {

@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::CameraId;
-use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
+use crate::media::{FrameRate, LADDER, PART_TARGET_MS, PixelFormat, Rung, RungSpec};
+
+/// The lowest steady frame rate. A part holds a third of a second, and a picture must fit into it (slower cameras'
+/// pictures are repeated).
+pub const FRAME_RATE_MIN: u32 = 3;
+const _: () = assert!(FRAME_RATE_MIN * PART_TARGET_MS >= 1000);
 
 /// Everything a person can set, checked and with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,11 +97,11 @@ pub enum Microphone {
 pub struct CameraConfig {
     /// Where the pictures come from.
     pub source: SourceSelector,
-    /// Its name in addresses; `None` takes the one that discovery gives.
+    /// Its name in addresses; `None` takes one from `name` or the source, see [`Self::address_name`].
     pub id: Option<CameraId>,
     /// Its name for people; `None` takes the device's own.
     pub name: Option<String>,
-    /// Width and height that it must deliver; `None` negotiates.
+    /// Width and height that it must deliver, 64x64 to 7680x4320; `None` negotiates.
     pub size: Option<(u32, u32)>,
     /// Pixel format that it must deliver; `None` negotiates.
     pub format: Option<PixelFormat>,
@@ -118,6 +123,28 @@ impl CameraConfig {
             microphone: Microphone::Own,
             controls: BTreeMap::new(),
         }
+    }
+
+    /// What it is called where neither the configuration nor the device says: the last part of its source.
+    pub fn source_name(&self) -> String {
+        match &self.source {
+            SourceSelector::Test => "test".to_owned(),
+            SourceSelector::Device(path) => path
+                .file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+        }
+    }
+
+    /// Its name in addresses: the configured one, else one made from its name for people, else from its source.
+    pub fn address_name(&self) -> CameraId {
+        self.id
+            .clone()
+            .unwrap_or_else(|| match (&self.name, &self.source) {
+                (Some(name), SourceSelector::Device(_)) => CameraId::from_description(name),
+                _ => CameraId::from_description(&self.source_name()),
+            })
     }
 }
 
@@ -249,7 +276,7 @@ mod tests {
             ),
             (
                 "[ladder]\nframe_rate = 0",
-                "ladder.frame_rate: 0 is outside 1 to 60",
+                "ladder.frame_rate: 0 is outside 3 to 60",
             ),
             (
                 "[[ladder.rungs]]\nname = \"tiny\"",
@@ -278,6 +305,18 @@ mod tests {
             (
                 "[[cameras]]\nsource = \"/dev/video0\"\nsize = \"big\"",
                 "cameras[0].size: `big` is no size",
+            ),
+            (
+                "[[cameras]]\nsource = \"test\"\nsize = \"60000x60000\"",
+                "cameras[0].size: `60000x60000` is no size from 64x64 to 7680x4320",
+            ),
+            (
+                "[[cameras]]\nsource = \"/dev/video0\"\nname = \"Door\"\n[[cameras]]\nsource = \"/dev/video2\"\nname = \"Door\"",
+                "cameras[1].id: two cameras would be called door; give one an id of its own",
+            ),
+            (
+                "[[ladder.rungs]]\nname = \"very_low\"\nwidth = 1920\nheight = 1080\n[[ladder.rungs]]\nname = \"high\"\nwidth = 640\nheight = 360",
+                "ladder.rungs[1].width: 640 is less than the 1920 of very_low, a lower rung",
             ),
             (
                 "[live]\nwindow_segments = 2",
