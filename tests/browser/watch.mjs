@@ -68,6 +68,16 @@ export const cases = {
     await quality(page).click();
     await page.getByRole("menuitemradio", { name: /^Auto/ }).click();
     await until("Auto is on view", async () => (await quality(page).innerText()).includes("Auto"));
+
+    // The one that Auto plays is fixed by choosing it: Auto would step down for so small a picture.
+    const { videoHeight } = await facts(page);
+    await quality(page).click();
+    await page.getByRole("menuitemradio", { name: new RegExp(`^${videoHeight}p`) }).click();
+    await until("a fixed quality is on view", async () => !(await quality(page).innerText()).includes("Auto"));
+    await page.setViewportSize({ width: 480, height: 700 });
+    await sleep(8000);
+    assert.equal((await facts(page)).videoHeight, videoHeight);
+    assert.match(await quality(page).getAttribute("aria-label"), /fixed/);
   },
 
   "a slow link lowers the quality, a fast one raises it again": async ({ browser, url }) => {

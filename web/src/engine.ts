@@ -33,6 +33,9 @@ function hasMediaSource(): boolean {
   return !!source && source.isTypeSupported(CODECS);
 }
 
+/** hls.js, fetched when it is needed first; null where the server does not answer. */
+const fetchLibrary = (): Promise<typeof Hls | null> => import("hls.js").then((module) => module.default).catch(() => null);
+
 function config(live: boolean): Partial<HlsConfig> {
   return {
     lowLatencyMode: live,
@@ -81,7 +84,10 @@ export class Engine {
   private fresh = true;
   private held = false;
 
-  constructor(readonly video: HTMLVideoElement) {
+  constructor(
+    readonly video: HTMLVideoElement,
+    private readonly library: () => Promise<typeof Hls | null> = fetchLibrary,
+  ) {
     for (const [event, phase] of [["playing", "playing"], ["pause", "paused"], ["waiting", "waiting"]] as const) {
       video.addEventListener(event, () => this.settle(phase));
     }
@@ -165,7 +171,8 @@ export class Engine {
     if (!this.hls) return;
     const name = this.chosen.peek();
     const index = name === null ? -1 : this.levels.peek().findIndex((level) => level.name === name);
-    if (this.hls.loadLevel !== index || index === -1) this.hls.loadLevel = index;
+    // `loadLevel` itself reads as the level that Auto plays: choosing that one has to leave Auto too.
+    if (this.hls.manualLevel !== index) this.hls.loadLevel = index;
   }
 
   private start(): void {
@@ -202,7 +209,7 @@ export class Engine {
     this.movedAt = performance.now();
     this.fresh = true;
     if (hasMediaSource()) {
-      const { default: Hls } = await import("hls.js").catch(() => ({ default: null }));
+      const Hls = await this.library();
       if (mine !== this.loads) return;
       if (!Hls) return this.retry();
       if (Hls.isSupported()) return this.loadWithHls(Hls, source);
