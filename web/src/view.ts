@@ -3,6 +3,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from "./api.js";
 import { say } from "./announce.js";
+import { cameraOfHash, choose } from "./choice.js";
 import { Engine, type Phase } from "./engine.js";
 import { unknownRungs } from "./quality.js";
 import type { Range } from "./range.js";
@@ -13,16 +14,25 @@ import { cameraNotice, heightWords, spanWords, type Notice } from "./words.js";
 /** Null until the player is on the page. */
 export const engine = signal<Engine | null>(null);
 
-const wanted = signal(decodeURIComponent(location.hash.replace(/^#\/?/, "")));
+/** The camera that the viewer asked for, by the address or a press. */
+const wanted = signal(cameraOfHash(location.hash));
 
-/** The camera watched large: the one in the address, else the first that is live, else the first. */
-export const camera = computed<Camera | null>(() => {
-  const all = cameras.value ?? [];
-  return all.find((c) => c.id === wanted.value) ?? all.find((c) => c.state === "live") ?? all[0] ?? null;
-});
+/** The camera that the view stays with; "" until one is live. */
+const chosen = signal("");
 
 /** The span of recording that is played; null for the live view. */
 export const recording = signal<Range | null>(null);
+
+/** A recording stays with its camera whatever the list says meanwhile. */
+const choice = computed(() =>
+  recording.value ? chosen.value : choose(cameras.value ?? [], wanted.value, chosen.value),
+);
+
+/** The camera watched large; before one is live the first. */
+export const camera = computed<Camera | null>(() => {
+  const all = cameras.value ?? [];
+  return all.find((c) => c.id === choice.value) ?? all[0] ?? null;
+});
 
 export const muted = signal(true);
 
@@ -65,16 +75,20 @@ export const notice = computed<(Notice & { kind: "server" | "camera" | "player" 
 });
 
 const source = computed(() => {
-  const id = camera.value?.id;
-  if (id === undefined) return null;
   const range = recording.value;
-  return range ? recordingPath(id, range.from, range.to) : livePath(id);
+  // A recording plays on though its camera is no longer listed.
+  if (range) return recordingPath(chosen.value, range.from, range.to);
+  const id = camera.value?.id;
+  return id === undefined ? null : livePath(id);
 });
 
 /** Hands the engine its video element, once. */
 export function attach(video: HTMLVideoElement): void {
   const player = new Engine(video);
   engine.value = player;
+  effect(() => {
+    chosen.value = choice.value;
+  });
   // The camera or the range changed.
   effect(() => {
     const address = source.value;
@@ -115,6 +129,7 @@ export function watch(id: string): void {
   batch(() => {
     recording.value = null;
     wanted.value = id;
+    chosen.value = id;
   });
   history.replaceState(null, "", `#${id}`);
   const name = camera.value?.name;
@@ -122,11 +137,17 @@ export function watch(id: string): void {
 }
 
 window.addEventListener("hashchange", () => {
-  wanted.value = decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+  const id = cameraOfHash(location.hash);
+  if (cameras.peek()?.some((c) => c.id === id)) watch(id);
 });
 
 export function playRange(range: Range): void {
-  recording.value = range;
+  const id = camera.peek()?.id;
+  if (id === undefined) return;
+  batch(() => {
+    chosen.value = id;
+    recording.value = range;
+  });
   say(`Playing the recording of ${spanWords(range.from, range.to, Date.now())}.`);
 }
 

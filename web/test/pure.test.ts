@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Camera, Rung } from "../src/api.js";
 import { recordingPath } from "../src/api.js";
+import { cameraOfHash, choose } from "../src/choice.js";
 import { ServerClock } from "../src/clock.js";
 import { commandFor, type KeyPress } from "../src/keys.js";
 import { pace } from "../src/pace.js";
@@ -79,6 +80,29 @@ test("only what changed is said", () => {
   check(changeWords([door], [{ ...door, state: "vanished" }]), ["Door: Waiting for the camera to come back."]);
   check(changeWords([{ ...door, state: "vanished" }], [door]), ["Door is live."]);
   check(changeWords([door], [garden]), ["New camera: Garden, live.", "Door is no longer listed."]);
+});
+
+test("the view stays with a camera though others come and go", () => {
+  const [door, garden] = [camera({ id: "door" }), camera({ id: "garden" })];
+  const away = (one: Camera): Camera => ({ ...one, state: "vanished" });
+  check(choose([], "", ""), "");
+  check(choose([away(door)], "", ""), "");
+  check(choose([away(door), garden], "", ""), "garden");
+  check(choose([door, garden], "", "garden"), "garden");
+  check(choose([door, away(garden)], "", "garden"), "garden");
+  check(choose([door, away(garden)], "garden", ""), "garden");
+  // Gone from the list: the next one, and no way back by itself unless the viewer asked for it.
+  check(choose([door], "", "garden"), "door");
+  check(choose([door, garden], "", "door"), "door");
+  check(choose([door, garden], "garden", "door"), "garden");
+  check(choose([door], "no-such", ""), "door");
+});
+
+test("an address names a camera, whatever stands in it", () => {
+  check(cameraOfHash("#garden"), "garden");
+  check(cameraOfHash("#/garden"), "garden");
+  check(cameraOfHash("#%"), "%");
+  check(cameraOfHash(""), "");
 });
 
 test("what is recorded, or why not", () => {
