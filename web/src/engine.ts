@@ -67,6 +67,7 @@ export class Engine {
   readonly chosen = signal<string | null>(null);
   /** When the picture on screen was taken, in milliseconds since 1970. */
   readonly pictureTime = signal<number | null>(null);
+  /** Seconds into a recording; kept over a reload, which goes on from here. */
   readonly position = signal(0);
   readonly duration = signal(0);
   /** False when the viewer paused or went back, so that nothing pulls them to the edge. */
@@ -83,6 +84,10 @@ export class Engine {
   /** The first pictures of a source: a jump is not seen yet. */
   private fresh = true;
   private held = false;
+  /** A load that failed while the source was away, to be made up for. */
+  private owed = false;
+  /** The viewer paused: what is loaded again stays so. */
+  private stopped = false;
 
   constructor(
     readonly video: HTMLVideoElement,
@@ -96,6 +101,9 @@ export class Engine {
       if (!video.paused) this.settle("playing");
     });
     video.addEventListener("error", () => this.native() && this.retry());
+    video.addEventListener("loadedmetadata", () => {
+      if (this.native() && !this.source?.live) video.currentTime = this.position.peek();
+    });
     video.addEventListener("resize", () => this.native() && this.showNativeLevel());
     window.setInterval(() => this.tick(), TICK_MS);
     document.addEventListener("visibilitychange", () => !document.hidden && this.catchUp(LATENCY_JUMP_S / 2));
@@ -105,7 +113,12 @@ export class Engine {
   play(source: Source): void {
     this.source = source;
     this.attempt = 0;
-    this.following.value = source.live;
+    this.stopped = false;
+    batch(() => {
+      this.following.value = source.live;
+      this.position.value = 0;
+      this.duration.value = 0;
+    });
     void this.load();
   }
 
@@ -122,7 +135,8 @@ export class Engine {
   hold(away: boolean): void {
     const returned = this.held && !away;
     this.held = away;
-    if (returned && this.source && performance.now() - this.movedAt > 1500) this.reload();
+    if (!returned || !this.source) return;
+    if (this.owed || !this.stopped && performance.now() - this.movedAt > 1500) this.reload();
   }
 
   reload(): void {
@@ -136,6 +150,9 @@ export class Engine {
       return;
     }
     this.video.pause();
+    // Said here, not when the <video> says so: its word counts for nothing while it loads.
+    this.stopped = true;
+    this.phase.value = "paused";
     this.following.value = false;
   }
 
@@ -176,6 +193,7 @@ export class Engine {
   }
 
   private start(): void {
+    this.stopped = false;
     this.video.play().catch((error: unknown) => {
       // A browser that saves power plays only when asked to: show the way, not a wheel that turns for ever.
       if (error instanceof DOMException && error.name === "NotAllowedError") this.phase.value = "paused";
@@ -195,8 +213,6 @@ export class Engine {
       this.levels.value = [];
       this.playing.value = null;
       this.pictureTime.value = null;
-      this.position.value = 0;
-      this.duration.value = 0;
     });
   }
 
@@ -205,7 +221,10 @@ export class Engine {
     if (!source) return;
     this.unload();
     const mine = this.loads;
-    this.phase.value = "loading";
+    this.owed = false;
+    // The attribute would start it at the first picture, whatever the viewer wants.
+    this.video.autoplay = !this.stopped;
+    this.phase.value = this.stopped ? "paused" : "loading";
     this.movedAt = performance.now();
     this.fresh = true;
     if (hasMediaSource()) {
@@ -219,11 +238,11 @@ export class Engine {
       return;
     }
     this.video.src = source.address;
-    this.start();
+    if (!this.stopped) this.start();
   }
 
   private loadWithHls(Library: typeof Hls, source: Source): void {
-    const hls = new Library(config(source.live));
+    const hls = new Library({ ...config(source.live), startPosition: source.live ? -1 : this.position.peek() });
     this.hls = hls;
     const { Events } = Library;
     hls.on(Events.MANIFEST_PARSED, () => {
@@ -233,7 +252,7 @@ export class Engine {
         bitrate: level.bitrate,
       }));
       this.applyChoice();
-      this.start();
+      if (!this.stopped) this.start();
     });
     hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
       this.playing.value = this.levels.peek()[level] ?? null;
@@ -272,9 +291,10 @@ export class Engine {
   /** Loads again after a growing pause. The last picture stays on screen meanwhile. */
   private retry(): void {
     const pause = RETRY_MS[Math.min(this.attempt++, RETRY_MS.length - 1)]!;
-    this.phase.value = "waiting";
+    this.phase.value = this.stopped ? "paused" : "waiting";
     window.clearTimeout(this.retryTimer);
     this.hls?.stopLoad();
+    this.owed = this.held;
     if (this.held) return;
     this.retryTimer = window.setTimeout(() => void this.load(), pause);
   }
@@ -284,6 +304,7 @@ export class Engine {
     if (!this.source || now === "unsupported" || now === "missing") return;
     // A <video> also pauses while its source is exchanged: that is still loading.
     if (phase === "paused" && (now === "loading" || this.video.ended === false && this.video.readyState === 0)) return;
+    if (phase !== "waiting") this.stopped = phase === "paused";
     this.phase.value = phase;
   }
 
@@ -293,8 +314,9 @@ export class Engine {
     const date = hls ? hls.playingDate?.getTime() : this.nativeDate();
     batch(() => {
       this.pictureTime.value = date ?? null;
-      this.position.value = video.currentTime;
-      this.duration.value = Number.isFinite(video.duration) ? video.duration : 0;
+      // A <video> that is emptied or on its way to another time is not where the viewer is.
+      if (video.readyState >= 2 && !video.seeking) this.position.value = video.currentTime;
+      if (video.readyState > 0 && Number.isFinite(video.duration)) this.duration.value = video.duration;
     });
     if (source.live && this.following.peek()) {
       if (!document.hidden) this.followEdge();

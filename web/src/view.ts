@@ -99,11 +99,13 @@ export function attach(video: HTMLVideoElement): void {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
     player.hold(!there);
   });
-  // A rung came up that the playlist did not list when it was read: read it again, once.
+  // A rung came up that the playlist did not list when it was read: read it again, once. Not while the viewer looks
+  // at a picture that they stopped.
+  const stopped = computed(() => player.phase.value === "paused");
   let sought = "";
   effect(() => {
     const levels = player.levels.value;
-    if (recording.value || levels.length === 0) return;
+    if (recording.value || stopped.value || levels.length === 0) return;
     const unknown = unknownRungs(levels, camera.value?.rungs ?? []).join();
     if (unknown === "") sought = "";
     if (unknown === sought) return;

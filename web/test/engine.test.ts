@@ -1,9 +1,10 @@
 // The engine against a browser and an hls.js that obey: what it sets on them, and what it leaves alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Library, library, settled, Video } from "./browser.js";
+import { Library, library, pass, settled, Video } from "./browser.js";
 import { Engine, type Source } from "../src/engine.js";
 
+const RECORDING: Source = { address: "/recordings/test/master.m3u8", live: false };
 const LIVE: Source = { address: "/live/test/master.m3u8", live: true };
 
 /** An engine that plays `source`. */
@@ -30,4 +31,70 @@ test("choosing the quality that Auto plays fixes it, and Auto frees it again", a
   assert.equal(engine.chosen.value, "high");
   engine.choose(null);
   assert.equal(Library.last.manualLevel, -1);
+});
+
+test("a recording goes on where it was after a reload, and after a second one before pictures came", async () => {
+  const { engine, video } = await playing(RECORDING);
+  assert.equal(Library.last.config.startPosition, 0);
+  video.fill(100, 42);
+  await pass(300);
+  for (let reload = 0; reload < 2; reload++) {
+    engine.reload();
+    await settled();
+    await pass(1000);
+    assert.equal(Library.last.config.startPosition, 42);
+    assert.deepEqual([engine.position.value, engine.duration.value], [42, 100]);
+  }
+  await loaded(video);
+  assert.equal(video.paused, false);
+});
+
+test("where the viewer sought to is where a recording goes on", async () => {
+  const { engine, video } = await playing(RECORDING);
+  engine.seekTo(70);
+  video.empty();
+  await pass(300);
+  engine.reload();
+  await settled();
+  assert.equal(Library.last.config.startPosition, 70);
+});
+
+test("another source starts at its beginning, playing, though the one before was paused", async () => {
+  const { engine, video } = await playing(RECORDING);
+  video.fill(100, 42);
+  await pass(300);
+  engine.togglePlay();
+  engine.play(RECORDING);
+  await loaded(video);
+  assert.equal(Library.last.config.startPosition, 0);
+  assert.equal(video.paused, false);
+});
+
+test("what the viewer paused stays paused when it is loaded again", async () => {
+  for (const source of [LIVE, RECORDING]) {
+    const { engine, video } = await playing(source);
+    engine.togglePlay();
+    Library.last.fail();
+    assert.equal(engine.phase.value, "paused");
+    await pass(600);
+    const { plays } = video;
+    await loaded(video);
+    assert.deepEqual([video.plays, video.autoplay, engine.phase.value], [plays, false, "paused"]);
+    engine.togglePlay();
+    assert.equal(engine.phase.value, "playing");
+  }
+});
+
+test("a load that failed while the source was away is made up for at its return, however soon", async () => {
+  const { engine } = await playing(LIVE);
+  engine.hold(true);
+  engine.play(LIVE);
+  await settled();
+  Library.last.fail();
+  const before = Library.made.length;
+  await pass(500);
+  assert.equal(Library.made.length, before);
+  engine.hold(false);
+  await settled();
+  assert.equal(Library.made.length, before + 1);
 });
