@@ -24,6 +24,8 @@ const LATENCY_JUMP_S = 6;
 
 /** A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump. */
 const FRESH_JUMP_S = 0.3;
+/** Where the browser plays HLS by itself, the edge is this far before the end of what can be sought. */
+const NATIVE_HOLD_BACK_S = 3;
 
 const CODECS = 'video/mp4; codecs="avc1.42E01E,mp4a.40.2"';
 
@@ -146,6 +148,8 @@ export class Engine {
 
   togglePlay(): void {
     if (this.video.paused) {
+      // A short pause leaves nobody behind, least of all the two presses of a double click.
+      if (this.behindEdge() < LATENCY_JUMP_S) this.following.value = true;
       this.start();
       return;
     }
@@ -160,10 +164,9 @@ export class Engine {
   seekBy(seconds: number): void {
     const { seekable, currentTime } = this.video;
     if (!seekable.length) return;
-    const end = this.hls?.liveSyncPosition ?? seekable.end(seekable.length - 1);
-    if (this.source?.live && currentTime + seconds >= end) return this.goLive();
+    if (this.source?.live && seconds >= this.behindEdge()) return this.goLive();
     this.following.value = false;
-    this.video.currentTime = Math.max(seekable.start(0), Math.min(end, currentTime + seconds));
+    this.seekTo(Math.max(seekable.start(0), Math.min(seekable.end(seekable.length - 1), currentTime + seconds)));
   }
 
   seekTo(seconds: number): void {
@@ -350,12 +353,27 @@ export class Engine {
 
   /** Jumps to the live edge when the picture is more than `seconds` behind where it should be. */
   private catchUp(seconds: number): void {
-    const edge = this.hls?.liveSyncPosition;
-    if (!this.source?.live || !this.following.peek() || edge == null) return;
+    const edge = this.edge();
+    if (!this.following.peek() || edge === null) return;
     const now = performance.now();
     if (edge - this.video.currentTime <= seconds || now - this.soughtAt < 2000 && seconds > 0) return;
     this.soughtAt = now;
     this.video.currentTime = edge;
+  }
+
+  /** Where a follower of the live view should be; null where there is no edge or it is not known yet. */
+  private edge(): number | null {
+    if (!this.source?.live) return null;
+    if (this.hls) return this.hls.liveSyncPosition;
+    const { seekable } = this.video;
+    if (!seekable.length) return null;
+    return Math.max(seekable.start(0), seekable.end(seekable.length - 1) - NATIVE_HOLD_BACK_S);
+  }
+
+  /** Seconds from the picture to the live edge; endless where there is none. */
+  private behindEdge(): number {
+    const edge = this.edge();
+    return edge === null ? Infinity : edge - this.video.currentTime;
   }
 
   /** Safari's date of the picture on screen. */

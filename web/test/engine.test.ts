@@ -98,3 +98,47 @@ test("a load that failed while the source was away is made up for at its return,
   await settled();
   assert.equal(Library.made.length, before + 1);
 });
+
+test("two presses in a row leave the viewer at the live edge, a long pause does not", async () => {
+  const { engine, video } = await playing(LIVE);
+  for (const [edge, following] of [[101, true], [105.9, true], [106.1, false]] as const) {
+    engine.goLive();
+    engine.togglePlay();
+    assert.equal(engine.following.value, false);
+    video.currentTime = 100;
+    Library.last.liveSyncPosition = edge;
+    engine.togglePlay();
+    assert.equal(engine.following.value, following, `${edge}`);
+  }
+});
+
+test("a recording has no edge to follow, and is sought to its very end", async () => {
+  const { engine, video } = await playing(RECORDING);
+  Library.last.liveSyncPosition = 98;
+  engine.togglePlay();
+  engine.togglePlay();
+  assert.equal(engine.following.value, false);
+  video.currentTime = 99;
+  engine.seekBy(10);
+  assert.deepEqual([video.currentTime, engine.position.value], [100, 100]);
+  engine.seekBy(-10);
+  assert.equal(video.currentTime, 90);
+});
+
+test("a browser that plays HLS by itself goes back to live too", async () => {
+  const video = new Video();
+  const engine = new Engine(video.asElement(), async () => Unsupported as unknown as Awaited<ReturnType<typeof library>>);
+  engine.play(LIVE);
+  await settled();
+  video.fill(60, 20);
+  engine.seekBy(-10);
+  assert.equal(video.currentTime, 10);
+  assert.equal(engine.following.value, false);
+  engine.goLive();
+  assert.equal(video.currentTime, 57);
+  assert.equal(engine.following.value, true);
+});
+
+class Unsupported extends Library {
+  static override isSupported = (): boolean => false;
+}
