@@ -203,6 +203,20 @@ export const cases = {
     assert.match(download.suggestedFilename(), /^[a-z0-9-]+-\d{4}-\d\d-\d\dT[\d-]+Z\.jpg$/);
   },
 
+  "a finger brings the controls before it can press one, and they stay": async ({ browser, url }) => {
+    const page = await open(browser, url, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await playing(page);
+    const hidden = () => page.evaluate(() => getComputedStyle(document.querySelector(".controls")).opacity === "0");
+    const { x, y, width, height } = await page.getByRole("button", { name: "Pause" }).boundingBox();
+    await until("the controls step aside", hidden);
+    for (const [tap, paused] of [["the first", false], ["the second", true]]) {
+      await page.touchscreen.tap(x + width / 2, y + height / 2);
+      await sleep(800);
+      assert.equal(await hidden(), false, `after ${tap} tap the controls are there`);
+      assert.equal((await facts(page)).paused, paused, `after ${tap} tap`);
+    }
+  },
+
   "nothing is wider than a phone of 360 pixels": async ({ browser, url }) => {
     const page = await open(browser, url, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
     await playing(page);

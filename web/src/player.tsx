@@ -3,6 +3,7 @@ import { useComputed } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
 import { Menu } from "./menu.js";
+import { Press } from "./press.js";
 import { qualityChoices } from "./quality.js";
 import { cameras, serverNow } from "./server.js";
 import { volume } from "./settings.js";
@@ -37,6 +38,7 @@ export function Player() {
   const video = useRef<HTMLVideoElement>(null);
   const [idle, setIdle] = useState(false);
   const [full, setFull] = useState(false);
+  const press = useRef(new Press());
 
   useEffect(() => attach(video.current!), []);
 
@@ -51,7 +53,8 @@ export function Player() {
     const element = root.current!;
     const events = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
     for (const event of events) element.addEventListener(event, wake);
-    element.addEventListener("pointerleave", () => setIdle(true));
+    // A finger leaves whenever it is lifted: what its tap brought stays for its time.
+    element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && setIdle(true));
     document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement === element));
     wake();
   }, []);
@@ -66,6 +69,12 @@ export function Player() {
       aria-label={current ? `Player: ${current.name}` : "Player"}
       data-idle={(idle && phase === "playing") || undefined}
       data-covered={notice.value ? true : undefined}
+      onPointerDownCapture={(event) => press.current.begin(event.pointerType, controlsAreHidden(root.current!))}
+      onClickCapture={(event) => {
+        if (!press.current.onlyWakes(event.detail)) return;
+        event.stopPropagation();
+        event.preventDefault();
+      }}
     >
       <video
         ref={video}
@@ -76,9 +85,7 @@ export function Player() {
         tabIndex={-1}
         aria-label={current ? `Picture of ${current.name}` : "Picture"}
         // A finger on the picture brings the controls; a mouse has them already, and pauses.
-        onClick={(event) => {
-          if (!("pointerType" in event && event.pointerType === "touch")) engine.value?.togglePlay();
-        }}
+        onClick={() => !press.current.touch && engine.value?.togglePlay()}
         onDblClick={toggleFullScreen}
       />
       {busy && <div class="spinner" aria-hidden="true" />}
@@ -86,6 +93,12 @@ export function Player() {
       <Controls full={full} />
     </section>
   );
+}
+
+/** As the style sheet decides it: the focus or an open menu keeps them. */
+function controlsAreHidden(player: HTMLElement): boolean {
+  const controls = player.querySelector(".controls");
+  return !!controls && getComputedStyle(controls).pointerEvents === "none";
 }
 
 function NoticeOver() {

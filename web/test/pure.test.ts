@@ -7,6 +7,7 @@ import { cameraOfHash, choose } from "../src/choice.js";
 import { ServerClock } from "../src/clock.js";
 import { commandFor, type KeyPress } from "../src/keys.js";
 import { pace } from "../src/pace.js";
+import { Press } from "../src/press.js";
 import { qualityChoices, rungOfAddress, unknownRungs, type Level } from "../src/quality.js";
 import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
 import {
@@ -210,4 +211,17 @@ test("the pace closes the distance, spares a thin buffer, and settles", () => {
   check(pace(0.8, 0.2, 1.1), 1);
   check(pace(-0.5, 0.2, 1), 0.97);
   check(pace(-0.1, 0.5, 1), 1);
+});
+
+test("a finger that finds no controls brings them and presses none; every other press counts", () => {
+  const press = new Press();
+  const wakes = (pointerType: string, hidden: boolean, detail: number): boolean => {
+    press.begin(pointerType, hidden);
+    return press.onlyWakes(detail);
+  };
+  check(wakes("touch", true, 1), true);
+  check(wakes("touch", false, 1), false);
+  check(wakes("touch", true, 0), false);
+  check(wakes("mouse", true, 1), false);
+  check(press.touch, false);
 });
