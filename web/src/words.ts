@@ -1,5 +1,5 @@
 // Every figure and state in words. Pure; used by all components.
-import type { Camera, Gap, Mode } from "./api.js";
+import type { Camera, Gap, Mode, Problem } from "./api.js";
 
 /** The first letter large, the last full stop added: reasons from the server come as log lines do. */
 export function sentence(text: string): string {
@@ -141,4 +141,17 @@ export function changeWords(before: Camera[], after: Camera[]): string[] {
   }
   for (const gone of known.values()) said.push(`${gone.name} is no longer listed.`);
   return said;
+}
+
+/** What is wrong with the box. What is wrong with a camera already stands on its picture, and is said with its state. */
+export const boxProblems = (problems: Problem[]): Problem[] =>
+  problems.filter((problem) => !problem.code.startsWith("camera_"));
+
+/** What a screen reader should hear of problems that were not there before; figures that change make no new one. */
+export function problemWords(before: Problem[], after: Problem[]): string[] {
+  const key = ({ code, detail }: Problem): string => `${code} ${detail.replaceAll(/\d+/g, "0")}`;
+  const known = new Set(before.map(key));
+  return boxProblems(after)
+    .filter((problem) => !known.has(key(problem)))
+    .map((problem) => sentence(problem.detail));
 }

@@ -18,6 +18,7 @@ import {
   gapWords,
   modeWords,
   positionWords,
+  problemWords,
   recordingWords,
   sentence,
 } from "../src/words.js";
@@ -104,6 +105,14 @@ test("an address names a camera, whatever stands in it", () => {
   check(cameraOfHash("#/garden"), "garden");
   check(cameraOfHash("#%"), "%");
   check(cameraOfHash(""), "");
+});
+
+test("a problem of the box is said once, though its figures change", () => {
+  const full = { code: "disk_full", detail: "the disk is full: 12 MB left" };
+  check(problemWords([], [full, { code: "camera_vanished", detail: "door: unplugged" }]), ["The disk is full: 12 MB left."]);
+  check(problemWords([full], [{ ...full, detail: "the disk is full: 3 MB left" }]), []);
+  check(problemWords([full], [full, { ...full, detail: "the mirror is full" }]), ["The mirror is full."]);
+  check(problemWords([full], []), []);
 });
 
 test("what is recorded, or why not", () => {
