@@ -253,6 +253,7 @@ export class Engine {
         name: rungOfAddress(level.url[0] ?? ""),
         height: level.height,
         bitrate: level.bitrate,
+        sound: !!level.audioGroups?.length || !!level.audioCodec,
       }));
       this.applyChoice();
       if (!this.stopped) this.start();
@@ -383,6 +384,6 @@ export class Engine {
   }
 
   private showNativeLevel(): void {
-    this.playing.value = { name: "", height: this.video.videoHeight, bitrate: 0 };
+    this.playing.value = { name: "", height: this.video.videoHeight, bitrate: 0, sound: true };
   }
 }

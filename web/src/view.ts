@@ -5,7 +5,7 @@ import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from
 import { say } from "./announce.js";
 import { cameraOfHash, choose } from "./choice.js";
 import { Engine, type Phase } from "./engine.js";
-import { unknownRungs } from "./quality.js";
+import { unknownParts } from "./quality.js";
 import type { Range } from "./range.js";
 import { cameras, reachable } from "./server.js";
 import { volume } from "./settings.js";
@@ -99,15 +99,17 @@ export function attach(video: HTMLVideoElement): void {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
     player.hold(!there);
   });
-  // A rung came up that the playlist did not list when it was read: read it again, once. Not while the viewer looks
-  // at a picture that they stopped.
+  // A rung or the sound came up that the playlist did not list when it was read: read it again, once. Not while the
+  // viewer looks at a picture that they stopped.
   const stopped = computed(() => player.phase.value === "paused");
   let sought = "";
   effect(() => {
     const levels = player.levels.value;
     if (recording.value || stopped.value || levels.length === 0) return;
-    const unknown = unknownRungs(levels, camera.value?.rungs ?? []).join();
-    if (unknown === "") sought = "";
+    const one = camera.value;
+    const parts = one ? unknownParts(levels, one) : [];
+    if (parts.length === 0) sought = "";
+    const unknown = parts.length > 0 ? [one?.id, ...parts].join() : "";
     if (unknown === sought) return;
     const timer = window.setTimeout(() => {
       sought = unknown;

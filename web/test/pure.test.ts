@@ -8,7 +8,7 @@ import { ServerClock } from "../src/clock.js";
 import { commandFor, type KeyPress } from "../src/keys.js";
 import { pace } from "../src/pace.js";
 import { Press } from "../src/press.js";
-import { qualityChoices, rungOfAddress, unknownRungs, type Level } from "../src/quality.js";
+import { qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
 import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
 import {
   bitrateWords,
@@ -141,8 +141,8 @@ test("rungs are named by their address", () => {
 
 test("the quality menu lists what can be chosen and what is paused, highest first", () => {
   const levels: Level[] = [
-    { name: "low", height: 480, bitrate: 1_300_000 },
-    { name: "medium", height: 720, bitrate: 2_600_000 },
+    { name: "low", height: 480, bitrate: 1_300_000, sound: true },
+    { name: "medium", height: 720, bitrate: 2_600_000, sound: true },
   ];
   const rungs = [rung("low", 480), rung("medium", 720, false), rung("high", 1080, false)];
   check(
@@ -155,8 +155,16 @@ test("the quality menu lists what can be chosen and what is paused, highest firs
     ],
   );
   check(qualityChoices(levels, [], null)[1]!.detail, "2.6 Mb/s");
-  check(unknownRungs(levels, rungs), []);
-  check(unknownRungs(levels, [rung("high", 1080)]), ["high"]);
+});
+
+test("what runs that the playlist did not list calls for another reading", () => {
+  const levels: Level[] = [{ name: "low", height: 480, bitrate: 1_300_000, sound: false }];
+  const unknown = (sound: boolean, ...rungs: Rung[]): string[] => unknownParts(levels, camera({ sound, rungs }));
+  check(unknown(false, rung("low", 480), rung("high", 1080, false)), []);
+  check(unknown(false, rung("low", 480), rung("high", 1080)), ["high"]);
+  check(unknown(true, rung("low", 480)), ["sound"]);
+  levels[0]!.sound = true;
+  check(unknown(true, rung("low", 480)), []);
 });
 
 test("a typed range is read, or refused with the reason", () => {
