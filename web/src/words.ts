@@ -22,11 +22,16 @@ export function stateLabel(camera: Camera): string {
   }
 }
 
-export function recordingWords({ rungs, recording }: Camera): string {
+export function recordingWords({ rungs, recording, reason }: Camera): string {
   switch (recording.state) {
     case "recording": {
       const kept = rungs.filter((rung) => recording.rungs.includes(rung.name)).map((rung) => heightWords(rung.height));
       return kept.length > 0 ? kept.join(", ") : "On";
+    }
+    case "waiting": {
+      // Where it is the camera's own reason, that stands right above.
+      const own = recording.reason && recording.reason !== reason ? sentence(recording.reason) : "";
+      return `Waiting for the camera. ${own}`.trim();
     }
     case "off":
       return "Off";

@@ -121,6 +121,10 @@ test("what is recorded, or why not", () => {
   check(words({ state: "recording", rungs: ["high"] }), "1080p");
   check(words({ state: "recording", rungs: [] }), "On");
   check(words({ state: "off", rungs: [] }), "Off");
+  check(words({ state: "waiting", rungs: ["high"] }), "Waiting for the camera.");
+  check(words({ state: "waiting", reason: "no picture yet", rungs: ["high"] }), "Waiting for the camera. No picture yet.");
+  const away: Partial<Camera> = { state: "vanished", reason: "unplugged", recording: { state: "waiting", reason: "unplugged", rungs: [] } };
+  check(recordingWords(camera(away)), "Waiting for the camera.");
   check(words({ state: "paused", reason: "the disk is full", rungs: ["high"] }), "Paused. The disk is full.");
   check(words({ state: "failed", rungs: [] }), "Failed.");
 });
