@@ -19,6 +19,7 @@ import {
   saveStill,
   setVolume,
   toggleMuted,
+  stillThere,
 } from "./view.js";
 import { clockWords, delayWords, heightWords, positionWords, spanWords } from "./words.js";
 
@@ -139,7 +140,14 @@ function Controls({ full }: { full: boolean }) {
         <span class="push" />
         {camera.value.sound && <Sound />}
         <Quality />
-        <button type="button" class="control" aria-label="Save a still picture" title="Save a still picture (S)" onClick={saveStill}>
+        <button
+          type="button"
+          class="control"
+          aria-label="Save a still picture"
+          title="Save a still picture (S)"
+          disabled={!stillThere.value}
+          onClick={saveStill}
+        >
           <Shutter />
         </button>
         <button

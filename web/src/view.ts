@@ -7,7 +7,7 @@ import { cameraOfHash, choose } from "./choice.js";
 import { Engine, type Phase } from "./engine.js";
 import { unknownParts } from "./quality.js";
 import type { Range } from "./range.js";
-import { cameras, reachable } from "./server.js";
+import { cameras, reachable, serverNow } from "./server.js";
 import { volume } from "./settings.js";
 import { cameraNotice, heightWords, spanWords, type Notice } from "./words.js";
 
@@ -183,13 +183,32 @@ export function chooseQuality(name: string): void {
   say(level ? `Quality ${heightWords(level.height)}.` : "Quality chosen by itself.");
 }
 
-/** Saves the camera's present picture; its own full size, whatever plays. */
+/** Whether there is a picture to save. */
+export const stillThere = computed(() => recording.value !== null || camera.value?.state === "live");
+
+/** Saves the camera's present picture in its own full size, whatever plays; of a recording the one on screen. */
 export function saveStill(): void {
-  const current = camera.peek();
-  if (!current) return;
+  const id = camera.peek()?.id;
+  if (id === undefined || !stillThere.peek()) return;
+  if (recording.peek()) return saveShown(id);
+  download(stillPath(id, STILL_WIDTH_MAX), stillName(id, new Date(serverNow())));
+}
+
+function saveShown(id: string): void {
+  const player = engine.peek();
+  const canvas = document.createElement("canvas");
+  canvas.width = player?.video.videoWidth ?? 0;
+  canvas.height = player?.video.videoHeight ?? 0;
+  if (!player || canvas.width === 0) return;
+  canvas.getContext("2d")?.drawImage(player.video, 0, 0);
+  const name = stillName(id, new Date(player.pictureTime.peek() ?? serverNow()));
+  canvas.toBlob((picture) => picture && download(URL.createObjectURL(picture), name), "image/jpeg", 0.95);
+}
+
+function download(address: string, name: string): void {
   const link = document.createElement("a");
-  link.href = stillPath(current.id, STILL_WIDTH_MAX);
-  link.download = stillName(current.id, new Date());
+  link.href = address;
+  link.download = name;
   link.click();
 }
 
