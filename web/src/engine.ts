@@ -4,7 +4,7 @@ import { batch, signal } from "@preact/signals";
 import type Hls from "hls.js";
 import type { ErrorData, HlsConfig } from "hls.js";
 import { pace } from "./pace.js";
-import { rungOfAddress, type Level } from "./quality.js";
+import { listedChoice, rungOfAddress, type Level } from "./quality.js";
 
 export interface Source {
   address: string;
@@ -65,7 +65,7 @@ export class Engine {
   readonly levels = signal<Level[]>([]);
   /** What is on screen now. */
   readonly playing = signal<Level | null>(null);
-  /** The rung chosen by the viewer; null lets the player choose. */
+  /** The rung chosen by the viewer; null lets the player choose, as does one that is not listed. */
   readonly chosen = signal<string | null>(null);
   /** When the picture on screen was taken, in milliseconds since 1970. */
   readonly pictureTime = signal<number | null>(null);
@@ -272,7 +272,7 @@ export class Engine {
   private onError(Library: typeof Hls, data: ErrorData): void {
     const { ErrorDetails, ErrorTypes } = Library;
     // hls.js leaves a rung that is gone, and with it the viewer's choice.
-    if (this.chosen.peek() !== null && this.hls?.autoLevelEnabled) this.chosen.value = null;
+    if (listedChoice(this.levels.peek(), this.chosen.peek()) && this.hls?.autoLevelEnabled) this.chosen.value = null;
     if (!data.fatal) return;
     switch (data.details) {
       case ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR:

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
 import { Menu } from "./menu.js";
 import { Press } from "./press.js";
-import { qualityChoices } from "./quality.js";
+import { listedChoice, qualityChoices } from "./quality.js";
 import { cameras, serverNow } from "./server.js";
 import { volume } from "./settings.js";
 import {
@@ -260,7 +260,7 @@ function Sound() {
 function Quality() {
   const player = engine.value!;
   const playing = player.playing.value;
-  const chosen = player.chosen.value;
+  const chosen = listedChoice(player.levels.value, player.chosen.value);
   const now = playing ? heightWords(playing.height) : "";
   const rungs = recording.value ? [] : camera.value!.rungs;
   return (

@@ -47,6 +47,10 @@ function choice(value: string, height: number, bitrate: number, running: boolean
   return { value, label: heightWords(height), detail, disabled: !running, height };
 }
 
+/** The viewer's choice where it can be had; null, as in Auto, where it is not listed: a recording keeps but some rungs. */
+export const listedChoice = (levels: Level[], chosen: string | null): string | null =>
+  levels.some((level) => level.name === chosen) ? chosen : null;
+
 /** Rungs that run, and sound, that the player has never heard of: the playlist has to be read again. */
 export function unknownParts(levels: Level[], { rungs, sound }: Camera): string[] {
   const known = new Set(levels.map((level) => level.name));

@@ -8,7 +8,7 @@ import { ServerClock } from "../src/clock.js";
 import { commandFor, type KeyPress } from "../src/keys.js";
 import { pace } from "../src/pace.js";
 import { Press } from "../src/press.js";
-import { qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
+import { listedChoice, qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
 import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
 import {
   bitrateWords,
@@ -174,6 +174,13 @@ test("what runs that the playlist did not list calls for another reading", () =>
 test("a typed range is read, or refused with the reason", () => {
   const now = new Date("2026-05-01T12:00").getTime();
   const at = (text: string): number => new Date(text).getTime();
+test("a chosen quality that is not listed counts as Auto", () => {
+  const levels: Level[] = [{ name: "high", height: 1080, bitrate: 1, sound: true }];
+  check(listedChoice(levels, "high"), "high");
+  check(listedChoice(levels, "low"), null);
+  check(listedChoice(levels, null), null);
+});
+
   check(typedRange("2026-05-01T10:00", "2026-05-01T10:30", now), { from: at("2026-05-01T10:00"), to: at("2026-05-01T10:30") });
   check(typedRange("2026-05-01T11:59", "2026-05-01T13:00", now), { from: at("2026-05-01T11:59"), to: now });
   for (const [from, to] of [
