@@ -2,6 +2,7 @@
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
+import { seekStep } from "./keys.js";
 import { Menu } from "./menu.js";
 import { Press } from "./press.js";
 import { listedChoice, qualityChoices } from "./quality.js";
@@ -18,10 +19,10 @@ import {
   recording,
   saveStill,
   setVolume,
-  toggleMuted,
   stillThere,
+  toggleMuted,
 } from "./view.js";
-import { clockWords, delayWords, heightWords, positionWords, spanWords } from "./words.js";
+import { clockWords, delayWords, heightWords, positionWords, spanWords, spokenDelay } from "./words.js";
 
 const IDLE_MS = 2600;
 
@@ -52,8 +53,9 @@ export function Player() {
       timer = window.setTimeout(() => setIdle(true), IDLE_MS);
     };
     const element = root.current!;
-    const events = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
-    for (const event of events) element.addEventListener(event, wake);
+    for (const event of ["pointermove", "pointerdown", "focusin"] as const) element.addEventListener(event, wake);
+    // Shortcuts work wherever the focus is, and what they did is seen on the controls.
+    document.addEventListener("keydown", wake);
     // A finger leaves whenever it is lifted: what its tap brought stays for its time.
     element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && setIdle(true));
     document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement === element));
@@ -171,6 +173,11 @@ function LiveStatus() {
     const taken = player.pictureTime.value;
     return taken === null ? "" : delayWords(serverNow() - taken);
   }).value;
+  // By the second: a screen reader whose focus is here says each change.
+  const spoken = useComputed(() => {
+    const taken = player.pictureTime.value;
+    return taken === null ? "" : spokenDelay(serverNow() - taken);
+  }).value;
   const following = player.following.value;
   const live = following && !notice.value;
   return (
@@ -178,7 +185,7 @@ function LiveStatus() {
       type="button"
       class="live"
       data-live={live || undefined}
-      aria-label={following ? `Live${delay && `, ${delay} behind`}` : `Back to live${delay && `, ${delay} behind now`}`}
+      aria-label={following ? `Live${spoken && `, ${spoken} behind`}` : `Back to live${spoken && `, ${spoken} behind now`}`}
       title={following ? "Time from the camera to this screen" : "Back to live (L)"}
       onClick={goLive}
     >
@@ -221,6 +228,12 @@ function SeekBar() {
         aria-label={`Position in the recording of ${spanWords(range.from, range.to, Date.now())}`}
         aria-valuetext={`${positionWords(position)} of ${positionWords(duration)}`}
         onInput={(event) => player.seekTo(event.currentTarget.valueAsNumber)}
+        onKeyDown={(event) => {
+          const step = seekStep(event);
+          if (step === null) return;
+          event.preventDefault();
+          player.seekBy(step);
+        }}
       />
       <span class="delay">{positionWords(duration)}</span>
     </div>

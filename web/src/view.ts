@@ -175,6 +175,14 @@ export function setVolume(to: number): void {
   });
 }
 
+/** Louder or quieter than what is heard now: what is silent cannot be quieter, and starts from nothing. */
+export function changeVolume(by: number): void {
+  if (muted.peek() && by < 0) return;
+  // Rounded, so that ten steps down end at silence.
+  setVolume(Math.round(((muted.peek() ? 0 : volume.peek()) + by) * 100) / 100);
+  say(muted.peek() ? "Sound off." : `Volume ${Math.round(volume.peek() * 100)} %.`);
+}
+
 export function chooseQuality(name: string): void {
   const player = engine.peek();
   if (!player) return;
@@ -210,6 +218,8 @@ function download(address: string, name: string): void {
   link.href = address;
   link.download = name;
   link.click();
+  // Some browsers read it only after this.
+  if (address.startsWith("blob:")) window.setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
 export const stillName = (id: string, at: Date): string =>

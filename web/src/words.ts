@@ -89,6 +89,10 @@ export function delayWords(milliseconds: number): string {
   return `${Math.round(seconds / 60)} min`;
 }
 
+/** The same in whole seconds: what does not change from moment to moment can be listened to. */
+export const spokenDelay = (milliseconds: number): string =>
+  milliseconds < 99_500 ? `${Math.round(Math.max(0, milliseconds) / 1000)} s` : delayWords(milliseconds);
+
 /** "0:07", "12:30", "1:02:03". */
 export function positionWords(seconds: number): string {
   const whole = Math.max(0, Math.floor(Number.isFinite(seconds) ? seconds : 0));

@@ -5,7 +5,7 @@ import type { Camera, Rung } from "../src/api.js";
 import { recordingPath } from "../src/api.js";
 import { cameraOfHash, choose } from "../src/choice.js";
 import { ServerClock } from "../src/clock.js";
-import { commandFor, type KeyPress } from "../src/keys.js";
+import { commandFor, repeats, seekStep, type KeyPress } from "../src/keys.js";
 import { pace } from "../src/pace.js";
 import { Press } from "../src/press.js";
 import { listedChoice, qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
@@ -21,6 +21,7 @@ import {
   problemWords,
   recordingWords,
   sentence,
+  spokenDelay,
 } from "../src/words.js";
 
 function check<T>(got: T, expected: T): void {
@@ -52,6 +53,8 @@ test("figures are short and never negative", () => {
   check(delayWords(-80), "0.0 s");
   check(delayWords(14_400), "14 s");
   check(delayWords(200_000), "3 min");
+  check(spokenDelay(1234), "1 s");
+  check(spokenDelay(200_000), "3 min");
   check(bitrateWords(500_000), "500 kb/s");
   check(bitrateWords(4_000_000), "4 Mb/s");
   check(bitrateWords(2_550_000), "2.5 Mb/s");
@@ -171,9 +174,6 @@ test("what runs that the playlist did not list calls for another reading", () =>
   check(unknown(true, rung("low", 480)), []);
 });
 
-test("a typed range is read, or refused with the reason", () => {
-  const now = new Date("2026-05-01T12:00").getTime();
-  const at = (text: string): number => new Date(text).getTime();
 test("a chosen quality that is not listed counts as Auto", () => {
   const levels: Level[] = [{ name: "high", height: 1080, bitrate: 1, sound: true }];
   check(listedChoice(levels, "high"), "high");
@@ -181,6 +181,9 @@ test("a chosen quality that is not listed counts as Auto", () => {
   check(listedChoice(levels, null), null);
 });
 
+test("a typed range is read, or refused with the reason", () => {
+  const now = new Date("2026-05-01T12:00").getTime();
+  const at = (text: string): number => new Date(text).getTime();
   check(typedRange("2026-05-01T10:00", "2026-05-01T10:30", now), { from: at("2026-05-01T10:00"), to: at("2026-05-01T10:30") });
   check(typedRange("2026-05-01T11:59", "2026-05-01T13:00", now), { from: at("2026-05-01T11:59"), to: now });
   for (const [from, to] of [
@@ -197,9 +200,26 @@ test("a chosen quality that is not listed counts as Auto", () => {
   check(recordingPath("test", 0, 1000), "/recordings/test/master.m3u8?from=1970-01-01T00%3A00%3A00.000Z&to=1970-01-01T00%3A00%3A01.000Z");
 });
 
+const NO_KEY: KeyPress = {
+  ...{ key: "", ctrlKey: false, metaKey: false, altKey: false },
+  ...{ focus: "body", inPlayer: false },
+};
+
+test("a key held down moves on, and toggles nothing to and fro", () => {
+  const goesOn = (key: string) => repeats(commandFor({ ...NO_KEY, key, inPlayer: true })!);
+  check([" ", "f", "m", "t", "s", "1"].filter(goesOn), []);
+  check(["ArrowLeft", "ArrowUp"].filter(goesOn), ["ArrowLeft", "ArrowUp"]);
+});
+
+test("the seek bar moves by what a recording's length wants, and knows its ends itself", () => {
+  const step = (key: string, changes: Partial<KeyPress> = {}) => seekStep({ ...NO_KEY, key, ...changes });
+  check(["ArrowLeft", "ArrowRight", "PageUp", "Home", "End", "Tab"].map((key) => step(key)), [-10, 10, 60, null, null, null]);
+  check(step("ArrowLeft", { altKey: true }), null);
+});
+
 test("a key does its work only where nobody else needs it", () => {
   const press = (key: string, changes: Partial<KeyPress> = {}) =>
-    commandFor({ key, ctrlKey: false, metaKey: false, altKey: false, focus: "body", inPlayer: false, ...changes });
+    commandFor({ ...NO_KEY, key, ...changes });
   check(press(" "), { do: "play-pause" });
   check(press(" ", { focus: "button" }), null);
   check(press("m"), { do: "mute" });
