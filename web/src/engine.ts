@@ -308,7 +308,8 @@ export class Engine {
     if (!this.source || now === "unsupported" || now === "missing") return;
     // A <video> also pauses while its source is exchanged: that is still loading.
     if (phase === "paused" && (now === "loading" || this.video.ended === false && this.video.readyState === 0)) return;
-    if (phase !== "waiting") this.stopped = phase === "paused";
+    // A live view that ran out, as when the server goes away, was paused by nobody.
+    if (phase !== "waiting") this.stopped = phase === "paused" && !(this.source.live && this.video.ended);
     this.phase.value = phase;
   }
 
@@ -331,8 +332,9 @@ export class Engine {
     this.catchUp(LATENCY_JUMP_S);
     this.keepDistance();
     const still = performance.now() - this.movedAt;
-    if (this.held || this.video.paused || !this.hls || this.phase.peek() === "unsupported") return;
-    if (still > STUCK_RELOAD_MS) void this.load();
+    const { paused, ended } = this.video;
+    if (this.held || paused && !ended || !this.hls || this.phase.peek() === "unsupported") return;
+    if (still > (ended ? STUCK_SEEK_MS : STUCK_RELOAD_MS)) void this.load();
     else if (still > STUCK_SEEK_MS) this.catchUp(0);
   }
 

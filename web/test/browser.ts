@@ -87,7 +87,7 @@ export class Video extends EventTarget {
 
   /** The source is exchanged: as in a browser, it stands at the start, paused, and says nothing of it. */
   empty(): void {
-    Object.assign(this, { paused: true, readyState: 0, currentTime: 0, duration: Number.NaN });
+    Object.assign(this, { paused: true, ended: false, readyState: 0, currentTime: 0, duration: Number.NaN });
   }
 
   /** Pictures are there, up to `seconds`. */
@@ -108,12 +108,12 @@ export class Library {
   static Events = { MANIFEST_PARSED: "parsed", LEVEL_SWITCHED: "switched", FRAG_BUFFERED: "buffered", ERROR: "error" };
   static ErrorDetails = { MANIFEST_LOAD_ERROR: "manifestLoadError" };
   static ErrorTypes = { MEDIA_ERROR: "mediaError", NETWORK_ERROR: "networkError" };
-  static made: Library[] = [];
+  private static made: Library[] = [];
   static isSupported = (): boolean => true;
 
-  static get last(): Library {
-    return Library.made[Library.made.length - 1]!;
-  }
+  /** Every one that played in `video`, the present one last. Engines of other cases live on beside it. */
+  static all = (video: Video): Library[] => Library.made.filter((one) => one.video === video);
+  static of = (video: Video): Library => Library.all(video).at(-1)!;
 
   levels = ["low", "medium", "high"].map((name, at) => ({
     ...{ url: [`/live/test/${name}/index.m3u8`], height: [480, 720, 1080][at]!, bitrate: 1, audioGroups: ["sound"] },

@@ -19,30 +19,30 @@ async function playing(source: Source) {
 /** What was asked for has come: the playlist, then pictures. */
 async function loaded(video: Video, seconds = 100): Promise<void> {
   await settled();
-  Library.last.say("parsed");
-  video.fill(seconds, Math.max(0, Library.last.config.startPosition ?? 0));
+  Library.of(video).say("parsed");
+  video.fill(seconds, Math.max(0, Library.of(video).config.startPosition ?? 0));
 }
 
 test("choosing the quality that Auto plays fixes it, and Auto frees it again", async () => {
-  const { engine } = await playing(LIVE);
-  Library.last.auto = 2;
+  const { engine, video } = await playing(LIVE);
+  Library.of(video).auto = 2;
   engine.choose("high");
-  assert.equal(Library.last.manualLevel, 2);
+  assert.equal(Library.of(video).manualLevel, 2);
   assert.equal(engine.chosen.value, "high");
   engine.choose(null);
-  assert.equal(Library.last.manualLevel, -1);
+  assert.equal(Library.of(video).manualLevel, -1);
 });
 
 test("a recording goes on where it was after a reload, and after a second one before pictures came", async () => {
   const { engine, video } = await playing(RECORDING);
-  assert.equal(Library.last.config.startPosition, 0);
+  assert.equal(Library.of(video).config.startPosition, 0);
   video.fill(100, 42);
   await pass(300);
   for (let reload = 0; reload < 2; reload++) {
     engine.reload();
     await settled();
     await pass(1000);
-    assert.equal(Library.last.config.startPosition, 42);
+    assert.equal(Library.of(video).config.startPosition, 42);
     assert.deepEqual([engine.position.value, engine.duration.value], [42, 100]);
   }
   await loaded(video);
@@ -56,7 +56,7 @@ test("where the viewer sought to is where a recording goes on", async () => {
   await pass(300);
   engine.reload();
   await settled();
-  assert.equal(Library.last.config.startPosition, 70);
+  assert.equal(Library.of(video).config.startPosition, 70);
 });
 
 test("another source starts at its beginning, playing, though the one before was paused", async () => {
@@ -66,7 +66,7 @@ test("another source starts at its beginning, playing, though the one before was
   engine.togglePlay();
   engine.play(RECORDING);
   await loaded(video);
-  assert.equal(Library.last.config.startPosition, 0);
+  assert.equal(Library.of(video).config.startPosition, 0);
   assert.equal(video.paused, false);
 });
 
@@ -74,7 +74,7 @@ test("what the viewer paused stays paused when it is loaded again", async () => 
   for (const source of [LIVE, RECORDING]) {
     const { engine, video } = await playing(source);
     engine.togglePlay();
-    Library.last.fail();
+    Library.of(video).fail();
     assert.equal(engine.phase.value, "paused");
     await pass(600);
     const { plays } = video;
@@ -85,18 +85,37 @@ test("what the viewer paused stays paused when it is loaded again", async () => 
   }
 });
 
+test("a live view that ran out starts again when the server is back", async () => {
+  const { engine, video } = await playing(LIVE);
+  engine.hold(true);
+  video.ended = true;
+  video.pause();
+  await pass(5000);
+  engine.hold(false);
+  video.ended = false;
+  await loaded(video);
+  assert.equal(video.paused, false);
+});
+
+test("a live view that ran out is loaded again though nobody saw the server go", async () => {
+  const { video } = await playing(LIVE);
+  video.ended = true;
+  video.pause();
+  await pass(5500);
+  assert.equal(Library.all(video).length, 2);
+});
+
 test("a load that failed while the source was away is made up for at its return, however soon", async () => {
-  const { engine } = await playing(LIVE);
+  const { engine, video } = await playing(LIVE);
   engine.hold(true);
   engine.play(LIVE);
   await settled();
-  Library.last.fail();
-  const before = Library.made.length;
+  Library.of(video).fail();
   await pass(500);
-  assert.equal(Library.made.length, before);
+  assert.equal(Library.all(video).length, 2);
   engine.hold(false);
   await settled();
-  assert.equal(Library.made.length, before + 1);
+  assert.equal(Library.all(video).length, 3);
 });
 
 test("two presses in a row leave the viewer at the live edge, a long pause does not", async () => {
@@ -106,7 +125,7 @@ test("two presses in a row leave the viewer at the live edge, a long pause does 
     engine.togglePlay();
     assert.equal(engine.following.value, false);
     video.currentTime = 100;
-    Library.last.liveSyncPosition = edge;
+    Library.of(video).liveSyncPosition = edge;
     engine.togglePlay();
     assert.equal(engine.following.value, following, `${edge}`);
   }
@@ -114,7 +133,7 @@ test("two presses in a row leave the viewer at the live edge, a long pause does 
 
 test("a recording has no edge to follow, and is sought to its very end", async () => {
   const { engine, video } = await playing(RECORDING);
-  Library.last.liveSyncPosition = 98;
+  Library.of(video).liveSyncPosition = 98;
   engine.togglePlay();
   engine.togglePlay();
   assert.equal(engine.following.value, false);
