@@ -132,6 +132,17 @@ export const cases = {
     await playing(page);
   },
 
+  "the view stays with its camera though another is live, whatever the address says": async ({ browser, standin }) => {
+    const garden = testCamera({ id: "garden", name: "Garden" });
+    standin.cameras = [testCamera(), garden];
+    const page = await open(browser, `${standin.url}/#%`);
+    await playing(page);
+    standin.cameras = [testCamera({ state: "vanished", reason: "unplugged", mode: null }), garden];
+    await shows(page, "Waiting for the camera to come back");
+    await page.getByRole("heading", { name: "Test scene" }).waitFor();
+    assert.deepEqual(page.complaints, []);
+  },
+
   "a time without recording says so": async ({ browser, standin }) => {
     const page = await open(browser, standin.url);
     await playing(page);

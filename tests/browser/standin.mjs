@@ -12,10 +12,13 @@ export const root = path.resolve(here, "../..");
 const DIST = path.join(root, "web/dist");
 const WINDOW = 15;
 
-/** The headers that the page must hold out under; serve sends the same. */
-const CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; " +
-  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+/** What the page must hold out under, as serve sends it: read from there, so that the two cannot differ. */
+async function contentSecurityPolicy() {
+  const source = await readFile(path.join(root, "src/serve/page.rs"), "utf8");
+  const [, text] = /CONTENT_SECURITY_POLICY: &str = "([^"]+)"/.exec(source) ?? [];
+  if (!text) throw new Error("src/serve/page.rs: CONTENT_SECURITY_POLICY is not found");
+  return text.replaceAll(/\\\n\s*/g, "");
+}
 
 const TYPES = {
   ".html": "text/html; charset=utf-8",
@@ -60,6 +63,7 @@ export class Standin {
 
   static async start(port = 0) {
     const standin = new Standin();
+    standin.policy = await contentSecurityPolicy();
     standin.media = await loadMedia(path.join(root, "target/browser/media"));
     standin.server = createServer((request, response) => {
       if (standin.silent) return request.socket.destroy();
@@ -117,7 +121,7 @@ export class Standin {
     const lasting = file.includes("/assets/") ? "public, max-age=31536000, immutable" : "no-cache";
     send(TYPES[path.extname(file)] ?? "application/octet-stream", body, {
       "cache-control": lasting,
-      "content-security-policy": CSP,
+      "content-security-policy": this.policy,
     });
   }
 

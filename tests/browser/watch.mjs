@@ -68,6 +68,16 @@ export const cases = {
     await quality(page).click();
     await page.getByRole("menuitemradio", { name: /^Auto/ }).click();
     await until("Auto is on view", async () => (await quality(page).innerText()).includes("Auto"));
+
+    // The one that Auto plays is fixed by choosing it: Auto would step down for so small a picture.
+    const { videoHeight } = await facts(page);
+    await quality(page).click();
+    await page.getByRole("menuitemradio", { name: new RegExp(`^${videoHeight}p`) }).click();
+    await until("a fixed quality is on view", async () => !(await quality(page).innerText()).includes("Auto"));
+    await page.setViewportSize({ width: 480, height: 700 });
+    await sleep(8000);
+    assert.equal((await facts(page)).videoHeight, videoHeight);
+    assert.match(await quality(page).getAttribute("aria-label"), /fixed/);
   },
 
   "a slow link lowers the quality, a fast one raises it again": async ({ browser, url }) => {
@@ -191,6 +201,20 @@ export const cases = {
     await playing(page);
     const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("s")]);
     assert.match(download.suggestedFilename(), /^[a-z0-9-]+-\d{4}-\d\d-\d\dT[\d-]+Z\.jpg$/);
+  },
+
+  "a finger brings the controls before it can press one, and they stay": async ({ browser, url }) => {
+    const page = await open(browser, url, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await playing(page);
+    const hidden = () => page.evaluate(() => getComputedStyle(document.querySelector(".controls")).opacity === "0");
+    const { x, y, width, height } = await page.getByRole("button", { name: "Pause" }).boundingBox();
+    await until("the controls step aside", hidden);
+    for (const [tap, paused] of [["the first", false], ["the second", true]]) {
+      await page.touchscreen.tap(x + width / 2, y + height / 2);
+      await sleep(800);
+      assert.equal(await hidden(), false, `after ${tap} tap the controls are there`);
+      assert.equal((await facts(page)).paused, paused, `after ${tap} tap`);
+    }
   },
 
   "nothing is wider than a phone of 360 pixels": async ({ browser, url }) => {

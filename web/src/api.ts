@@ -52,9 +52,10 @@ export interface Gap {
 }
 
 export interface Recording {
-  state: "recording" | "off" | "paused" | "failed";
-  /** Why it is paused or failed. */
-  reason?: string;
+  /** `waiting`: it is on, and goes on once the camera is live. */
+  state: "recording" | "waiting" | "off" | "paused" | "failed";
+  /** Why nothing is recorded. */
+  reason?: string | null;
   /** Names of the rungs that are kept. */
   rungs: string[];
 }

@@ -8,12 +8,18 @@ import { Recordings } from "./recordings.js";
 import { problems } from "./server.js";
 import { nextTheme, theme, themeLabel } from "./settings.js";
 import { Tiles } from "./tiles.js";
-import { sentence } from "./words.js";
+import { boxProblems, sentence } from "./words.js";
+
+/** Moves the focus by hand: the address names the camera, not the place on the page. */
+function skip(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
 
 export function App() {
   return (
     <>
-      <a class="skip" href="#main">
+      <a class="skip" href="#main" onClick={skip}>
         Skip to the picture
       </a>
       <header class="bar">
@@ -56,9 +62,8 @@ function ThemeButton() {
   );
 }
 
-/** What is wrong with the box. What is wrong with a camera already stands on its picture. */
 function Problems() {
-  const shown = problems.value.filter((problem) => !problem.code.startsWith("camera_"));
+  const shown = boxProblems(problems.value);
   if (shown.length === 0) return null;
   return (
     <section class="panel problems" aria-label="Problems">

@@ -4,7 +4,7 @@ import { batch, signal } from "@preact/signals";
 import type Hls from "hls.js";
 import type { ErrorData, HlsConfig } from "hls.js";
 import { pace } from "./pace.js";
-import { rungOfAddress, type Level } from "./quality.js";
+import { listedChoice, rungOfAddress, type Level } from "./quality.js";
 
 export interface Source {
   address: string;
@@ -24,6 +24,8 @@ const LATENCY_JUMP_S = 6;
 
 /** A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump. */
 const FRESH_JUMP_S = 0.3;
+/** Where the browser plays HLS by itself, the edge is this far before the end of what can be sought. */
+const NATIVE_HOLD_BACK_S = 3;
 
 const CODECS = 'video/mp4; codecs="avc1.42E01E,mp4a.40.2"';
 
@@ -32,6 +34,9 @@ function hasMediaSource(): boolean {
   const source = globals.ManagedMediaSource ?? globals.MediaSource;
   return !!source && source.isTypeSupported(CODECS);
 }
+
+/** hls.js, fetched when it is needed first; null where the server does not answer. */
+const fetchLibrary = (): Promise<typeof Hls | null> => import("hls.js").then((module) => module.default).catch(() => null);
 
 function config(live: boolean): Partial<HlsConfig> {
   return {
@@ -60,10 +65,11 @@ export class Engine {
   readonly levels = signal<Level[]>([]);
   /** What is on screen now. */
   readonly playing = signal<Level | null>(null);
-  /** The rung chosen by the viewer; null lets the player choose. */
+  /** The rung chosen by the viewer; null lets the player choose, as does one that is not listed. */
   readonly chosen = signal<string | null>(null);
   /** When the picture on screen was taken, in milliseconds since 1970. */
   readonly pictureTime = signal<number | null>(null);
+  /** Seconds into a recording; kept over a reload, which goes on from here. */
   readonly position = signal(0);
   readonly duration = signal(0);
   /** False when the viewer paused or went back, so that nothing pulls them to the edge. */
@@ -80,8 +86,15 @@ export class Engine {
   /** The first pictures of a source: a jump is not seen yet. */
   private fresh = true;
   private held = false;
+  /** A load that failed while the source was away, to be made up for. */
+  private owed = false;
+  /** The viewer paused: what is loaded again stays so. */
+  private stopped = false;
 
-  constructor(readonly video: HTMLVideoElement) {
+  constructor(
+    readonly video: HTMLVideoElement,
+    private readonly library: () => Promise<typeof Hls | null> = fetchLibrary,
+  ) {
     for (const [event, phase] of [["playing", "playing"], ["pause", "paused"], ["waiting", "waiting"]] as const) {
       video.addEventListener(event, () => this.settle(phase));
     }
@@ -90,6 +103,9 @@ export class Engine {
       if (!video.paused) this.settle("playing");
     });
     video.addEventListener("error", () => this.native() && this.retry());
+    video.addEventListener("loadedmetadata", () => {
+      if (this.native() && !this.source?.live) video.currentTime = this.position.peek();
+    });
     video.addEventListener("resize", () => this.native() && this.showNativeLevel());
     window.setInterval(() => this.tick(), TICK_MS);
     document.addEventListener("visibilitychange", () => !document.hidden && this.catchUp(LATENCY_JUMP_S / 2));
@@ -99,7 +115,12 @@ export class Engine {
   play(source: Source): void {
     this.source = source;
     this.attempt = 0;
-    this.following.value = source.live;
+    this.stopped = false;
+    batch(() => {
+      this.following.value = source.live;
+      this.position.value = 0;
+      this.duration.value = 0;
+    });
     void this.load();
   }
 
@@ -116,7 +137,8 @@ export class Engine {
   hold(away: boolean): void {
     const returned = this.held && !away;
     this.held = away;
-    if (returned && this.source && performance.now() - this.movedAt > 1500) this.reload();
+    if (!returned || !this.source) return;
+    if (this.owed || !this.stopped && performance.now() - this.movedAt > 1500) this.reload();
   }
 
   reload(): void {
@@ -126,10 +148,15 @@ export class Engine {
 
   togglePlay(): void {
     if (this.video.paused) {
+      // A short pause leaves nobody behind, least of all the two presses of a double click.
+      if (this.behindEdge() < LATENCY_JUMP_S) this.following.value = true;
       this.start();
       return;
     }
     this.video.pause();
+    // Said here, not when the <video> says so: its word counts for nothing while it loads.
+    this.stopped = true;
+    this.phase.value = "paused";
     this.following.value = false;
   }
 
@@ -137,10 +164,9 @@ export class Engine {
   seekBy(seconds: number): void {
     const { seekable, currentTime } = this.video;
     if (!seekable.length) return;
-    const end = this.hls?.liveSyncPosition ?? seekable.end(seekable.length - 1);
-    if (this.source?.live && currentTime + seconds >= end) return this.goLive();
+    if (this.source?.live && seconds >= this.behindEdge()) return this.goLive();
     this.following.value = false;
-    this.video.currentTime = Math.max(seekable.start(0), Math.min(end, currentTime + seconds));
+    this.seekTo(Math.max(seekable.start(0), Math.min(seekable.end(seekable.length - 1), currentTime + seconds)));
   }
 
   seekTo(seconds: number): void {
@@ -165,10 +191,12 @@ export class Engine {
     if (!this.hls) return;
     const name = this.chosen.peek();
     const index = name === null ? -1 : this.levels.peek().findIndex((level) => level.name === name);
-    if (this.hls.loadLevel !== index || index === -1) this.hls.loadLevel = index;
+    // `loadLevel` itself reads as the level that Auto plays: choosing that one has to leave Auto too.
+    if (this.hls.manualLevel !== index) this.hls.loadLevel = index;
   }
 
   private start(): void {
+    this.stopped = false;
     this.video.play().catch((error: unknown) => {
       // A browser that saves power plays only when asked to: show the way, not a wheel that turns for ever.
       if (error instanceof DOMException && error.name === "NotAllowedError") this.phase.value = "paused";
@@ -188,8 +216,6 @@ export class Engine {
       this.levels.value = [];
       this.playing.value = null;
       this.pictureTime.value = null;
-      this.position.value = 0;
-      this.duration.value = 0;
     });
   }
 
@@ -198,11 +224,14 @@ export class Engine {
     if (!source) return;
     this.unload();
     const mine = this.loads;
-    this.phase.value = "loading";
+    this.owed = false;
+    // The attribute would start it at the first picture, whatever the viewer wants.
+    this.video.autoplay = !this.stopped;
+    this.phase.value = this.stopped ? "paused" : "loading";
     this.movedAt = performance.now();
     this.fresh = true;
     if (hasMediaSource()) {
-      const { default: Hls } = await import("hls.js").catch(() => ({ default: null }));
+      const Hls = await this.library();
       if (mine !== this.loads) return;
       if (!Hls) return this.retry();
       if (Hls.isSupported()) return this.loadWithHls(Hls, source);
@@ -212,11 +241,11 @@ export class Engine {
       return;
     }
     this.video.src = source.address;
-    this.start();
+    if (!this.stopped) this.start();
   }
 
   private loadWithHls(Library: typeof Hls, source: Source): void {
-    const hls = new Library(config(source.live));
+    const hls = new Library({ ...config(source.live), startPosition: source.live ? -1 : this.position.peek() });
     this.hls = hls;
     const { Events } = Library;
     hls.on(Events.MANIFEST_PARSED, () => {
@@ -224,9 +253,10 @@ export class Engine {
         name: rungOfAddress(level.url[0] ?? ""),
         height: level.height,
         bitrate: level.bitrate,
+        sound: !!level.audioGroups?.length || !!level.audioCodec,
       }));
       this.applyChoice();
-      this.start();
+      if (!this.stopped) this.start();
     });
     hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
       this.playing.value = this.levels.peek()[level] ?? null;
@@ -242,7 +272,7 @@ export class Engine {
   private onError(Library: typeof Hls, data: ErrorData): void {
     const { ErrorDetails, ErrorTypes } = Library;
     // hls.js leaves a rung that is gone, and with it the viewer's choice.
-    if (this.chosen.peek() !== null && this.hls?.autoLevelEnabled) this.chosen.value = null;
+    if (listedChoice(this.levels.peek(), this.chosen.peek()) && this.hls?.autoLevelEnabled) this.chosen.value = null;
     if (!data.fatal) return;
     switch (data.details) {
       case ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR:
@@ -265,9 +295,10 @@ export class Engine {
   /** Loads again after a growing pause. The last picture stays on screen meanwhile. */
   private retry(): void {
     const pause = RETRY_MS[Math.min(this.attempt++, RETRY_MS.length - 1)]!;
-    this.phase.value = "waiting";
+    this.phase.value = this.stopped ? "paused" : "waiting";
     window.clearTimeout(this.retryTimer);
     this.hls?.stopLoad();
+    this.owed = this.held;
     if (this.held) return;
     this.retryTimer = window.setTimeout(() => void this.load(), pause);
   }
@@ -277,6 +308,8 @@ export class Engine {
     if (!this.source || now === "unsupported" || now === "missing") return;
     // A <video> also pauses while its source is exchanged: that is still loading.
     if (phase === "paused" && (now === "loading" || this.video.ended === false && this.video.readyState === 0)) return;
+    // A live view that ran out, as when the server goes away, was paused by nobody.
+    if (phase !== "waiting") this.stopped = phase === "paused" && !(this.source.live && this.video.ended);
     this.phase.value = phase;
   }
 
@@ -286,8 +319,9 @@ export class Engine {
     const date = hls ? hls.playingDate?.getTime() : this.nativeDate();
     batch(() => {
       this.pictureTime.value = date ?? null;
-      this.position.value = video.currentTime;
-      this.duration.value = Number.isFinite(video.duration) ? video.duration : 0;
+      // A <video> that is emptied or on its way to another time is not where the viewer is.
+      if (video.readyState >= 2 && !video.seeking) this.position.value = video.currentTime;
+      if (video.readyState > 0 && Number.isFinite(video.duration)) this.duration.value = video.duration;
     });
     if (source.live && this.following.peek()) {
       if (!document.hidden) this.followEdge();
@@ -298,8 +332,9 @@ export class Engine {
     this.catchUp(LATENCY_JUMP_S);
     this.keepDistance();
     const still = performance.now() - this.movedAt;
-    if (this.held || this.video.paused || !this.hls || this.phase.peek() === "unsupported") return;
-    if (still > STUCK_RELOAD_MS) void this.load();
+    const { paused, ended } = this.video;
+    if (this.held || paused && !ended || !this.hls || this.phase.peek() === "unsupported") return;
+    if (still > (ended ? STUCK_SEEK_MS : STUCK_RELOAD_MS)) void this.load();
     else if (still > STUCK_SEEK_MS) this.catchUp(0);
   }
 
@@ -321,12 +356,27 @@ export class Engine {
 
   /** Jumps to the live edge when the picture is more than `seconds` behind where it should be. */
   private catchUp(seconds: number): void {
-    const edge = this.hls?.liveSyncPosition;
-    if (!this.source?.live || !this.following.peek() || edge == null) return;
+    const edge = this.edge();
+    if (!this.following.peek() || edge === null) return;
     const now = performance.now();
     if (edge - this.video.currentTime <= seconds || now - this.soughtAt < 2000 && seconds > 0) return;
     this.soughtAt = now;
     this.video.currentTime = edge;
+  }
+
+  /** Where a follower of the live view should be; null where there is no edge or it is not known yet. */
+  private edge(): number | null {
+    if (!this.source?.live) return null;
+    if (this.hls) return this.hls.liveSyncPosition;
+    const { seekable } = this.video;
+    if (!seekable.length) return null;
+    return Math.max(seekable.start(0), seekable.end(seekable.length - 1) - NATIVE_HOLD_BACK_S);
+  }
+
+  /** Seconds from the picture to the live edge; endless where there is none. */
+  private behindEdge(): number {
+    const edge = this.edge();
+    return edge === null ? Infinity : edge - this.video.currentTime;
   }
 
   /** Safari's date of the picture on screen. */
@@ -336,6 +386,6 @@ export class Engine {
   }
 
   private showNativeLevel(): void {
-    this.playing.value = { name: "", height: this.video.videoHeight, bitrate: 0 };
+    this.playing.value = { name: "", height: this.video.videoHeight, bitrate: 0, sound: true };
   }
 }

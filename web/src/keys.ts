@@ -33,6 +33,27 @@ export const SHORTCUTS: [keys: string[], what: string][] = [
 const TYPES = new Set(["input", "select", "textarea", "slider"]);
 const PRESSES = new Set(["button", "a", "summary", "menuitemradio"]);
 
+/** Whether a key that is held down goes on with it: what has steps does, a toggle would flicker. */
+export const repeats = (command: Command): boolean => "by" in command;
+
+/** Seconds by which a key moves the seek bar, whose own steps suit a hand; null for the keys that it knows better. */
+export function seekStep({ key, ctrlKey, metaKey, altKey }: Pick<KeyPress, "key" | "ctrlKey" | "metaKey" | "altKey">): number | null {
+  if (ctrlKey || metaKey || altKey) return null;
+  switch (key) {
+    case "ArrowLeft":
+    case "ArrowDown":
+      return -10;
+    case "ArrowRight":
+    case "ArrowUp":
+      return 10;
+    case "PageDown":
+      return -60;
+    case "PageUp":
+      return 60;
+  }
+  return null;
+}
+
 /** The command for a key press, or null when the focused element needs the key itself. */
 export function commandFor(press: KeyPress): Command | null {
   if (press.ctrlKey || press.metaKey || press.altKey) return null;

@@ -2,11 +2,11 @@
 import { render } from "preact";
 import { App } from "./app.js";
 import { helpOpen } from "./help.js";
-import { commandFor, type Command } from "./keys.js";
+import { commandFor, repeats, type Command } from "./keys.js";
 import { toggleFullScreen } from "./player.js";
 import { cameras, watchServer } from "./server.js";
-import { nextTheme, singleKeys, theme, volume } from "./settings.js";
-import { engine, goLive, saveStill, setVolume, toggleMuted, watch } from "./view.js";
+import { nextTheme, singleKeys, theme } from "./settings.js";
+import { changeVolume, engine, goLive, saveStill, toggleMuted, watch } from "./view.js";
 
 function carryOut(command: Command): void {
   switch (command.do) {
@@ -27,7 +27,7 @@ function carryOut(command: Command): void {
       theme.value = nextTheme();
       return;
     case "volume":
-      return setVolume(volume.peek() + command.by);
+      return changeVolume(command.by);
     case "seek":
       return engine.peek()?.seekBy(command.by);
     case "camera": {
@@ -50,7 +50,7 @@ document.addEventListener("keydown", (event) => {
   });
   if (!command) return;
   event.preventDefault();
-  carryOut(command);
+  if (!event.repeat || repeats(command)) carryOut(command);
 });
 
 watchServer();

@@ -2,8 +2,10 @@
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
+import { seekStep } from "./keys.js";
 import { Menu } from "./menu.js";
-import { qualityChoices } from "./quality.js";
+import { Press } from "./press.js";
+import { listedChoice, qualityChoices } from "./quality.js";
 import { cameras, serverNow } from "./server.js";
 import { volume } from "./settings.js";
 import {
@@ -17,9 +19,10 @@ import {
   recording,
   saveStill,
   setVolume,
+  stillThere,
   toggleMuted,
 } from "./view.js";
-import { clockWords, delayWords, heightWords, positionWords, spanWords } from "./words.js";
+import { clockWords, delayWords, heightWords, positionWords, spanWords, spokenDelay } from "./words.js";
 
 const IDLE_MS = 2600;
 
@@ -37,6 +40,7 @@ export function Player() {
   const video = useRef<HTMLVideoElement>(null);
   const [idle, setIdle] = useState(false);
   const [full, setFull] = useState(false);
+  const press = useRef(new Press());
 
   useEffect(() => attach(video.current!), []);
 
@@ -49,9 +53,11 @@ export function Player() {
       timer = window.setTimeout(() => setIdle(true), IDLE_MS);
     };
     const element = root.current!;
-    const events = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
-    for (const event of events) element.addEventListener(event, wake);
-    element.addEventListener("pointerleave", () => setIdle(true));
+    for (const event of ["pointermove", "pointerdown", "focusin"] as const) element.addEventListener(event, wake);
+    // Shortcuts work wherever the focus is, and what they did is seen on the controls.
+    document.addEventListener("keydown", wake);
+    // A finger leaves whenever it is lifted: what its tap brought stays for its time.
+    element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && setIdle(true));
     document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement === element));
     wake();
   }, []);
@@ -66,6 +72,12 @@ export function Player() {
       aria-label={current ? `Player: ${current.name}` : "Player"}
       data-idle={(idle && phase === "playing") || undefined}
       data-covered={notice.value ? true : undefined}
+      onPointerDownCapture={(event) => press.current.begin(event.pointerType, controlsAreHidden(root.current!))}
+      onClickCapture={(event) => {
+        if (!press.current.onlyWakes(event.detail)) return;
+        event.stopPropagation();
+        event.preventDefault();
+      }}
     >
       <video
         ref={video}
@@ -76,9 +88,7 @@ export function Player() {
         tabIndex={-1}
         aria-label={current ? `Picture of ${current.name}` : "Picture"}
         // A finger on the picture brings the controls; a mouse has them already, and pauses.
-        onClick={(event) => {
-          if (!("pointerType" in event && event.pointerType === "touch")) engine.value?.togglePlay();
-        }}
+        onClick={() => !press.current.touch && engine.value?.togglePlay()}
         onDblClick={toggleFullScreen}
       />
       {busy && <div class="spinner" aria-hidden="true" />}
@@ -86,6 +96,12 @@ export function Player() {
       <Controls full={full} />
     </section>
   );
+}
+
+/** As the style sheet decides it: the focus or an open menu keeps them. */
+function controlsAreHidden(player: HTMLElement): boolean {
+  const controls = player.querySelector(".controls");
+  return !!controls && getComputedStyle(controls).pointerEvents === "none";
 }
 
 function NoticeOver() {
@@ -126,7 +142,14 @@ function Controls({ full }: { full: boolean }) {
         <span class="push" />
         {camera.value.sound && <Sound />}
         <Quality />
-        <button type="button" class="control" aria-label="Save a still picture" title="Save a still picture (S)" onClick={saveStill}>
+        <button
+          type="button"
+          class="control"
+          aria-label="Save a still picture"
+          title="Save a still picture (S)"
+          disabled={!stillThere.value}
+          onClick={saveStill}
+        >
           <Shutter />
         </button>
         <button
@@ -150,6 +173,11 @@ function LiveStatus() {
     const taken = player.pictureTime.value;
     return taken === null ? "" : delayWords(serverNow() - taken);
   }).value;
+  // By the second: a screen reader whose focus is here says each change.
+  const spoken = useComputed(() => {
+    const taken = player.pictureTime.value;
+    return taken === null ? "" : spokenDelay(serverNow() - taken);
+  }).value;
   const following = player.following.value;
   const live = following && !notice.value;
   return (
@@ -157,7 +185,7 @@ function LiveStatus() {
       type="button"
       class="live"
       data-live={live || undefined}
-      aria-label={following ? `Live${delay && `, ${delay} behind`}` : `Back to live${delay && `, ${delay} behind now`}`}
+      aria-label={following ? `Live${spoken && `, ${spoken} behind`}` : `Back to live${spoken && `, ${spoken} behind now`}`}
       title={following ? "Time from the camera to this screen" : "Back to live (L)"}
       onClick={goLive}
     >
@@ -200,6 +228,12 @@ function SeekBar() {
         aria-label={`Position in the recording of ${spanWords(range.from, range.to, Date.now())}`}
         aria-valuetext={`${positionWords(position)} of ${positionWords(duration)}`}
         onInput={(event) => player.seekTo(event.currentTarget.valueAsNumber)}
+        onKeyDown={(event) => {
+          const step = seekStep(event);
+          if (step === null) return;
+          event.preventDefault();
+          player.seekBy(step);
+        }}
       />
       <span class="delay">{positionWords(duration)}</span>
     </div>
@@ -239,7 +273,7 @@ function Sound() {
 function Quality() {
   const player = engine.value!;
   const playing = player.playing.value;
-  const chosen = player.chosen.value;
+  const chosen = listedChoice(player.levels.value, player.chosen.value);
   const now = playing ? heightWords(playing.height) : "";
   const rungs = recording.value ? [] : camera.value!.rungs;
   return (

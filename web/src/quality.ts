@@ -1,5 +1,5 @@
 // The quality menu as data: which rungs can be chosen and what to call what plays. Pure; knows no hls.js.
-import type { Rung } from "./api.js";
+import type { Camera, Rung } from "./api.js";
 import { bitrateWords, heightWords } from "./words.js";
 
 /** A variant of the multivariant playlist as the player sees it. */
@@ -8,6 +8,8 @@ export interface Level {
   name: string;
   height: number;
   bitrate: number;
+  /** Whether it comes with sound. */
+  sound: boolean;
 }
 
 export interface QualityChoice {
@@ -45,8 +47,13 @@ function choice(value: string, height: number, bitrate: number, running: boolean
   return { value, label: heightWords(height), detail, disabled: !running, height };
 }
 
-/** Rungs that run but that the player has never heard of: the playlist has to be read again. */
-export function unknownRungs(levels: Level[], rungs: Rung[]): string[] {
+/** The viewer's choice where it can be had; null, as in Auto, where it is not listed: a recording keeps but some rungs. */
+export const listedChoice = (levels: Level[], chosen: string | null): string | null =>
+  levels.some((level) => level.name === chosen) ? chosen : null;
+
+/** Rungs that run, and sound, that the player has never heard of: the playlist has to be read again. */
+export function unknownParts(levels: Level[], { rungs, sound }: Camera): string[] {
   const known = new Set(levels.map((level) => level.name));
-  return rungs.filter((rung) => rung.running && !known.has(rung.name)).map((rung) => rung.name);
+  const unknown = rungs.filter((rung) => rung.running && !known.has(rung.name)).map((rung) => rung.name);
+  return sound && levels.every((level) => !level.sound) ? [...unknown, "sound"] : unknown;
 }

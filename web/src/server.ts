@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { fetchCameras, fetchHealth, fetchServerTime, type Camera, type Problem } from "./api.js";
 import { ServerClock } from "./clock.js";
 import { say } from "./announce.js";
-import { changeWords } from "./words.js";
+import { changeWords, problemWords } from "./words.js";
 
 const POLL_MS = 2000;
 const POLL_HIDDEN_MS = 10_000;
@@ -35,6 +35,11 @@ function takeCameras(next: Camera[]): void {
   if (JSON.stringify(before) !== JSON.stringify(next)) cameras.value = next;
 }
 
+function takeProblems(next: Problem[]): void {
+  for (const words of problemWords(problems.peek(), next)) say(words);
+  problems.value = next;
+}
+
 async function poll(round: number): Promise<void> {
   const all = await fetchCameras();
   if (!reachable.peek()) say("Perch answers again.");
@@ -42,7 +47,7 @@ async function poll(round: number): Promise<void> {
   takeCameras(all);
   // What these leave unanswered, the next round asks again.
   if (round % CLOCK_EVERY < 3) await askClock().catch(() => undefined);
-  if (round % HEALTH_EVERY === 0) problems.value = (await fetchHealth().catch(() => null))?.problems ?? problems.peek();
+  if (round % HEALTH_EVERY === 0) takeProblems((await fetchHealth().catch(() => null))?.problems ?? problems.peek());
 }
 
 /** Starts polling; never ends, as the page never does. */
@@ -60,6 +65,8 @@ export function watchServer(): void {
         say("Perch cannot be reached. Trying again.");
       }
     }
+    // A round that the page's return began may have ended meanwhile: one timer is enough.
+    window.clearTimeout(timer);
     timer = window.setTimeout(tick, document.hidden ? POLL_HIDDEN_MS : POLL_MS);
   };
   document.addEventListener("visibilitychange", () => {

@@ -3,26 +3,36 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from "./api.js";
 import { say } from "./announce.js";
+import { cameraOfHash, choose } from "./choice.js";
 import { Engine, type Phase } from "./engine.js";
-import { unknownRungs } from "./quality.js";
+import { unknownParts } from "./quality.js";
 import type { Range } from "./range.js";
-import { cameras, reachable } from "./server.js";
+import { cameras, reachable, serverNow } from "./server.js";
 import { volume } from "./settings.js";
 import { cameraNotice, heightWords, spanWords, type Notice } from "./words.js";
 
 /** Null until the player is on the page. */
 export const engine = signal<Engine | null>(null);
 
-const wanted = signal(decodeURIComponent(location.hash.replace(/^#\/?/, "")));
+/** The camera that the viewer asked for, by the address or a press. */
+const wanted = signal(cameraOfHash(location.hash));
 
-/** The camera watched large: the one in the address, else the first that is live, else the first. */
-export const camera = computed<Camera | null>(() => {
-  const all = cameras.value ?? [];
-  return all.find((c) => c.id === wanted.value) ?? all.find((c) => c.state === "live") ?? all[0] ?? null;
-});
+/** The camera that the view stays with; "" until one is live. */
+const chosen = signal("");
 
 /** The span of recording that is played; null for the live view. */
 export const recording = signal<Range | null>(null);
+
+/** A recording stays with its camera whatever the list says meanwhile. */
+const choice = computed(() =>
+  recording.value ? chosen.value : choose(cameras.value ?? [], wanted.value, chosen.value),
+);
+
+/** The camera watched large; before one is live the first. */
+export const camera = computed<Camera | null>(() => {
+  const all = cameras.value ?? [];
+  return all.find((c) => c.id === choice.value) ?? all[0] ?? null;
+});
 
 export const muted = signal(true);
 
@@ -65,16 +75,20 @@ export const notice = computed<(Notice & { kind: "server" | "camera" | "player" 
 });
 
 const source = computed(() => {
-  const id = camera.value?.id;
-  if (id === undefined) return null;
   const range = recording.value;
-  return range ? recordingPath(id, range.from, range.to) : livePath(id);
+  // A recording plays on though its camera is no longer listed.
+  if (range) return recordingPath(chosen.value, range.from, range.to);
+  const id = camera.value?.id;
+  return id === undefined ? null : livePath(id);
 });
 
 /** Hands the engine its video element, once. */
 export function attach(video: HTMLVideoElement): void {
   const player = new Engine(video);
   engine.value = player;
+  effect(() => {
+    chosen.value = choice.value;
+  });
   // The camera or the range changed.
   effect(() => {
     const address = source.value;
@@ -85,13 +99,17 @@ export function attach(video: HTMLVideoElement): void {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
     player.hold(!there);
   });
-  // A rung came up that the playlist did not list when it was read: read it again, once.
+  // A rung or the sound came up that the playlist did not list when it was read: read it again, once. Not while the
+  // viewer looks at a picture that they stopped.
+  const stopped = computed(() => player.phase.value === "paused");
   let sought = "";
   effect(() => {
     const levels = player.levels.value;
-    if (recording.value || levels.length === 0) return;
-    const unknown = unknownRungs(levels, camera.value?.rungs ?? []).join();
-    if (unknown === "") sought = "";
+    if (recording.value || stopped.value || levels.length === 0) return;
+    const one = camera.value;
+    const parts = one ? unknownParts(levels, one) : [];
+    if (parts.length === 0) sought = "";
+    const unknown = parts.length > 0 ? [one?.id, ...parts].join() : "";
     if (unknown === sought) return;
     const timer = window.setTimeout(() => {
       sought = unknown;
@@ -115,6 +133,7 @@ export function watch(id: string): void {
   batch(() => {
     recording.value = null;
     wanted.value = id;
+    chosen.value = id;
   });
   history.replaceState(null, "", `#${id}`);
   const name = camera.value?.name;
@@ -122,11 +141,17 @@ export function watch(id: string): void {
 }
 
 window.addEventListener("hashchange", () => {
-  wanted.value = decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+  const id = cameraOfHash(location.hash);
+  if (cameras.peek()?.some((c) => c.id === id)) watch(id);
 });
 
 export function playRange(range: Range): void {
-  recording.value = range;
+  const id = camera.peek()?.id;
+  if (id === undefined) return;
+  batch(() => {
+    chosen.value = id;
+    recording.value = range;
+  });
   say(`Playing the recording of ${spanWords(range.from, range.to, Date.now())}.`);
 }
 
@@ -150,6 +175,14 @@ export function setVolume(to: number): void {
   });
 }
 
+/** Louder or quieter than what is heard now: what is silent cannot be quieter, and starts from nothing. */
+export function changeVolume(by: number): void {
+  if (muted.peek() && by < 0) return;
+  // Rounded, so that ten steps down end at silence.
+  setVolume(Math.round(((muted.peek() ? 0 : volume.peek()) + by) * 100) / 100);
+  say(muted.peek() ? "Sound off." : `Volume ${Math.round(volume.peek() * 100)} %.`);
+}
+
 export function chooseQuality(name: string): void {
   const player = engine.peek();
   if (!player) return;
@@ -158,14 +191,35 @@ export function chooseQuality(name: string): void {
   say(level ? `Quality ${heightWords(level.height)}.` : "Quality chosen by itself.");
 }
 
-/** Saves the camera's present picture; its own full size, whatever plays. */
+/** Whether there is a picture to save. */
+export const stillThere = computed(() => recording.value !== null || camera.value?.state === "live");
+
+/** Saves the camera's present picture in its own full size, whatever plays; of a recording the one on screen. */
 export function saveStill(): void {
-  const current = camera.peek();
-  if (!current) return;
+  const id = camera.peek()?.id;
+  if (id === undefined || !stillThere.peek()) return;
+  if (recording.peek()) return saveShown(id);
+  download(stillPath(id, STILL_WIDTH_MAX), stillName(id, new Date(serverNow())));
+}
+
+function saveShown(id: string): void {
+  const player = engine.peek();
+  const canvas = document.createElement("canvas");
+  canvas.width = player?.video.videoWidth ?? 0;
+  canvas.height = player?.video.videoHeight ?? 0;
+  if (!player || canvas.width === 0) return;
+  canvas.getContext("2d")?.drawImage(player.video, 0, 0);
+  const name = stillName(id, new Date(player.pictureTime.peek() ?? serverNow()));
+  canvas.toBlob((picture) => picture && download(URL.createObjectURL(picture), name), "image/jpeg", 0.95);
+}
+
+function download(address: string, name: string): void {
   const link = document.createElement("a");
-  link.href = stillPath(current.id, STILL_WIDTH_MAX);
-  link.download = stillName(current.id, new Date());
+  link.href = address;
+  link.download = name;
   link.click();
+  // Some browsers read it only after this.
+  if (address.startsWith("blob:")) window.setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
 export const stillName = (id: string, at: Date): string =>

@@ -1,5 +1,5 @@
 // Every figure and state in words. Pure; used by all components.
-import type { Camera, Gap, Mode } from "./api.js";
+import type { Camera, Gap, Mode, Problem } from "./api.js";
 
 /** The first letter large, the last full stop added: reasons from the server come as log lines do. */
 export function sentence(text: string): string {
@@ -22,11 +22,16 @@ export function stateLabel(camera: Camera): string {
   }
 }
 
-export function recordingWords({ rungs, recording }: Camera): string {
+export function recordingWords({ rungs, recording, reason }: Camera): string {
   switch (recording.state) {
     case "recording": {
       const kept = rungs.filter((rung) => recording.rungs.includes(rung.name)).map((rung) => heightWords(rung.height));
       return kept.length > 0 ? kept.join(", ") : "On";
+    }
+    case "waiting": {
+      // Where it is the camera's own reason, that stands right above.
+      const own = recording.reason && recording.reason !== reason ? sentence(recording.reason) : "";
+      return `Waiting for the camera. ${own}`.trim();
     }
     case "off":
       return "Off";
@@ -83,6 +88,10 @@ export function delayWords(milliseconds: number): string {
   if (seconds < 99.5) return `${Math.round(seconds)} s`;
   return `${Math.round(seconds / 60)} min`;
 }
+
+/** The same in whole seconds: what does not change from moment to moment can be listened to. */
+export const spokenDelay = (milliseconds: number): string =>
+  milliseconds < 99_500 ? `${Math.round(Math.max(0, milliseconds) / 1000)} s` : delayWords(milliseconds);
 
 /** "0:07", "12:30", "1:02:03". */
 export function positionWords(seconds: number): string {
@@ -141,4 +150,17 @@ export function changeWords(before: Camera[], after: Camera[]): string[] {
   }
   for (const gone of known.values()) said.push(`${gone.name} is no longer listed.`);
   return said;
+}
+
+/** What is wrong with the box. What is wrong with a camera already stands on its picture, and is said with its state. */
+export const boxProblems = (problems: Problem[]): Problem[] =>
+  problems.filter((problem) => !problem.code.startsWith("camera_"));
+
+/** What a screen reader should hear of problems that were not there before; figures that change make no new one. */
+export function problemWords(before: Problem[], after: Problem[]): string[] {
+  const key = ({ code, detail }: Problem): string => `${code} ${detail.replaceAll(/\d+/g, "0")}`;
+  const known = new Set(before.map(key));
+  return boxProblems(after)
+    .filter((problem) => !known.has(key(problem)))
+    .map((problem) => sentence(problem.detail));
 }

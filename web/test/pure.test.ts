@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Camera, Rung } from "../src/api.js";
 import { recordingPath } from "../src/api.js";
+import { cameraOfHash, choose } from "../src/choice.js";
 import { ServerClock } from "../src/clock.js";
-import { commandFor, type KeyPress } from "../src/keys.js";
+import { commandFor, repeats, seekStep, type KeyPress } from "../src/keys.js";
 import { pace } from "../src/pace.js";
-import { qualityChoices, rungOfAddress, unknownRungs, type Level } from "../src/quality.js";
+import { Press } from "../src/press.js";
+import { listedChoice, qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
 import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
 import {
   bitrateWords,
@@ -16,8 +18,10 @@ import {
   gapWords,
   modeWords,
   positionWords,
+  problemWords,
   recordingWords,
   sentence,
+  spokenDelay,
 } from "../src/words.js";
 
 function check<T>(got: T, expected: T): void {
@@ -49,6 +53,8 @@ test("figures are short and never negative", () => {
   check(delayWords(-80), "0.0 s");
   check(delayWords(14_400), "14 s");
   check(delayWords(200_000), "3 min");
+  check(spokenDelay(1234), "1 s");
+  check(spokenDelay(200_000), "3 min");
   check(bitrateWords(500_000), "500 kb/s");
   check(bitrateWords(4_000_000), "4 Mb/s");
   check(bitrateWords(2_550_000), "2.5 Mb/s");
@@ -81,12 +87,47 @@ test("only what changed is said", () => {
   check(changeWords([door], [garden]), ["New camera: Garden, live.", "Door is no longer listed."]);
 });
 
+test("the view stays with a camera though others come and go", () => {
+  const [door, garden] = [camera({ id: "door" }), camera({ id: "garden" })];
+  const away = (one: Camera): Camera => ({ ...one, state: "vanished" });
+  check(choose([], "", ""), "");
+  check(choose([away(door)], "", ""), "");
+  check(choose([away(door), garden], "", ""), "garden");
+  check(choose([door, garden], "", "garden"), "garden");
+  check(choose([door, away(garden)], "", "garden"), "garden");
+  check(choose([door, away(garden)], "garden", ""), "garden");
+  // Gone from the list: the next one, and no way back by itself unless the viewer asked for it.
+  check(choose([door], "", "garden"), "door");
+  check(choose([door, garden], "", "door"), "door");
+  check(choose([door, garden], "garden", "door"), "garden");
+  check(choose([door], "no-such", ""), "door");
+});
+
+test("an address names a camera, whatever stands in it", () => {
+  check(cameraOfHash("#garden"), "garden");
+  check(cameraOfHash("#/garden"), "garden");
+  check(cameraOfHash("#%"), "%");
+  check(cameraOfHash(""), "");
+});
+
+test("a problem of the box is said once, though its figures change", () => {
+  const full = { code: "disk_full", detail: "the disk is full: 12 MB left" };
+  check(problemWords([], [full, { code: "camera_vanished", detail: "door: unplugged" }]), ["The disk is full: 12 MB left."]);
+  check(problemWords([full], [{ ...full, detail: "the disk is full: 3 MB left" }]), []);
+  check(problemWords([full], [full, { ...full, detail: "the mirror is full" }]), ["The mirror is full."]);
+  check(problemWords([full], []), []);
+});
+
 test("what is recorded, or why not", () => {
   const rungs = [rung("low", 480), rung("high", 1080)];
   const words = (recording: Camera["recording"]): string => recordingWords(camera({ rungs, recording }));
   check(words({ state: "recording", rungs: ["high"] }), "1080p");
   check(words({ state: "recording", rungs: [] }), "On");
   check(words({ state: "off", rungs: [] }), "Off");
+  check(words({ state: "waiting", rungs: ["high"] }), "Waiting for the camera.");
+  check(words({ state: "waiting", reason: "no picture yet", rungs: ["high"] }), "Waiting for the camera. No picture yet.");
+  const away: Partial<Camera> = { state: "vanished", reason: "unplugged", recording: { state: "waiting", reason: "unplugged", rungs: [] } };
+  check(recordingWords(camera(away)), "Waiting for the camera.");
   check(words({ state: "paused", reason: "the disk is full", rungs: ["high"] }), "Paused. The disk is full.");
   check(words({ state: "failed", rungs: [] }), "Failed.");
 });
@@ -107,8 +148,8 @@ test("rungs are named by their address", () => {
 
 test("the quality menu lists what can be chosen and what is paused, highest first", () => {
   const levels: Level[] = [
-    { name: "low", height: 480, bitrate: 1_300_000 },
-    { name: "medium", height: 720, bitrate: 2_600_000 },
+    { name: "low", height: 480, bitrate: 1_300_000, sound: true },
+    { name: "medium", height: 720, bitrate: 2_600_000, sound: true },
   ];
   const rungs = [rung("low", 480), rung("medium", 720, false), rung("high", 1080, false)];
   check(
@@ -121,8 +162,23 @@ test("the quality menu lists what can be chosen and what is paused, highest firs
     ],
   );
   check(qualityChoices(levels, [], null)[1]!.detail, "2.6 Mb/s");
-  check(unknownRungs(levels, rungs), []);
-  check(unknownRungs(levels, [rung("high", 1080)]), ["high"]);
+});
+
+test("what runs that the playlist did not list calls for another reading", () => {
+  const levels: Level[] = [{ name: "low", height: 480, bitrate: 1_300_000, sound: false }];
+  const unknown = (sound: boolean, ...rungs: Rung[]): string[] => unknownParts(levels, camera({ sound, rungs }));
+  check(unknown(false, rung("low", 480), rung("high", 1080, false)), []);
+  check(unknown(false, rung("low", 480), rung("high", 1080)), ["high"]);
+  check(unknown(true, rung("low", 480)), ["sound"]);
+  levels[0]!.sound = true;
+  check(unknown(true, rung("low", 480)), []);
+});
+
+test("a chosen quality that is not listed counts as Auto", () => {
+  const levels: Level[] = [{ name: "high", height: 1080, bitrate: 1, sound: true }];
+  check(listedChoice(levels, "high"), "high");
+  check(listedChoice(levels, "low"), null);
+  check(listedChoice(levels, null), null);
 });
 
 test("a typed range is read, or refused with the reason", () => {
@@ -144,9 +200,26 @@ test("a typed range is read, or refused with the reason", () => {
   check(recordingPath("test", 0, 1000), "/recordings/test/master.m3u8?from=1970-01-01T00%3A00%3A00.000Z&to=1970-01-01T00%3A00%3A01.000Z");
 });
 
+const NO_KEY: KeyPress = {
+  ...{ key: "", ctrlKey: false, metaKey: false, altKey: false },
+  ...{ focus: "body", inPlayer: false },
+};
+
+test("a key held down moves on, and toggles nothing to and fro", () => {
+  const goesOn = (key: string) => repeats(commandFor({ ...NO_KEY, key, inPlayer: true })!);
+  check([" ", "f", "m", "t", "s", "1"].filter(goesOn), []);
+  check(["ArrowLeft", "ArrowUp"].filter(goesOn), ["ArrowLeft", "ArrowUp"]);
+});
+
+test("the seek bar moves by what a recording's length wants, and knows its ends itself", () => {
+  const step = (key: string, changes: Partial<KeyPress> = {}) => seekStep({ ...NO_KEY, key, ...changes });
+  check(["ArrowLeft", "ArrowRight", "PageUp", "Home", "End", "Tab"].map((key) => step(key)), [-10, 10, 60, null, null, null]);
+  check(step("ArrowLeft", { altKey: true }), null);
+});
+
 test("a key does its work only where nobody else needs it", () => {
   const press = (key: string, changes: Partial<KeyPress> = {}) =>
-    commandFor({ key, ctrlKey: false, metaKey: false, altKey: false, focus: "body", inPlayer: false, ...changes });
+    commandFor({ ...NO_KEY, key, ...changes });
   check(press(" "), { do: "play-pause" });
   check(press(" ", { focus: "button" }), null);
   check(press("m"), { do: "mute" });
@@ -186,4 +259,17 @@ test("the pace closes the distance, spares a thin buffer, and settles", () => {
   check(pace(0.8, 0.2, 1.1), 1);
   check(pace(-0.5, 0.2, 1), 0.97);
   check(pace(-0.1, 0.5, 1), 1);
+});
+
+test("a finger that finds no controls brings them and presses none; every other press counts", () => {
+  const press = new Press();
+  const wakes = (pointerType: string, hidden: boolean, detail: number): boolean => {
+    press.begin(pointerType, hidden);
+    return press.onlyWakes(detail);
+  };
+  check(wakes("touch", true, 1), true);
+  check(wakes("touch", false, 1), false);
+  check(wakes("touch", true, 0), false);
+  check(wakes("mouse", true, 1), false);
+  check(press.touch, false);
 });

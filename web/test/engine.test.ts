@@ -1,0 +1,163 @@
+// The engine against a browser and an hls.js that obey: what it sets on them, and what it leaves alone.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Library, library, pass, settled, Video } from "./browser.js";
+import { Engine, type Source } from "../src/engine.js";
+
+const RECORDING: Source = { address: "/recordings/test/master.m3u8", live: false };
+const LIVE: Source = { address: "/live/test/master.m3u8", live: true };
+
+/** An engine that plays `source`. */
+async function playing(source: Source) {
+  const video = new Video();
+  const engine = new Engine(video.asElement(), library);
+  engine.play(source);
+  await loaded(video);
+  return { engine, video };
+}
+
+/** What was asked for has come: the playlist, then pictures. */
+async function loaded(video: Video, seconds = 100): Promise<void> {
+  await settled();
+  Library.of(video).say("parsed");
+  video.fill(seconds, Math.max(0, Library.of(video).config.startPosition ?? 0));
+}
+
+test("choosing the quality that Auto plays fixes it, and Auto frees it again", async () => {
+  const { engine, video } = await playing(LIVE);
+  Library.of(video).auto = 2;
+  engine.choose("high");
+  assert.equal(Library.of(video).manualLevel, 2);
+  assert.equal(engine.chosen.value, "high");
+  engine.choose(null);
+  assert.equal(Library.of(video).manualLevel, -1);
+});
+
+test("a recording goes on where it was after a reload, and after a second one before pictures came", async () => {
+  const { engine, video } = await playing(RECORDING);
+  assert.equal(Library.of(video).config.startPosition, 0);
+  video.fill(100, 42);
+  await pass(300);
+  for (let reload = 0; reload < 2; reload++) {
+    engine.reload();
+    await settled();
+    await pass(1000);
+    assert.equal(Library.of(video).config.startPosition, 42);
+    assert.deepEqual([engine.position.value, engine.duration.value], [42, 100]);
+  }
+  await loaded(video);
+  assert.equal(video.paused, false);
+});
+
+test("where the viewer sought to is where a recording goes on", async () => {
+  const { engine, video } = await playing(RECORDING);
+  engine.seekTo(70);
+  video.empty();
+  await pass(300);
+  engine.reload();
+  await settled();
+  assert.equal(Library.of(video).config.startPosition, 70);
+});
+
+test("another source starts at its beginning, playing, though the one before was paused", async () => {
+  const { engine, video } = await playing(RECORDING);
+  video.fill(100, 42);
+  await pass(300);
+  engine.togglePlay();
+  engine.play(RECORDING);
+  await loaded(video);
+  assert.equal(Library.of(video).config.startPosition, 0);
+  assert.equal(video.paused, false);
+});
+
+test("what the viewer paused stays paused when it is loaded again", async () => {
+  for (const source of [LIVE, RECORDING]) {
+    const { engine, video } = await playing(source);
+    engine.togglePlay();
+    Library.of(video).fail();
+    assert.equal(engine.phase.value, "paused");
+    await pass(600);
+    const { plays } = video;
+    await loaded(video);
+    assert.deepEqual([video.plays, video.autoplay, engine.phase.value], [plays, false, "paused"]);
+    engine.togglePlay();
+    assert.equal(engine.phase.value, "playing");
+  }
+});
+
+test("a live view that ran out starts again when the server is back", async () => {
+  const { engine, video } = await playing(LIVE);
+  engine.hold(true);
+  video.ended = true;
+  video.pause();
+  await pass(5000);
+  engine.hold(false);
+  video.ended = false;
+  await loaded(video);
+  assert.equal(video.paused, false);
+});
+
+test("a live view that ran out is loaded again though nobody saw the server go", async () => {
+  const { video } = await playing(LIVE);
+  video.ended = true;
+  video.pause();
+  await pass(5500);
+  assert.equal(Library.all(video).length, 2);
+});
+
+test("a load that failed while the source was away is made up for at its return, however soon", async () => {
+  const { engine, video } = await playing(LIVE);
+  engine.hold(true);
+  engine.play(LIVE);
+  await settled();
+  Library.of(video).fail();
+  await pass(500);
+  assert.equal(Library.all(video).length, 2);
+  engine.hold(false);
+  await settled();
+  assert.equal(Library.all(video).length, 3);
+});
+
+test("two presses in a row leave the viewer at the live edge, a long pause does not", async () => {
+  const { engine, video } = await playing(LIVE);
+  for (const [edge, following] of [[101, true], [105.9, true], [106.1, false]] as const) {
+    engine.goLive();
+    engine.togglePlay();
+    assert.equal(engine.following.value, false);
+    video.currentTime = 100;
+    Library.of(video).liveSyncPosition = edge;
+    engine.togglePlay();
+    assert.equal(engine.following.value, following, `${edge}`);
+  }
+});
+
+test("a recording has no edge to follow, and is sought to its very end", async () => {
+  const { engine, video } = await playing(RECORDING);
+  Library.of(video).liveSyncPosition = 98;
+  engine.togglePlay();
+  engine.togglePlay();
+  assert.equal(engine.following.value, false);
+  video.currentTime = 99;
+  engine.seekBy(10);
+  assert.deepEqual([video.currentTime, engine.position.value], [100, 100]);
+  engine.seekBy(-10);
+  assert.equal(video.currentTime, 90);
+});
+
+test("a browser that plays HLS by itself goes back to live too", async () => {
+  const video = new Video();
+  const engine = new Engine(video.asElement(), async () => Unsupported as unknown as Awaited<ReturnType<typeof library>>);
+  engine.play(LIVE);
+  await settled();
+  video.fill(60, 20);
+  engine.seekBy(-10);
+  assert.equal(video.currentTime, 10);
+  assert.equal(engine.following.value, false);
+  engine.goLive();
+  assert.equal(video.currentTime, 57);
+  assert.equal(engine.following.value, true);
+});
+
+class Unsupported extends Library {
+  static override isSupported = (): boolean => false;
+}
