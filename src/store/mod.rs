@@ -33,6 +33,7 @@ mod reel_writer;
 mod rows;
 mod schema;
 mod status;
+mod unnamed;
 mod writer;
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ use bytes::Bytes;
 pub use self::error::{OpenError, ReadError};
 pub use self::numbers::CameraPosition;
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
-pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport};
+pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 use self::file_system::{FileSystem, RealFileSystem};
@@ -252,8 +253,11 @@ fn open_recorder(
     }
     files.create_folder(&dir.join("db")).map_err(io)?;
     let mut index = Index::open(dir)?;
-    files.sync_folder(&dir.join("db")).map_err(io)?;
-    files.sync_folder(dir).map_err(io)?;
+    for folder in [&dir.join("db"), dir] {
+        files
+            .sync_folder(folder)
+            .map_err(|error| io(error.into()))?;
+    }
     let report = recovery::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let recorder = Recorder::new(

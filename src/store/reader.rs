@@ -16,7 +16,7 @@ use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::recovery::{verify, wall_end};
-use super::reel::TRAILER_BYTES;
+use super::reel_writer::{Place, committed_end};
 use super::rows::REEL_SEGMENTS_MAX;
 use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
@@ -237,20 +237,30 @@ impl Found {
             offset,
             bytes,
         } = self;
-        let mut buffer = vec![0; (bytes + TRAILER_BYTES) as usize];
-        let what = match File::open(&path).and_then(|file| file.read_exact_at(&mut buffer, offset))
-        {
-            Ok(()) if verify(&buffer, msn, run) => {
+        let what = match read_place(&path, Place { offset, bytes }) {
+            Ok(mut buffer) if verify(&buffer, msn, run) => {
                 buffer.truncate(bytes as usize);
                 return Ok(buffer.into());
             }
-            Ok(()) => "digest mismatch",
+            Ok(_) => "digest mismatch",
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
             Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
             Err(cause) => return Err(ReadError::Io { path, cause }),
         };
         Err(ReadError::Damaged { path, offset, what })
     }
+}
+
+/// A segment and its trailer. Asks for no more memory than the file has bytes, whatever the index says.
+fn read_place(path: &Path, place: Place) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let end = committed_end(place)
+        .filter(|&end| end <= size)
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut buffer = vec![0; (end - place.offset) as usize];
+    file.read_exact_at(&mut buffer, place.offset)?;
+    Ok(buffer)
 }
 
 fn tracks(

@@ -262,3 +262,43 @@ fn damage_on_the_disk_is_told_and_never_served() {
         })
     ));
 }
+
+#[test]
+fn an_index_that_asks_for_terabytes_gets_none() {
+    for (column, value) in [
+        ("bytes", 1_i64 << 44),
+        ("bytes", i64::MAX),
+        ("offset", i64::MAX),
+        ("offset", -1),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let front = camera("front");
+        let store = open(dir.path());
+        for msn in 0..3 {
+            store.append(&front, VIDEO, segment(VIDEO, 0, msn));
+        }
+        store.close();
+        let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+        let damage = format!("UPDATE segment SET {column} = ? WHERE id % 256 = 2");
+        index.execute(&damage, [value]).unwrap();
+        if value > 0 {
+            assert!(matches!(
+                store.load_segment(&front, VIDEO, 2),
+                Err(ReadError::Damaged {
+                    what: "the file ends early",
+                    ..
+                })
+            ));
+        }
+        drop(store);
+        // As if the reel had been open when the power went.
+        index.execute("UPDATE reel SET bytes = NULL", ()).unwrap();
+        drop(index);
+        let (store, report) = open_whatever(dir.path());
+        assert_eq!(
+            report.lost.iter().map(|lost| lost.msn).collect::<Vec<_>>(),
+            [2]
+        );
+        assert!(store.load_segment(&front, VIDEO, 1).unwrap().is_some());
+    }
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::faulty_disk::FaultyDisk;
 use super::made::*;
 use crate::base::{Clock, SimulatedClock, Wall};
-use crate::store::file_system::{FileSystem, RealFileSystem, StoredFile};
+use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, StoredFile};
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
@@ -39,7 +39,7 @@ impl FileSystem for ToldDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         RealFileSystem.remove_file(path)
     }
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError> {
         RealFileSystem.sync_folder(path)
     }
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {
