@@ -114,9 +114,9 @@ impl Store {
         Ok((Self(Arc::new(inner)), report))
     }
 
-    /// Hands a segment over to be recorded. Never waits; when eight wait already, the newest of those with the
-    /// highest bitrate is given up. Segments of a rendition come in the order of their numbers, and those of one run
-    /// with one header; others are refused later and counted.
+    /// Hands a segment over to be recorded. Never waits; when 64 MiB wait already, the newest of those with the
+    /// highest bitrate is given up, picture and sound together. Segments of a rendition come in the order of their
+    /// numbers, and those of one run with one header; others are refused later and counted.
     pub fn append(
         &self,
         camera: &CameraId,

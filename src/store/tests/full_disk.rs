@@ -12,7 +12,7 @@ use super::faulty_disk::FaultyDisk;
 use super::made::*;
 use crate::base::{Clock, SimulatedClock, Wall};
 use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, StoredFile};
-use crate::store::queue::QueuedSegment;
+use crate::store::queue::{QUEUE_SEGMENTS_MAX, QueuedSegment};
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
 use crate::store::{Appended, GapReason, RecordingState, Store, StoreOptions, open_recorder};
@@ -188,17 +188,18 @@ fn a_disk_that_hangs_blocks_nobody_and_is_told_as_gaps() {
     let (store, _) = Store::open_on(Arc::new(disk), dir.path(), options, clock).unwrap();
     let hangs = hanging.lock().unwrap();
     let mut shed = 0;
-    for msn in 0..20 {
+    let more = QUEUE_SEGMENTS_MAX as u64 + 12;
+    for msn in 0..more {
         // Of one bitrate, so that it is always the newest that goes.
         shed +=
             u64::from(store.append(&camera("a"), VIDEO, segment(VIDEO, 0, msn)) == Appended::Shed);
     }
-    // Eight wait, and one more if the writer has come to take it.
+    // The queue is full, and one more is gone if the writer has come to take it.
     assert!([11, 12].contains(&shed), "{shed}");
     assert_eq!(store.status().segments_shed, shed);
     drop(hangs);
     store.flush();
-    assert_eq!(store.status().segments_committed, 20 - shed);
+    assert_eq!(store.status().segments_committed, more - shed);
     let all = store
         .recording(&camera("a"), Wall(0), Wall(i64::MAX))
         .unwrap();
@@ -207,7 +208,7 @@ fn a_disk_that_hangs_blocks_nobody_and_is_told_as_gaps() {
     assert_eq!(told, shed as i64 * 2000);
 
     let hangs = hanging.lock().unwrap();
-    store.append(&camera("a"), VIDEO, segment(VIDEO, 0, 30));
+    store.append(&camera("a"), VIDEO, segment(VIDEO, 0, more));
     store.close();
     drop(hangs);
 }
