@@ -130,18 +130,13 @@ impl Store {
         })
     }
 
-    /// Marks a stretch of the whole camera as not recorded. Never waits. A mark that goes on where the last one of
-    /// its kind ends lengthens that. Nothing to mark if `to` is not after `from`.
-    pub fn mark_gap(&self, camera: &CameraId, from: Wall, to: Wall, reason: GapReason) {
-        if to > from {
+    /// Marks a stretch as not recorded, of one rendition or of the whole camera. Never waits. A mark that goes on
+    /// where the last one of its kind ends lengthens that. Nothing to mark if it does not end after it starts.
+    pub fn mark_gap(&self, camera: &CameraId, gap: Gap) {
+        if gap.to > gap.from {
             self.0.writer.mark_gap(GapMark {
                 camera: camera.clone(),
-                gap: Gap {
-                    rendition: None,
-                    from,
-                    to,
-                    reason,
-                },
+                gap,
             });
         }
     }
@@ -168,6 +163,12 @@ impl Store {
         to: Wall,
     ) -> Result<Recording, ReadError> {
         self.0.reader.recording(camera, from, to)
+    }
+
+    /// Civil time up to which all that is known of a camera is recorded or marked as a gap; `None` if nothing of it
+    /// was ever recorded. Reads disk.
+    pub fn recorded_until(&self, camera: &CameraId) -> Result<Option<Wall>, ReadError> {
+        self.0.reader.recorded_until(camera)
     }
 
     /// The bytes of a committed segment as they were handed over, checked against their digest.

@@ -123,6 +123,22 @@ impl Reader {
         })
     }
 
+    /// Where the newest segment of a camera or, if that is later, its last gap ends; `None` without a segment.
+    pub(super) fn recorded_until(&self, camera: &CameraId) -> Result<Option<Wall>, ReadError> {
+        self.read(|connection| {
+            let mut until = None;
+            for (_, track) in tracks(connection, camera)? {
+                until = until.max(track_end(connection, track)?);
+            }
+            let gap: Option<i64> = connection.query_row(
+                "SELECT max(to_ms) FROM gap WHERE camera = (SELECT id FROM camera WHERE name = ?)",
+                [camera.as_str()],
+                |row| row.get(0),
+            )?;
+            Ok(until.map(|until: Wall| gap.map_or(until, |gap| until.max(Wall(gap)))))
+        })
+    }
+
     /// The bytes of a segment, checked against their digest; `None` if it is not recorded.
     pub(super) fn load_segment(
         &self,
@@ -280,6 +296,27 @@ fn tracks(
         }
     }
     Ok(tracks)
+}
+
+/// Civil time at which the last segment of a track ends.
+fn track_end(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
+    let newest = connection
+        .prepare_cached(
+            "SELECT reel.wall_ms + segment.wall_ms, segment.duration_ticks, run.parameters
+             FROM reel JOIN run ON run.track = reel.track AND run.run = reel.run
+             JOIN segment ON segment.id >= reel.id * ?2 AND segment.id < (reel.id + 1) * ?2
+             WHERE reel.id = (SELECT id FROM reel WHERE track = ?1 ORDER BY first_msn DESC LIMIT 1)
+             ORDER BY segment.id DESC LIMIT 1",
+        )?
+        .query_row(params![track, REEL_SEGMENTS_MAX as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((start, duration_ticks, parameters)): Option<(i64, u64, Vec<u8>)> = newest else {
+        return Ok(None);
+    };
+    let timescale = decode_parameters(&parameters).map(|parameters| parameters.timescale());
+    Ok(timescale.map(|timescale| wall_end(Wall(start), duration_ticks, timescale)))
 }
 
 fn segments(

@@ -15,7 +15,7 @@ use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, Sto
 use crate::store::queue::{QUEUE_SEGMENTS_MAX, QueuedSegment};
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
-use crate::store::{Appended, GapReason, RecordingState, Store, StoreOptions, open_recorder};
+use crate::store::{Appended, Gap, GapReason, RecordingState, Store, StoreOptions, open_recorder};
 
 /// A disk that tells how much is free as it is told.
 struct ToldDisk(Box<dyn Fn() -> u64 + Send + Sync>);
@@ -237,7 +237,13 @@ fn a_failed_sync_ends_recording_but_not_reading() {
         store.append(&a, VIDEO, segment(VIDEO, 0, 2)),
         Appended::Refused
     );
-    store.mark_gap(&a, NOON, NOON.plus_ms(1), GapReason::CameraGone);
+    let gap = Gap {
+        rendition: None,
+        from: NOON,
+        to: NOON.plus_ms(1),
+        reason: GapReason::CameraGone,
+    };
+    store.mark_gap(&a, gap);
     let first = store.camera_position(&a);
     assert!(store.camera_position(&a).next_msn > first.next_msn);
     for _ in 0..2 {
