@@ -120,6 +120,9 @@ impl Fleet {
             // A panic in there has been reported by the thread itself.
             let _ = thread.join();
         }
+        for camera in self.cameras() {
+            camera.packager.close();
+        }
     }
 
     /// Every camera, for metrics and health.

@@ -14,7 +14,7 @@ use crate::cmaf::TrackWriter;
 use crate::live::LiveCamera;
 use crate::media::{
     AccessUnit, InitSegment, Part, RenditionId, Rung, Segment, StreamEvent, TrackKind,
-    TrackParameters,
+    TrackParameters, ticks_to_seconds,
 };
 use crate::store::{GapReason, Store};
 
@@ -34,6 +34,10 @@ pub struct Packager {
     /// Each rendition has a lock of its own, taken by its encoder's thread alone while a run lasts.
     tracks: BTreeMap<RenditionId, Mutex<Option<Track>>>,
     gaps: Mutex<Gaps>,
+    /// Where an earlier process's recording ends, until what followed is marked.
+    recorded_until: Mutex<Option<Wall>>,
+    /// Recorded renditions that pause, and where their recording ends.
+    shed: Mutex<BTreeMap<RenditionId, Wall>>,
     /// Civil time at which the newest part ends.
     ended_at: Mutex<Option<Wall>>,
     /// Where the next run begins; see [`Store::camera_position`].
@@ -49,6 +53,8 @@ struct Track {
     init: Arc<InitSegment>,
     run: u64,
     pending: Vec<Part>,
+    /// Where the last segment handed to the store ends.
+    recorded_until: Option<Wall>,
 }
 
 impl Packager {
@@ -56,6 +62,10 @@ impl Packager {
     /// Goes on with the media sequence where the store's last recording of this camera ended.
     pub fn new(camera: CameraId, live: LiveCamera, store: Store, clock: Arc<dyn Clock>) -> Self {
         let position = store.camera_position(&camera);
+        let recorded_until = store.recorded_until(&camera).unwrap_or_else(|error| {
+            tracing::warn!(%camera, %error, "when it was recorded last cannot be told; no gap is marked since then");
+            None
+        });
         let ids = Rung::ALL
             .into_iter()
             .flat_map(|r| [RenditionId::video(r), RenditionId::audio(r)]);
@@ -68,6 +78,8 @@ impl Packager {
             run: Mutex::default(),
             tracks: ids.map(|id| (id, Mutex::default())).collect(),
             gaps: Mutex::default(),
+            recorded_until: Mutex::new(recorded_until),
+            shed: Mutex::default(),
             ended_at: Mutex::default(),
             next_run: position.next_run.into(),
             next_msn: position.next_msn.into(),
@@ -101,9 +113,10 @@ impl Packager {
                 let run = run.insert(Run::new(number, msn, first_picture_at, earlier.as_ref()));
                 self.live.begin_run(number, true);
                 let started = run.label(msn, &*self.clock);
-                if let Some(gap) = lock(&self.gaps).close(started) {
-                    self.store
-                        .mark_gap(&self.camera, gap.from, started, gap.kind);
+                let away = lock(&self.gaps).close(started);
+                self.mark_stopped(away.as_ref().map_or(started, |gap| gap.from));
+                if let Some(gap) = away {
+                    self.mark_gap(None, gap.from, started, gap.kind);
                 }
             }
             StreamEvent::TrackStarted {
@@ -114,7 +127,11 @@ impl Packager {
             }
             StreamEvent::Unit { rendition, unit } => self.push(rendition, unit),
             StreamEvent::TrackPaused { rendition } => {
-                *self.track(rendition) = None;
+                let recorded_until = self.end_track(rendition);
+                if lock(&self.recorded).contains(&rendition.rung) {
+                    let from = recorded_until.unwrap_or_else(|| self.clock.wall());
+                    lock(&self.shed).insert(rendition, from);
+                }
                 self.live.close_rendition(rendition);
             }
             StreamEvent::RunEnded { failure } => {
@@ -148,6 +165,40 @@ impl Packager {
         lock(&self.gaps).open(from, kind, reason);
     }
 
+    /// Marks what lasts when the process ends: that the camera is away, if it is. Called once, after the last run.
+    /// A camera that is there needs no mark: the next start finds where its recording ends.
+    pub fn close(&self) {
+        if lock(&self.recorded).is_empty() {
+            return;
+        }
+        let now = self.clock.wall();
+        let away = lock(&self.gaps).close(now);
+        if let Some(gap) = away {
+            self.mark_stopped(gap.from);
+            self.mark_gap(None, gap.from, now, gap.kind);
+        }
+    }
+
+    /// Marks the time from the end of an earlier process's recording to `until`, once.
+    fn mark_stopped(&self, until: Wall) {
+        let recorded_until = lock(&self.recorded_until).take();
+        if let Some(from) = recorded_until
+            && !lock(&self.recorded).is_empty()
+        {
+            self.mark_gap(None, from, until, GapReason::Stopped);
+        }
+    }
+
+    fn mark_gap(&self, rendition: Option<RenditionId>, from: Wall, to: Wall, reason: GapReason) {
+        let gap = crate::store::Gap {
+            rendition,
+            from,
+            to,
+            reason,
+        };
+        self.store.mark_gap(&self.camera, gap);
+    }
+
     fn track(&self, rendition: RenditionId) -> MutexGuard<'_, Option<Track>> {
         lock(
             self.tracks
@@ -170,6 +221,7 @@ impl Packager {
                     init,
                     run,
                     pending: Vec::new(),
+                    recorded_until: None,
                 });
             }
             Err(error) => {
@@ -209,6 +261,11 @@ impl Packager {
         if !lock(&self.recorded).contains(&rendition.rung) {
             return;
         }
+        if part.index == 0
+            && let Some(from) = lock(&self.shed).remove(&rendition)
+        {
+            self.mark_gap(Some(rendition), from, wall_start, GapReason::RungShed);
+        }
         // A gap may end a segment without a last part.
         if track
             .pending
@@ -241,6 +298,9 @@ impl Packager {
             init,
             parts,
         };
+        let timescale = segment.init.parameters.timescale();
+        let seconds = ticks_to_seconds(segment.duration_ticks(), timescale);
+        track.recorded_until = Some(wall_start.plus_ms((seconds * 1000.0).round() as i64));
         // What becomes of it is the store's to count and to tell.
         let _ = self
             .store
@@ -254,17 +314,23 @@ impl Packager {
     }
 
     fn end_run(&self) {
-        for (rendition, slot) in &self.tracks {
-            let Some(mut track) = lock(slot).take() else {
-                continue;
-            };
-            if let Some(part) = track.writer.finish() {
-                self.publish(*rendition, &mut track, part);
-            }
-            if !track.pending.is_empty() {
-                self.record_pending(*rendition, &mut track);
-            }
+        for rendition in self.tracks.keys() {
+            self.end_track(*rendition);
         }
+        let ended = lock(&self.ended_at).unwrap_or_else(|| self.clock.wall());
+        for (rendition, from) in std::mem::take(&mut *lock(&self.shed)) {
+            self.mark_gap(Some(rendition), from, ended, GapReason::RungShed);
+        }
+    }
+
+    /// Ends a track with all that it was given. Returns where its recording ends, if any of it was recorded.
+    fn end_track(&self, rendition: RenditionId) -> Option<Wall> {
+        let mut track = self.track(rendition).take()?;
+        if let Some(part) = track.writer.finish() {
+            self.publish(rendition, &mut track, part);
+        }
+        self.record_pending(rendition, &mut track);
+        track.recorded_until
     }
 }
 

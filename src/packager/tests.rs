@@ -26,7 +26,11 @@ struct Rig {
 
 impl Rig {
     fn new(dir: &Path) -> Self {
-        let clock = SimulatedClock::new(START);
+        Self::at(dir, START)
+    }
+
+    fn at(dir: &Path, now: Wall) -> Self {
+        let clock = SimulatedClock::new(now);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let (store, _) =
             Store::open(dir, StoreOptions::default(), Arc::clone(&shared)).expect("a store");
@@ -64,6 +68,26 @@ impl Rig {
         }
         self.packager
             .handle(StreamEvent::RunEnded { failure: None });
+    }
+
+    /// The gaps that the recording tells of, in whole seconds since the start: the simulated wall clock drops what is
+    /// below a millisecond at each picture.
+    fn recorded_gaps(&self) -> Vec<(Option<RenditionId>, i64, i64, GapReason)> {
+        self.store.close();
+        let recording = self
+            .store
+            .recording(&camera(), START, START.plus_ms(600_000));
+        let seconds = |wall: Wall| ((wall - START) as f64 / 1000.0).round() as i64;
+        let gaps = recording.expect("a recording").gaps.into_iter();
+        gaps.map(|gap| {
+            (
+                gap.rendition,
+                seconds(gap.from),
+                seconds(gap.to),
+                gap.reason,
+            )
+        })
+        .collect()
     }
 
     fn recorded(&self) -> Vec<(u64, u64, u64)> {
@@ -195,4 +219,100 @@ fn a_unit_that_fits_nowhere_is_counted_and_costs_nothing_else() {
     }
     assert_eq!(rig.packager.refused_units_count(), 1);
     assert_eq!(rig.packager.video_parts_count(), 1);
+}
+
+#[test]
+fn the_time_between_a_stop_and_the_next_start_is_a_gap() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = Rig::new(dir.path());
+    first.run(60);
+    first.packager.close();
+    assert_eq!(first.recorded_gaps(), []);
+    drop(first);
+    let second = Rig::at(dir.path(), START.plus_ms(30_000));
+    second.run(60);
+    // Another run is none of it.
+    second.run(60);
+    assert_eq!(second.recorded_gaps(), [(None, 2, 30, GapReason::Stopped)]);
+    drop(second);
+    let unrecorded = Rig::at(dir.path(), START.plus_ms(60_000));
+    unrecorded.packager.expect(vec![LOW], vec![]);
+    unrecorded.run(60);
+    assert_eq!(unrecorded.recorded_gaps().len(), 1);
+}
+
+#[test]
+fn a_camera_that_was_away_over_a_restart_leaves_no_time_unexplained() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = Rig::new(dir.path());
+    first.run(60);
+    first.packager.mark_away(GapReason::CameraGone, "unplugged");
+    first.clock.advance(Duration::from_secs(10));
+    first.packager.close();
+    first.store.close();
+    drop(first);
+    let second = Rig::at(dir.path(), START.plus_ms(30_000));
+    second
+        .packager
+        .mark_away(GapReason::CameraGone, "not there yet");
+    second.clock.advance(Duration::from_secs(20));
+    second.run(60);
+    assert_eq!(
+        second.recorded_gaps(),
+        [
+            (None, 2, 12, GapReason::CameraGone),
+            (None, 12, 30, GapReason::Stopped),
+            (None, 30, 50, GapReason::CameraGone),
+        ]
+    );
+}
+
+#[test]
+fn a_recorded_rung_that_pauses_keeps_its_last_picture_and_marks_the_pause() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rig = Rig::new(dir.path());
+    let first_picture_at = rig.clock.monotonic();
+    rig.packager
+        .handle(StreamEvent::RunStarted { first_picture_at });
+    let start = |rendition| {
+        let parameters = parameters();
+        rig.packager.handle(StreamEvent::TrackStarted {
+            rendition,
+            parameters,
+        });
+    };
+    start(LOW);
+    start(HIGH);
+    for picture in 0..300 {
+        // Both amid a part and a segment, and the second pause until the run ends.
+        if [85, 265].contains(&picture) {
+            let rendition = HIGH;
+            rig.packager.handle(StreamEvent::TrackPaused { rendition });
+        }
+        if picture == 180 {
+            start(HIGH);
+        }
+        for rendition in [LOW, HIGH] {
+            let unit = unit(picture);
+            rig.packager.handle(StreamEvent::Unit { rendition, unit });
+        }
+        rig.clock.advance(Duration::from_nanos(33_333_333));
+    }
+    rig.packager.handle(StreamEvent::RunEnded { failure: None });
+    assert_eq!(
+        rig.recorded_gaps(),
+        [
+            (Some(HIGH), 3, 6, GapReason::RungShed),
+            (Some(HIGH), 9, 10, GapReason::RungShed),
+        ]
+    );
+    assert_eq!(
+        rig.recorded(),
+        [
+            (0, 0, 180_000),
+            (1, 180_000, 75_000),
+            (3, 540_000, 180_000),
+            (4, 720_000, 75_000)
+        ]
+    );
 }

@@ -52,8 +52,8 @@ pub enum OpenError {
     /// The recordings go on beyond what the index knows, further than a crash can explain.
     #[error(
         "data directory {path}: reel/ holds {segments} segments of camera {camera} ({rendition}) that db/index.db does \
-         not know, as if the index were from an older backup; put the newest index back, or choose another directory \
-         with --data; nothing was removed"
+         not know, as if the index were from an older backup; put the newest index back, move those reels away, or \
+         choose another directory with --data; nothing was removed"
     )]
     IndexOutdated {
         /// The directory.

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::error::is_disk_full;
+use super::file_system::FolderSyncError;
 use super::reel_writer::is_full;
 use super::status::GapReason;
 
@@ -37,6 +38,27 @@ pub(super) fn sync_failed(path: &Path, error: &io::Error) -> Failure {
         "{}: sync failed: {error}; check the disk, then start perch again",
         path.display()
     ))
+}
+
+/// The names in a folder are not durable.
+pub(super) fn folder_sync_failed(path: &Path, error: &FolderSyncError) -> Failure {
+    match error {
+        FolderSyncError::NotOpened(cause) => write_failed(path, cause),
+        FolderSyncError::NotSynced(cause) => sync_failed(path, cause),
+    }
+}
+
+/// A new reel could not be made.
+pub(super) fn create_failed(path: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        Failure::Poison(format!(
+            "{}: a reel is there that the index does not know, as if the index were from an older backup; \
+             put the newest index back or move the reel away, then start perch again",
+            path.display()
+        ))
+    } else {
+        write_failed(path, error)
+    }
 }
 
 /// A transaction failed.

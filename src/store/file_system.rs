@@ -24,11 +24,28 @@ pub(super) trait FileSystem: Send + Sync + fmt::Debug {
     /// Removes a file. Durable once the folder is synced.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
-    fn sync_folder(&self, path: &Path) -> io::Result<()>;
-    /// The names of the files in a folder, in no order; none if the folder does not exist.
+    fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError>;
+    /// The names of the files and folders in a folder, in no order; none if the folder does not exist.
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Bytes that this process may still write to the disk under `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// Why the names in a folder are not durable.
+#[derive(Debug)]
+pub(super) enum FolderSyncError {
+    /// It could not be opened, for instance because too many files are open. Nothing was tried.
+    NotOpened(io::Error),
+    /// The sync failed, and nobody knows what the disk holds.
+    NotSynced(io::Error),
+}
+
+impl From<FolderSyncError> for io::Error {
+    fn from(error: FolderSyncError) -> Self {
+        match error {
+            FolderSyncError::NotOpened(cause) | FolderSyncError::NotSynced(cause) => cause,
+        }
+    }
 }
 
 /// An open file. Dropping it closes it without syncing.
@@ -74,8 +91,9 @@ impl FileSystem for RealFileSystem {
         fs::remove_file(path)
     }
 
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError> {
+        let folder = File::open(path).map_err(FolderSyncError::NotOpened)?;
+        folder.sync_all().map_err(FolderSyncError::NotSynced)
     }
 
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {

@@ -33,6 +33,7 @@ mod reel_writer;
 mod rows;
 mod schema;
 mod status;
+mod unnamed;
 mod writer;
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ use bytes::Bytes;
 pub use self::error::{OpenError, ReadError};
 pub use self::numbers::CameraPosition;
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
-pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport};
+pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 use self::file_system::{FileSystem, RealFileSystem};
@@ -113,9 +114,9 @@ impl Store {
         Ok((Self(Arc::new(inner)), report))
     }
 
-    /// Hands a segment over to be recorded. Never waits; when eight wait already, the newest of those with the
-    /// highest bitrate is given up. Segments of a rendition come in the order of their numbers, and those of one run
-    /// with one header; others are refused later and counted.
+    /// Hands a segment over to be recorded. Never waits; when 64 MiB wait already, the newest of those with the
+    /// highest bitrate is given up, picture and sound together. Segments of a rendition come in the order of their
+    /// numbers, and those of one run with one header; others are refused later and counted.
     pub fn append(
         &self,
         camera: &CameraId,
@@ -129,18 +130,13 @@ impl Store {
         })
     }
 
-    /// Marks a stretch of the whole camera as not recorded. Never waits. A mark that goes on where the last one of
-    /// its kind ends lengthens that. Nothing to mark if `to` is not after `from`.
-    pub fn mark_gap(&self, camera: &CameraId, from: Wall, to: Wall, reason: GapReason) {
-        if to > from {
+    /// Marks a stretch as not recorded, of one rendition or of the whole camera. Never waits. A mark that goes on
+    /// where the last one of its kind ends lengthens that. Nothing to mark if it does not end after it starts.
+    pub fn mark_gap(&self, camera: &CameraId, gap: Gap) {
+        if gap.to > gap.from {
             self.0.writer.mark_gap(GapMark {
                 camera: camera.clone(),
-                gap: Gap {
-                    rendition: None,
-                    from,
-                    to,
-                    reason,
-                },
+                gap,
             });
         }
     }
@@ -167,6 +163,12 @@ impl Store {
         to: Wall,
     ) -> Result<Recording, ReadError> {
         self.0.reader.recording(camera, from, to)
+    }
+
+    /// Civil time up to which all that is known of a camera is recorded or marked as a gap; `None` if nothing of it
+    /// was ever recorded. Reads disk.
+    pub fn recorded_until(&self, camera: &CameraId) -> Result<Option<Wall>, ReadError> {
+        self.0.reader.recorded_until(camera)
     }
 
     /// The bytes of a committed segment as they were handed over, checked against their digest.
@@ -252,8 +254,11 @@ fn open_recorder(
     }
     files.create_folder(&dir.join("db")).map_err(io)?;
     let mut index = Index::open(dir)?;
-    files.sync_folder(&dir.join("db")).map_err(io)?;
-    files.sync_folder(dir).map_err(io)?;
+    for folder in [&dir.join("db"), dir] {
+        files
+            .sync_folder(folder)
+            .map_err(|error| io(error.into()))?;
+    }
     let report = recovery::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let recorder = Recorder::new(

@@ -16,7 +16,7 @@ use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::recovery::{verify, wall_end};
-use super::reel::TRAILER_BYTES;
+use super::reel_writer::{Place, committed_end};
 use super::rows::REEL_SEGMENTS_MAX;
 use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
@@ -120,6 +120,22 @@ impl Reader {
             }
             recording.renditions.sort_by_key(|rendition| rendition.id);
             Ok(recording)
+        })
+    }
+
+    /// Where the newest segment of a camera or, if that is later, its last gap ends; `None` without a segment.
+    pub(super) fn recorded_until(&self, camera: &CameraId) -> Result<Option<Wall>, ReadError> {
+        self.read(|connection| {
+            let mut until = None;
+            for (_, track) in tracks(connection, camera)? {
+                until = until.max(track_end(connection, track)?);
+            }
+            let gap: Option<i64> = connection.query_row(
+                "SELECT max(to_ms) FROM gap WHERE camera = (SELECT id FROM camera WHERE name = ?)",
+                [camera.as_str()],
+                |row| row.get(0),
+            )?;
+            Ok(until.map(|until: Wall| gap.map_or(until, |gap| until.max(Wall(gap)))))
         })
     }
 
@@ -237,20 +253,30 @@ impl Found {
             offset,
             bytes,
         } = self;
-        let mut buffer = vec![0; (bytes + TRAILER_BYTES) as usize];
-        let what = match File::open(&path).and_then(|file| file.read_exact_at(&mut buffer, offset))
-        {
-            Ok(()) if verify(&buffer, msn, run) => {
+        let what = match read_place(&path, Place { offset, bytes }) {
+            Ok(mut buffer) if verify(&buffer, msn, run) => {
                 buffer.truncate(bytes as usize);
                 return Ok(buffer.into());
             }
-            Ok(()) => "digest mismatch",
+            Ok(_) => "digest mismatch",
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
             Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
             Err(cause) => return Err(ReadError::Io { path, cause }),
         };
         Err(ReadError::Damaged { path, offset, what })
     }
+}
+
+/// A segment and its trailer. Asks for no more memory than the file has bytes, whatever the index says.
+fn read_place(path: &Path, place: Place) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let end = committed_end(place)
+        .filter(|&end| end <= size)
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut buffer = vec![0; (end - place.offset) as usize];
+    file.read_exact_at(&mut buffer, place.offset)?;
+    Ok(buffer)
 }
 
 fn tracks(
@@ -270,6 +296,27 @@ fn tracks(
         }
     }
     Ok(tracks)
+}
+
+/// Civil time at which the last segment of a track ends.
+fn track_end(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
+    let newest = connection
+        .prepare_cached(
+            "SELECT reel.wall_ms + segment.wall_ms, segment.duration_ticks, run.parameters
+             FROM reel JOIN run ON run.track = reel.track AND run.run = reel.run
+             JOIN segment ON segment.id >= reel.id * ?2 AND segment.id < (reel.id + 1) * ?2
+             WHERE reel.id = (SELECT id FROM reel WHERE track = ?1 ORDER BY first_msn DESC LIMIT 1)
+             ORDER BY segment.id DESC LIMIT 1",
+        )?
+        .query_row(params![track, REEL_SEGMENTS_MAX as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((start, duration_ticks, parameters)): Option<(i64, u64, Vec<u8>)> = newest else {
+        return Ok(None);
+    };
+    let timescale = decode_parameters(&parameters).map(|parameters| parameters.timescale());
+    Ok(timescale.map(|timescale| wall_end(Wall(start), duration_ticks, timescale)))
 }
 
 fn segments(

@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::failure::{Failure, index_failed, sync_failed, write_failed};
+use super::failure::{
+    Failure, create_failed, folder_sync_failed, index_failed, sync_failed, write_failed,
+};
 use super::file_system::FileSystem;
 use super::index::Index;
 use super::numbers::Numbers;
@@ -18,6 +20,9 @@ use super::rows::{Batch, ReelRow, RunRow, SegmentRow, segment_key};
 use super::status::{GapMark, GapReason, RecordingState, StoreOptions, StoreStatus};
 use crate::base::{CameraId, Clock, Monotonic};
 use crate::media::{RenditionId, Segment, ticks_to_seconds};
+
+/// Whole segments that a crash may leave without rows: so many are committed at once, however soon they came.
+pub(super) const UNCOMMITTED_SEGMENTS_MAX: usize = 16;
 
 /// Longer segments are not recorded, in seconds: a reel's labels must lie near its first.
 const SEGMENT_SECONDS_MAX: f64 = 60.0;
@@ -92,7 +97,12 @@ impl Recorder {
 
     /// When the next commit is due; `None` if there is nothing to commit.
     pub(super) fn commit_due(&self) -> Option<Monotonic> {
-        let due = self.uncommitted_since?.after(self.options.commit_interval);
+        let since = self.uncommitted_since?;
+        let due = if self.batch.segments.len() < UNCOMMITTED_SEGMENTS_MAX {
+            since.after(self.options.commit_interval)
+        } else {
+            since
+        };
         match self.status.state {
             RecordingState::Recording => Some(due),
             RecordingState::Paused { .. } => Some(due.max(self.retry_at)),
@@ -292,7 +302,7 @@ impl Recorder {
             for above in folder.ancestors().skip(1).take(3) {
                 self.files
                     .sync_folder(above)
-                    .map_err(|error| sync_failed(above, &error))?;
+                    .map_err(|error| folder_sync_failed(above, &error))?;
             }
             self.folders.insert(camera.clone(), folder.clone());
         }
@@ -309,9 +319,11 @@ impl Recorder {
         let reel = match ReelWriter::create(&*self.files, &path, id, &head, segment) {
             Ok(reel) => reel,
             Err(error) => {
-                let failure = write_failed(&path, &error);
-                self.unnamed.push(path);
-                return Err(failure);
+                // One that is there already was made by somebody else, and is nobody's to remove.
+                if error.kind() != io::ErrorKind::AlreadyExists {
+                    self.unnamed.push(path.clone());
+                }
+                return Err(create_failed(&path, &error));
             }
         };
         self.status.bytes_written += reel.end();
@@ -407,7 +419,7 @@ impl Recorder {
         while let Some(folder) = self.unsynced_folders.first() {
             self.files
                 .sync_folder(folder)
-                .map_err(|error| sync_failed(folder, &error))?;
+                .map_err(|error| folder_sync_failed(folder, &error))?;
             self.unsynced_folders.pop_first();
         }
         if !self.batch.is_empty() {

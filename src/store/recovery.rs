@@ -1,13 +1,13 @@
 //! What happens before recording goes on after a start: files and index are made to agree, and what did not
 //! survive is told exactly. Looks only at reels that were open and at folders where files without rows may lie, so
-//! that its cost does not grow with what is recorded.
+//! that its cost does not grow with what is recorded. A reel that the disk does not let it see is left alone: what
+//! cannot be read may be there yet, and new segments go to new reels.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::digest::Digest;
 use super::error::OpenError;
@@ -16,9 +16,10 @@ use super::index::Index;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::reel::{FoundSegment, ReelHead, TRAILER_BYTES, Trailer, read_head, read_segments};
-use super::reel_writer::{Place, committed_end};
+use super::reel_writer::{Place, committed_end, is_full};
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
 use super::status::{Gap, GapMark, GapReason};
+use super::unnamed::{check_not_outdated, unnamed_reels};
 use crate::base::{CameraId, Wall};
 use crate::media::{RenditionId, ticks_to_seconds};
 
@@ -59,12 +60,23 @@ pub struct RecoveryReport {
     pub discarded: Vec<DiscardedTail>,
     /// What was committed but is missing or damaged: the disk did not keep what it had promised.
     pub lost: Vec<LostSegment>,
+    /// Reels that the disk did not let recovery finish: left as they are, and looked at again at the next start.
+    pub unreadable: Vec<UnreadableReel>,
+}
+
+/// A reel that recovery left as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableReel {
+    /// The reel.
+    pub path: PathBuf,
+    /// What the disk said.
+    pub cause: String,
 }
 
 impl RecoveryReport {
     /// Whether nothing at all is missing.
     pub fn is_clean(&self) -> bool {
-        self.discarded.is_empty() && self.lost.is_empty()
+        self.discarded.is_empty() && self.lost.is_empty() && self.unreadable.is_empty()
     }
 }
 
@@ -83,29 +95,54 @@ impl fmt::Display for RecoveryReport {
              {} reels cut back, {removed} files removed, {} committed segments lost",
             self.discarded.len() - removed,
             self.lost.len()
-        )
+        )?;
+        if let Some(UnreadableReel { path, cause }) = self.unreadable.first() {
+            write!(
+                f,
+                "; {} reels could not be read and were left as they are, the first {}: {cause}; check the disk",
+                self.unreadable.len(),
+                path.display()
+            )?;
+        }
+        Ok(())
     }
 }
 
-struct OpenReel {
+/// A reel that takes more segments, or took them when the last process ended.
+pub(super) struct OpenReel {
     id: i64,
-    camera: CameraId,
-    rendition: RenditionId,
-    day: String,
+    pub(super) camera: CameraId,
+    pub(super) rendition: RenditionId,
+    pub(super) day: String,
     run: u64,
     timescale: u32,
     first_msn: u64,
     wall_start: Wall,
 }
 
-struct Committed {
+impl OpenReel {
+    /// Where it lies.
+    pub(super) fn path(&self, dir: &Path) -> PathBuf {
+        reel_path(dir, &self.camera, &self.day, self.id)
+    }
+}
+
+/// A segment with a row, in an open reel.
+#[derive(Debug)]
+pub(super) struct Committed {
     key: i64,
-    place: Place,
+    pub(super) place: Place,
     lost: LostSegment,
 }
 
-/// More segments of one rendition cannot wait for a commit: the queue holds 8, a commit is due within 2 s.
-const UNCOMMITTED_SEGMENTS_MAX: usize = 16;
+/// What recovery did to one reel.
+#[derive(Debug, Default)]
+struct RecoveredReel {
+    /// Where its last sound segment ends; 0 if it has none, and the file is gone.
+    end: u64,
+    lost: Vec<Committed>,
+    discarded: Option<DiscardedTail>,
+}
 
 /// Cuts each reel back to its last committed end and removes reels that no row names.
 pub(super) fn recover(
@@ -119,8 +156,15 @@ pub(super) fn recover(
     check_not_outdated(dir, files, index)?;
     for reel in open_reels(index).map_err(sqlite)? {
         let committed = committed_segments(index, &reel).map_err(sqlite)?;
-        recover_reel(dir, files, &reel, committed, &mut report, &mut batch)
-            .map_err(|cause| OpenError::from_io(dir, cause))?;
+        let path = reel.path(dir);
+        match recover_reel(files, &path, reel.run, committed) {
+            Ok(recovered) => recovered.tell(reel.id, &mut report, &mut batch),
+            Err(cause) if is_of_one_file(&cause) => report.unreadable.push(UnreadableReel {
+                path,
+                cause: cause.to_string(),
+            }),
+            Err(cause) => return Err(OpenError::from_io(dir, cause)),
+        }
         report.reels_open += 1;
     }
     for (camera, row) in index.cameras() {
@@ -172,7 +216,8 @@ pub(super) fn wall_end(start: Wall, duration_ticks: u64, timescale: u32) -> Wall
     start.plus_ms((ticks_to_seconds(duration_ticks, timescale) * 1000.0).round() as i64)
 }
 
-fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
+/// The reels that were open when the last process ended.
+pub(super) fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
     let mut statement = index.connection().prepare(
         "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, run.parameters, reel.first_msn, reel.wall_ms
          FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
@@ -205,7 +250,11 @@ fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
     Ok(reels)
 }
 
-fn committed_segments(index: &Index, reel: &OpenReel) -> rusqlite::Result<Vec<Committed>> {
+/// The segments of a reel by its rows, in order.
+pub(super) fn committed_segments(
+    index: &Index,
+    reel: &OpenReel,
+) -> rusqlite::Result<Vec<Committed>> {
     let first = segment_key(reel.id, reel.first_msn, reel.first_msn);
     let mut statement = index.connection().prepare_cached(
         "SELECT id, offset, bytes, wall_ms, duration_ticks FROM segment
@@ -218,9 +267,10 @@ fn committed_segments(index: &Index, reel: &OpenReel) -> rusqlite::Result<Vec<Co
             let wall_start = reel.wall_start.plus_ms(row.get(3)?);
             Ok(Committed {
                 key,
+                // A damaged row may say anything; what is impossible fails against the file.
                 place: Place {
-                    offset: row.get(1)?,
-                    bytes: row.get(2)?,
+                    offset: row.get::<_, i64>(1)? as u64,
+                    bytes: row.get::<_, i64>(2)? as u64,
                 },
                 lost: LostSegment {
                     camera: reel.camera.clone(),
@@ -235,61 +285,81 @@ fn committed_segments(index: &Index, reel: &OpenReel) -> rusqlite::Result<Vec<Co
     rows.collect()
 }
 
-/// Cuts one reel, and plans what its rows must say then.
+/// Whether an error tells of one file, or its place on the disk, and nothing of the whole directory.
+fn is_of_one_file(error: &io::Error) -> bool {
+    !is_full(error)
+        && !matches!(
+            error.kind(),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+        )
+}
+
+impl RecoveredReel {
+    /// Adds it to the report, and to the plan of what the rows must say then.
+    fn tell(self, reel: i64, report: &mut RecoveryReport, batch: &mut Batch) {
+        if self.end > 0 {
+            batch.closed.push((reel, self.end));
+        } else {
+            batch.lost_reels.push(reel);
+        }
+        for segment in self.lost {
+            batch.lost_segments.push(segment.key);
+            report.lost.push(segment.lost);
+        }
+        report.discarded.extend(self.discarded);
+    }
+}
+
+/// Cuts one reel back to its last sound segment. After an error its rows hold as before.
 fn recover_reel(
-    dir: &Path,
     files: &dyn FileSystem,
-    reel: &OpenReel,
+    path: &Path,
+    run: u64,
     mut committed: Vec<Committed>,
-    report: &mut RecoveryReport,
-    batch: &mut Batch,
-) -> io::Result<()> {
-    let path = reel_path(dir, &reel.camera, &reel.day, reel.id);
-    let mut file = match files.open_file(&path) {
-        Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+) -> io::Result<RecoveredReel> {
+    let mut recovered = RecoveredReel::default();
+    let mut file = match files.open_file(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            committed.reverse();
+            recovered.lost = committed;
+            return Ok(recovered);
+        }
         Err(error) => return Err(error),
     };
-    while let Some(last) = committed.last() {
-        let sound = match &file {
-            Some(file) => is_sound(&**file, last, reel.run)?,
-            None => false,
-        };
-        if sound {
+    let size = file.size()?;
+    while let Some(last) = committed.pop() {
+        if let Some(end) = sound_end(&*file, size, &last, run)? {
+            recovered.end = end;
             break;
         }
-        batch.lost_segments.push(last.key);
-        report.lost.extend(committed.pop().map(|last| last.lost));
+        recovered.lost.push(last);
     }
-    let end = committed.last().map_or(0, |last| committed_end(last.place));
-    if let Some(file) = &mut file {
-        let size = file.size()?;
-        if size > end {
-            let head = read_head(&**file, size);
-            let segments = match (&head, end) {
-                (Some(head), 1..) => found_segments(&**file, head, end, size),
-                _ => Vec::new(),
-            };
-            report.discarded.push(DiscardedTail {
-                path: path.clone(),
-                bytes: size - end,
-                removed: end == 0,
-                segments,
-            });
-        }
-        // Also when nothing is to be cut: it gives back what was reserved.
-        file.truncate(end)?;
-        file.sync()?;
+    let end = recovered.end;
+    if size > end {
+        let head = read_head(&*file, size);
+        let segments = match (&head, end) {
+            (Some(head), 1..) => found_segments(&*file, head, end, size),
+            _ => Vec::new(),
+        };
+        recovered.discarded = Some(DiscardedTail {
+            path: path.to_owned(),
+            bytes: size - end,
+            removed: end == 0,
+            segments,
+        });
     }
-    if end > 0 {
-        batch.closed.push((reel.id, end));
-    } else {
-        batch.lost_reels.push(reel.id);
-        if file.is_some() {
-            files.remove_file(&path)?;
+    // Also when nothing is to be cut: it gives back what was reserved.
+    file.truncate(end)?;
+    file.sync()?;
+    if end == 0 {
+        files.remove_file(path)?;
+        // Before its row goes: a name that a power cut brings back would belong to no row.
+        if let Some(folder) = path.parent() {
+            files.sync_folder(folder)?;
         }
     }
-    Ok(())
+    Ok(recovered)
 }
 
 fn found_segments(
@@ -305,13 +375,21 @@ fn found_segments(
         .collect()
 }
 
-/// Whether a committed segment's bytes are there and are what they were.
-fn is_sound(file: &dyn StoredFile, segment: &Committed, run: u64) -> io::Result<bool> {
-    let Place { offset, bytes } = segment.place;
-    let mut buffer = vec![0; (bytes + TRAILER_BYTES) as usize];
-    match file.read_exact_at(&mut buffer, offset) {
-        Ok(()) => Ok(verify(&buffer, segment.lost.msn, run)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+/// Where a committed segment ends in a file of `size` bytes; `None` if its bytes are not there or not what they were.
+fn sound_end(
+    file: &dyn StoredFile,
+    size: u64,
+    segment: &Committed,
+    run: u64,
+) -> io::Result<Option<u64>> {
+    // Before its bytes are given room: one flipped bit in the index asks for terabytes.
+    let Some(end) = committed_end(segment.place).filter(|&end| end <= size) else {
+        return Ok(None);
+    };
+    let mut buffer = vec![0; (end - segment.place.offset) as usize];
+    match file.read_exact_at(&mut buffer, segment.place.offset) {
+        Ok(()) => Ok(verify(&buffer, segment.lost.msn, run).then_some(end)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -326,83 +404,6 @@ pub(super) fn verify(segment_and_trailer: &[u8], msn: u64, run: u64) -> bool {
         (trailer.msn, trailer.run, trailer.segment_bytes) == (msn, run, bytes as u64)
             && trailer.digest == Digest::of(segment)
     })
-}
-
-/// Refuses, before anything is touched, an index that knows less than a crash can take from it: what was committed
-/// to a newer one must not be taken for what was never committed.
-fn check_not_outdated(dir: &Path, files: &dyn FileSystem, index: &Index) -> Result<(), OpenError> {
-    let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-    let io = |cause| OpenError::from_io(dir, cause);
-    let mut unknown: BTreeMap<(CameraId, RenditionId), usize> = BTreeMap::new();
-    for reel in open_reels(index).map_err(sqlite)? {
-        let committed = committed_segments(index, &reel).map_err(sqlite)?;
-        let Some(end) = committed.last().map(|last| committed_end(last.place)) else {
-            continue;
-        };
-        let path = reel_path(dir, &reel.camera, &reel.day, reel.id);
-        let file = match files.open_file(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(io(error)),
-        };
-        let size = file.size().map_err(io)?;
-        let found = read_segments(&*file, end, size).len();
-        *unknown.entry((reel.camera, reel.rendition)).or_default() += found;
-    }
-    for (camera, row) in index.cameras() {
-        let Some(day) = &row.day else { continue };
-        for path in unnamed_reels(dir, files, index, camera, day)? {
-            let file = files.open_file(&path).map_err(io)?;
-            let size = file.size().map_err(io)?;
-            if let Some(head) = read_head(&*file, size) {
-                let found = read_segments(&*file, u64::from(head.init_bytes), size).len();
-                *unknown.entry((head.camera, head.rendition)).or_default() += found;
-            }
-        }
-    }
-    let outdated = unknown
-        .into_iter()
-        .find(|(_, segments)| *segments > UNCOMMITTED_SEGMENTS_MAX);
-    match outdated {
-        None => Ok(()),
-        Some(((camera, rendition), segments)) => Err(OpenError::IndexOutdated {
-            path: dir.to_owned(),
-            camera,
-            rendition,
-            segments,
-        }),
-    }
-}
-
-/// The reels of one folder that have no row.
-fn unnamed_reels(
-    dir: &Path,
-    files: &dyn FileSystem,
-    index: &Index,
-    camera: &CameraId,
-    day: &str,
-) -> Result<Vec<PathBuf>, OpenError> {
-    let folder = dir.join("reel").join(camera.as_str()).join(day);
-    let names = files.list_folder(&folder);
-    let mut unnamed = Vec::new();
-    for name in names.map_err(|cause| OpenError::from_io(dir, cause))? {
-        let path = folder.join(&name);
-        let id = name
-            .strip_suffix(".reel")
-            .and_then(|id| id.parse::<i64>().ok());
-        let Some(id) = id.filter(|&id| reel_path(dir, camera, day, id) == path) else {
-            continue;
-        };
-        let named = index
-            .connection()
-            .query_row("SELECT 1 FROM reel WHERE id = ?", [id], |_| Ok(()))
-            .optional()
-            .map_err(|error| OpenError::from_sqlite(dir, &error))?;
-        if named.is_none() {
-            unnamed.push(path);
-        }
-    }
-    Ok(unnamed)
 }
 
 /// Removes the reels of one folder that have no row.
@@ -438,7 +439,9 @@ fn remove_unnamed(
         });
     }
     if removed {
-        files.sync_folder(&folder).map_err(io)?;
+        files
+            .sync_folder(&folder)
+            .map_err(|error| io(error.into()))?;
     }
     Ok(())
 }

@@ -197,7 +197,8 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// The offset behind a segment and its trailer.
-pub(super) fn committed_end(place: Place) -> u64 {
-    place.offset + place.bytes + TRAILER_BYTES
+/// The offset behind a segment and its trailer; `None` for a place that no file has.
+pub(super) fn committed_end(place: Place) -> Option<u64> {
+    let with_trailer = place.bytes.checked_add(TRAILER_BYTES)?;
+    place.offset.checked_add(with_trailer)
 }

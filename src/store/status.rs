@@ -125,11 +125,13 @@ pub enum GapReason {
     Refused,
     /// Written, but gone when the store was opened again.
     Lost,
+    /// Nothing ran that could have recorded: a stop, a crash or a power cut, until the next start.
+    Stopped,
 }
 
 impl GapReason {
     /// Every reason with the number that stands for it in the index. Numbers are never used again.
-    const NUMBERS: [(Self, u8); 8] = [
+    const NUMBERS: [(Self, u8); 9] = [
         (Self::CameraGone, 1),
         (Self::EncoderFailed, 2),
         (Self::RungShed, 3),
@@ -138,6 +140,7 @@ impl GapReason {
         (Self::DiskFailed, 6),
         (Self::Refused, 7),
         (Self::Lost, 8),
+        (Self::Stopped, 9),
     ];
 
     pub(super) fn number(self) -> u8 {
@@ -161,6 +164,7 @@ impl GapReason {
             Self::DiskFailed => "disk_failed",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::Stopped => "stopped",
         }
     }
 }

@@ -88,7 +88,7 @@ impl Writer {
     pub(super) fn status(&self) -> StoreStatus {
         let shared = self.lock();
         StoreStatus {
-            segments_queued: shared.queue.segments.len(),
+            segments_queued: shared.queue.segments_count(),
             segments_shed: shared.queue.segments_shed,
             ..shared.status.clone()
         }
@@ -117,7 +117,7 @@ impl Shared {
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.segments.is_empty()
+        self.queue.segments_count() > 0
             || !self.queue.gaps.is_empty()
             || !self.flushes.is_empty()
             || self.closing
@@ -155,7 +155,7 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
             let woken = writer.0.1.wait_timeout(shared, nap);
             shared = woken.expect("nothing panics with this lock held").0;
         }
-        let queued = (!shared.queue.segments.is_empty()).then(|| shared.queue.segments.remove(0));
+        let queued = shared.queue.pop();
         let gaps = std::mem::take(&mut shared.queue.gaps);
         // A flush waits for what was handed over before it.
         let settled = queued.is_none();

@@ -7,7 +7,7 @@ use super::made::*;
 use crate::base::{SimulatedClock, Wall};
 use crate::media::{InitSegment, Segment};
 use crate::store::{
-    Appended, CameraPosition, GapReason, ReadError, RecordingState, RecoveryReport, Store,
+    Appended, CameraPosition, Gap, GapReason, ReadError, RecordingState, RecoveryReport, Store,
 };
 
 pub(super) fn open(dir: &Path) -> Store {
@@ -35,9 +35,12 @@ fn what_was_recorded_reads_back_after_a_restart() {
     }
     store.mark_gap(
         &camera,
-        NOON.plus_ms(90_000),
-        NOON.plus_ms(95_000),
-        GapReason::CameraGone,
+        Gap {
+            rendition: None,
+            from: NOON.plus_ms(90_000),
+            to: NOON.plus_ms(95_000),
+            reason: GapReason::CameraGone,
+        },
     );
     store.close();
     store.close();
@@ -75,6 +78,9 @@ fn what_was_recorded_reads_back_after_a_restart() {
             let header = store.load_init(&camera, track.id, 0).unwrap().unwrap();
             assert_eq!(header, init(track.id, 2_000_000).bytes);
         }
+        // The gap is later than the last segment.
+        let until = store.recorded_until(&camera).unwrap();
+        assert_eq!(until, Some(NOON.plus_ms(95_000)));
         let gaps = store
             .recording(&camera, NOON, NOON.plus_ms(91_000))
             .unwrap()
@@ -108,6 +114,9 @@ fn a_restart_goes_on_above_every_number_used() {
         store.flush();
         let found = store.load_segment(&recorded, VIDEO, msn).unwrap();
         assert_eq!(found.unwrap(), bytes_of(&segment(VIDEO, run, msn)));
+        let until = store.recorded_until(&recorded).unwrap();
+        assert_eq!(until, Some(NOON.plus_ms(msn as i64 * 2000 + 2000)));
+        assert_eq!(store.recorded_until(&watched).unwrap(), None);
         above = (run + 1, msn + 1);
     }
     // A camera that never recorded a thing has a position, and no recordings.
@@ -261,4 +270,44 @@ fn damage_on_the_disk_is_told_and_never_served() {
             ..
         })
     ));
+}
+
+#[test]
+fn an_index_that_asks_for_terabytes_gets_none() {
+    for (column, value) in [
+        ("bytes", 1_i64 << 44),
+        ("bytes", i64::MAX),
+        ("offset", i64::MAX),
+        ("offset", -1),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let front = camera("front");
+        let store = open(dir.path());
+        for msn in 0..3 {
+            store.append(&front, VIDEO, segment(VIDEO, 0, msn));
+        }
+        store.close();
+        let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+        let damage = format!("UPDATE segment SET {column} = ? WHERE id % 256 = 2");
+        index.execute(&damage, [value]).unwrap();
+        if value > 0 {
+            assert!(matches!(
+                store.load_segment(&front, VIDEO, 2),
+                Err(ReadError::Damaged {
+                    what: "the file ends early",
+                    ..
+                })
+            ));
+        }
+        drop(store);
+        // As if the reel had been open when the power went.
+        index.execute("UPDATE reel SET bytes = NULL", ()).unwrap();
+        drop(index);
+        let (store, report) = open_whatever(dir.path());
+        assert_eq!(
+            report.lost.iter().map(|lost| lost.msn).collect::<Vec<_>>(),
+            [2]
+        );
+        assert!(store.load_segment(&front, VIDEO, 1).unwrap().is_some());
+    }
 }

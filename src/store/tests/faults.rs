@@ -228,12 +228,116 @@ fn a_killed_process_at_any_operation_loses_only_what_was_not_committed() {
     fault_in_recording(Fault::PowerCut, false);
 }
 
+/// An operation just before the last commit, with reels open and tails uncommitted.
+fn before_the_last_commit() -> u64 {
+    let whole = FaultyDisk::default();
+    record(folder().path(), &whole, 0, 0).unwrap();
+    whole.operations() - 9
+}
+
+#[test]
+fn a_reel_that_cannot_be_read_is_left_alone_and_recording_goes_on() {
+    let dir = folder();
+    let disk = FaultyDisk::failing(before_the_last_commit(), Fault::PowerCut);
+    record(dir.path(), &disk, 0, 0).unwrap();
+    let (_, committed) = read_all(dir.path());
+
+    for run in 1..4 {
+        let unreadable = FaultyDisk::default();
+        unreadable.fail_reads();
+        let clock = SimulatedClock::new(label(30));
+        let (recorder, report) =
+            open(dir.path(), &clock, &|| Arc::new(unreadable.clone())).unwrap();
+        drop(recorder);
+        assert_eq!((report.reels_open, report.unreadable.len()), (2, 2));
+        assert_eq!((report.lost, report.discarded), (vec![], vec![]));
+        let more = record(dir.path(), &unreadable, run, run * 20).unwrap();
+        assert_eq!(more.segments_committed, 2 * MSNS);
+        assert_eq!(
+            read_all(dir.path()).1.len(),
+            committed.len() + 18 * run as usize
+        );
+    }
+    // Once it can be read again, nothing of it is missing.
+    let clock = SimulatedClock::new(label(200));
+    let (_, report) = open(dir.path(), &clock, &|| Arc::new(RealFileSystem)).unwrap();
+    assert_eq!((report.lost, report.unreadable), (vec![], vec![]));
+    check_files(dir.path());
+    assert!(read_all(dir.path()).1.is_superset(&committed));
+}
+
+#[test]
+fn a_folder_that_cannot_be_opened_is_a_pause_and_no_end() {
+    let dir = folder();
+    let disk = FaultyDisk::default();
+    let clock = SimulatedClock::new(label(0));
+    let (mut recorder, _) = open(dir.path(), &clock, &|| Arc::new(disk.clone())).unwrap();
+    for msn in 0..20 {
+        // Over midnight, which makes a new folder, and over the start of other reels.
+        disk.refuse_folders((2..9).contains(&msn));
+        recorder.accept(&QueuedSegment {
+            camera: camera("door"),
+            rendition: VIDEO,
+            segment: segment_at(VIDEO, 0, msn, label(msn)),
+        });
+        clock.advance(Duration::from_secs(2));
+        if recorder
+            .commit_due()
+            .is_some_and(|due| due <= clock.monotonic())
+        {
+            recorder.commit();
+        }
+        let paused = matches!(recorder.status().state, RecordingState::Paused { .. });
+        // It is tried again when a commit is due, and the segment after that is written.
+        assert_eq!(paused, (3..10).contains(&msn), "{msn}");
+    }
+    recorder.close();
+    assert_eq!(recorder.status().state, RecordingState::Recording);
+    let found = check_afterwards(dir.path(), recorder.status());
+    assert!(found.len() > 11, "{found:?}");
+}
+
+#[test]
+fn a_reel_that_lost_all_its_segments_does_not_come_back_without_a_row() {
+    let dir = folder();
+    let disk = FaultyDisk::failing(before_the_last_commit(), Fault::PowerCut);
+    record(dir.path(), &disk, 0, 0).unwrap();
+    let (_, committed) = read_all(dir.path());
+    let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+    let left_open: Vec<i64> = index
+        .prepare("SELECT id FROM reel WHERE bytes IS NULL")
+        .unwrap()
+        .query_map((), |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    drop(index);
+    for reel in &left_open {
+        let mut folders = std::fs::read_dir(dir.path().join("reel/door")).unwrap();
+        let path = folders
+            .find_map(|day| {
+                let path = day.unwrap().path().join(format!("{reel:010}.reel"));
+                path.exists().then_some(path)
+            })
+            .unwrap();
+        std::fs::write(path, b"rubbish").unwrap();
+    }
+    let disk = FaultyDisk::default();
+    let clock = SimulatedClock::new(label(30));
+    let (recorder, report) = open(dir.path(), &clock, &|| Arc::new(disk.clone())).unwrap();
+    drop(recorder);
+    assert_eq!(
+        report.lost.len(),
+        committed.len() - read_all(dir.path()).1.len()
+    );
+    assert!(!report.lost.is_empty());
+    disk.lose_what_is_not_synced();
+    check_files(dir.path());
+}
+
 #[test]
 fn recovery_that_fails_at_any_operation_is_done_again() {
-    let cut = FaultyDisk::default();
-    record(folder().path(), &cut, 0, 0).unwrap();
-    // Just before the last commit, with reels open and tails uncommitted.
-    let cut_at = cut.operations() - 9;
+    let cut_at = before_the_last_commit();
     for fault in [Fault::Full, Fault::Io, Fault::PowerCut] {
         for at in 0.. {
             let dir = folder();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
 
-use crate::store::file_system::{FileSystem, RealFileSystem, StoredFile};
+use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, StoredFile};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ struct State {
     fault: Option<(u64, Fault)>,
     power_is_off: bool,
     next_sync_fails: bool,
+    reads_fail: bool,
+    folders_do_not_open: bool,
     files: BTreeMap<PathBuf, Kept>,
 }
 
@@ -38,6 +40,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Kept {
     is_named: bool,
+    /// It is removed, and comes back if the power goes before its folder is synced.
+    is_removed: bool,
     content: Vec<u8>,
 }
 
@@ -63,6 +67,16 @@ impl FaultyDisk {
     /// Lets the next sync of a file fail.
     pub(super) fn fail_next_sync(&self) {
         self.0.lock().unwrap().next_sync_fails = true;
+    }
+
+    /// Lets no byte of a file be read: EIO for each.
+    pub(super) fn fail_reads(&self) {
+        self.0.lock().unwrap().reads_fail = true;
+    }
+
+    /// Lets no folder be opened, as when too many files are open, or lets them again.
+    pub(super) fn refuse_folders(&self, refuse: bool) {
+        self.0.lock().unwrap().folders_do_not_open = refuse;
     }
 
     /// Operations so far.
@@ -142,6 +156,7 @@ impl FileSystem for FaultyDisk {
         let file = RealFileSystem.open_file(path)?;
         let kept = Kept {
             is_named: true,
+            is_removed: false,
             content: std::fs::read(path)?,
         };
         self.0
@@ -160,18 +175,25 @@ impl FileSystem for FaultyDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.step_whole()?;
         RealFileSystem.remove_file(path)?;
-        // That the name comes back after a power cut is tested by files that were never removed.
-        self.0.lock().unwrap().files.remove(path);
+        let mut state = self.0.lock().unwrap();
+        if let Some(kept) = state.files.get_mut(path) {
+            kept.is_removed = true;
+        }
         Ok(())
     }
 
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.step_whole()?;
+    fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError> {
+        self.step_whole().map_err(FolderSyncError::NotOpened)?;
+        if self.0.lock().unwrap().folders_do_not_open {
+            return Err(FolderSyncError::NotOpened(Errno::EMFILE.into()));
+        }
+        self.step_whole().map_err(FolderSyncError::NotSynced)?;
         let mut state = self.0.lock().unwrap();
-        let inside = state
+        let is_inside = |file: &Path| file.parent() == Some(path);
+        state
             .files
-            .iter_mut()
-            .filter(|(file, _)| file.parent() == Some(path));
+            .retain(|file, kept| !(is_inside(file) && kept.is_removed));
+        let inside = state.files.iter_mut().filter(|(file, _)| is_inside(file));
         inside.for_each(|(_, kept)| kept.is_named = true);
         Ok(())
     }
@@ -204,6 +226,9 @@ impl StoredFile for FaultyFile {
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.disk.step_whole()?;
+        if self.disk.0.lock().unwrap().reads_fail {
+            return Err(Errno::EIO.into());
+        }
         self.file.read_exact_at(buffer, offset)
     }
 

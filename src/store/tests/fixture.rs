@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::durable::open;
 use super::made::*;
 use crate::base::Wall;
-use crate::store::{GapReason, Store};
+use crate::store::{Gap, GapReason, Store};
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-v1")
@@ -35,9 +35,12 @@ fn make_the_fixture() {
     }
     store.mark_gap(
         &camera("front"),
-        NOON.plus_ms(8_000),
-        NOON.plus_ms(11_000),
-        GapReason::CameraGone,
+        Gap {
+            rendition: None,
+            from: NOON.plus_ms(8_000),
+            to: NOON.plus_ms(11_000),
+            reason: GapReason::CameraGone,
+        },
     );
     store.close();
     std::fs::remove_file(dir.join("lock")).unwrap();

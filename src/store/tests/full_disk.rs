@@ -11,11 +11,11 @@ use std::time::Duration;
 use super::faulty_disk::FaultyDisk;
 use super::made::*;
 use crate::base::{Clock, SimulatedClock, Wall};
-use crate::store::file_system::{FileSystem, RealFileSystem, StoredFile};
-use crate::store::queue::QueuedSegment;
+use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, StoredFile};
+use crate::store::queue::{QUEUE_SEGMENTS_MAX, QueuedSegment};
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
-use crate::store::{Appended, GapReason, RecordingState, Store, StoreOptions, open_recorder};
+use crate::store::{Appended, Gap, GapReason, RecordingState, Store, StoreOptions, open_recorder};
 
 /// A disk that tells how much is free as it is told.
 struct ToldDisk(Box<dyn Fn() -> u64 + Send + Sync>);
@@ -39,7 +39,7 @@ impl FileSystem for ToldDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         RealFileSystem.remove_file(path)
     }
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError> {
         RealFileSystem.sync_folder(path)
     }
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -188,17 +188,18 @@ fn a_disk_that_hangs_blocks_nobody_and_is_told_as_gaps() {
     let (store, _) = Store::open_on(Arc::new(disk), dir.path(), options, clock).unwrap();
     let hangs = hanging.lock().unwrap();
     let mut shed = 0;
-    for msn in 0..20 {
+    let more = QUEUE_SEGMENTS_MAX as u64 + 12;
+    for msn in 0..more {
         // Of one bitrate, so that it is always the newest that goes.
         shed +=
             u64::from(store.append(&camera("a"), VIDEO, segment(VIDEO, 0, msn)) == Appended::Shed);
     }
-    // Eight wait, and one more if the writer has come to take it.
+    // The queue is full, and one more is gone if the writer has come to take it.
     assert!([11, 12].contains(&shed), "{shed}");
     assert_eq!(store.status().segments_shed, shed);
     drop(hangs);
     store.flush();
-    assert_eq!(store.status().segments_committed, 20 - shed);
+    assert_eq!(store.status().segments_committed, more - shed);
     let all = store
         .recording(&camera("a"), Wall(0), Wall(i64::MAX))
         .unwrap();
@@ -207,7 +208,7 @@ fn a_disk_that_hangs_blocks_nobody_and_is_told_as_gaps() {
     assert_eq!(told, shed as i64 * 2000);
 
     let hangs = hanging.lock().unwrap();
-    store.append(&camera("a"), VIDEO, segment(VIDEO, 0, 30));
+    store.append(&camera("a"), VIDEO, segment(VIDEO, 0, more));
     store.close();
     drop(hangs);
 }
@@ -236,7 +237,13 @@ fn a_failed_sync_ends_recording_but_not_reading() {
         store.append(&a, VIDEO, segment(VIDEO, 0, 2)),
         Appended::Refused
     );
-    store.mark_gap(&a, NOON, NOON.plus_ms(1), GapReason::CameraGone);
+    let gap = Gap {
+        rendition: None,
+        from: NOON,
+        to: NOON.plus_ms(1),
+        reason: GapReason::CameraGone,
+    };
+    store.mark_gap(&a, gap);
     let first = store.camera_position(&a);
     assert!(store.camera_position(&a).next_msn > first.next_msn);
     for _ in 0..2 {

@@ -5,13 +5,22 @@ use std::sync::Arc;
 
 use super::durable::open;
 use super::made::*;
-use crate::base::SimulatedClock;
-use crate::store::{OpenError, Store};
+use crate::base::{SimulatedClock, Wall};
+use crate::store::{OpenError, RecordingState, Store};
 
 fn record(dir: &Path, msns: std::ops::Range<u64>) {
+    record_of(dir, "front", NOON, msns);
+}
+
+fn record_of(dir: &Path, name: &str, start: Wall, msns: std::ops::Range<u64>) {
     let store = open(dir);
     for msn in msns {
-        store.append(&camera("front"), VIDEO, segment(VIDEO, msn / 1000, msn));
+        let label = start.plus_ms(msn as i64 * 2000);
+        store.append(
+            &camera(name),
+            VIDEO,
+            segment_at(VIDEO, msn / 1000, msn, label),
+        );
         store.flush();
     }
     store.close();
@@ -79,4 +88,55 @@ fn an_index_from_an_older_backup_is_refused_and_no_reel_is_touched() {
     let to = NOON.plus_ms(10_000_000);
     let recording = store.recording(&camera("front"), NOON, to).unwrap();
     assert_eq!(recording.renditions[0].segments.len(), 95);
+}
+
+/// Puts the index of `before` back after `after` was recorded: refused, and nothing touched, however short that was.
+fn check_older_index_is_refused(after: impl Fn(&Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    record(dir.path(), 0..5);
+    let older = std::fs::read(dir.path().join("db/index.db")).unwrap();
+    after(dir.path());
+    let before = reels(dir.path());
+    replace_index(dir.path(), &older);
+    for _ in 0..2 {
+        let refused = open_error(dir.path());
+        assert!(
+            matches!(refused, OpenError::IndexOutdated { segments: 2, .. }),
+            "{refused}"
+        );
+    }
+    assert_eq!(reels(dir.path()), before);
+}
+
+#[test]
+fn an_older_index_is_refused_if_a_later_day_was_recorded() {
+    let tomorrow = NOON.plus_ms(86_400_000);
+    check_older_index_is_refused(|dir| record_of(dir, "front", tomorrow, 1000..1002));
+}
+
+#[test]
+fn an_older_index_is_refused_if_another_camera_was_recorded() {
+    check_older_index_is_refused(|dir| record_of(dir, "back", NOON, 1000..1002));
+}
+
+#[test]
+fn a_reel_that_is_there_already_is_never_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    record(dir.path(), 0..5);
+    let store = open(dir.path());
+    // As another program would put it there while this one runs.
+    let folder = dir.path().join("reel/front").join(NOON.date());
+    for id in 2..9 {
+        std::fs::write(folder.join(format!("{id:010}.reel")), b"theirs").unwrap();
+    }
+    let before = reels(dir.path());
+    for msn in 1000..1005 {
+        store.append(&camera("front"), VIDEO, segment(VIDEO, 1, msn));
+        store.flush();
+    }
+    let RecordingState::Poisoned { reason } = store.status().state else {
+        panic!("{:?}", store.status().state)
+    };
+    assert!(reason.contains("put the newest index back"), "{reason}");
+    assert_eq!(reels(dir.path()), before);
 }
