@@ -21,7 +21,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::base::{Clock, SystemClock};
-use crate::board::ServiceManager;
+use crate::board::{ServiceManager, raise_files_limit};
 use crate::capture::{CameraEvent, CameraNames, CameraWatch, OpenError, check_device};
 use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::serve;
@@ -49,6 +49,7 @@ pub struct Options {
 pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let Options { config, data_dir } = options;
     let config = Arc::new(config);
+    let files_max = raise_files_limit();
     check_sources(&config)?;
     let listener = serve::bind(config.listen)?;
     let address = listener.local_addr().context("the listening address")?;
@@ -85,7 +86,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let manager = ServiceManager::from_environment();
     let server = runtime.spawn({
         let (fleet, token) = (Arc::clone(&fleet), lifeline.token().clone());
-        serve::serve(listener, fleet, token)
+        serve::serve(listener, fleet, files_max, token)
     });
     if !address.ip().is_loopback() {
         tracing::warn!(

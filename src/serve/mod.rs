@@ -26,11 +26,13 @@ pub use listener::{BindError, bind};
 pub use router::router;
 
 /// Serves the appliance on `listener` until `shutdown`; running responses then get 0.7 s to finish.
+/// At most half of the `files_max` files that the process may have open become connections.
 pub async fn serve(
     listener: std::net::TcpListener,
     appliance: Arc<dyn Appliance>,
+    files_max: usize,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let address: SocketAddr = listener.local_addr()?;
-    listener::serve(listener, router(appliance, address), shutdown).await
+    listener::serve(listener, router(appliance, address), files_max, shutdown).await
 }
