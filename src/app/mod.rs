@@ -21,7 +21,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::base::{Clock, SystemClock};
-use crate::board::{ServiceManager, raise_files_limit};
+use crate::board::{ServiceManager, host_name, raise_files_limit};
 use crate::capture::{CameraEvent, CameraNames, CameraWatch, OpenError, check_device};
 use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::serve;
@@ -86,7 +86,8 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let manager = ServiceManager::from_environment();
     let server = runtime.spawn({
         let (fleet, token) = (Arc::clone(&fleet), lifeline.token().clone());
-        serve::serve(listener, fleet, files_max, token)
+        let names = config.names.iter().cloned().chain(host_name()).collect();
+        serve::serve(listener, fleet, serve::Options { names, files_max }, token)
     });
     if !address.ip().is_loopback() {
         tracing::warn!(

@@ -27,6 +27,12 @@ pub fn raise_files_limit() -> usize {
     limit.map_or(1024, |files| files.try_into().unwrap_or(usize::MAX))
 }
 
+/// The name that this machine has on its network.
+pub fn host_name() -> Option<String> {
+    let names = nix::sys::utsname::uname().ok()?;
+    names.nodename().to_str().map(str::to_owned)
+}
+
 /// Names the board: its device-tree model, else its DMI product name, else the processor family.
 pub fn board_name() -> String {
     let candidates = ["/proc/device-tree/model", "/sys/class/dmi/id/product_name"];

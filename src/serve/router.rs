@@ -1,6 +1,5 @@
 //! Which address leads to which handler, and what is true of every answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,14 +12,15 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::appliance::Appliance;
+use super::host::Names;
 use super::problem::Problem;
 use super::{api, host, live, page, recordings};
 
 /// What every handler is given.
 pub(super) type Shared = Arc<dyn Appliance>;
 
-/// The whole surface as a service. `listen` is the address that requests arrive at.
-pub fn router(appliance: Arc<dyn Appliance>, listen: SocketAddr) -> Router {
+/// The whole surface as a service that goes by `names`.
+pub(super) fn router(appliance: Shared, names: Names) -> Router {
     let text = Router::new()
         .route("/api/v1/cameras", get(api::cameras))
         .route("/api/v1/time", get(api::time))
@@ -54,7 +54,11 @@ pub fn router(appliance: Arc<dyn Appliance>, listen: SocketAddr) -> Router {
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
         ))
-        .layer(middleware::from_fn_with_state(listen, host::guard))
+        .layer(SetResponseHeaderLayer::overriding(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ))
+        .layer(middleware::from_fn_with_state(names, host::guard))
 }
 
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {

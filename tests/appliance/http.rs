@@ -180,7 +180,27 @@ fn a_foreign_name_for_this_machine_is_turned_away() {
     let request = "GET /api/v1/cameras HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     let response = Appliance::shared().raw(request);
     assert_eq!(response.status, 421);
-    assert!(response.problem().contains("evil.example"));
+    let detail = response.problem();
+    assert!(detail.contains("evil.example") && detail.contains("server.names"));
+}
+
+#[test]
+fn a_page_of_another_site_is_turned_away_and_a_link_is_followed() {
+    let from = |mode| {
+        let headers = format!("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: {mode}\r\n");
+        get_with("/api/v1/cameras", &headers)
+    };
+    let refused = from("no-cors");
+    assert_eq!(refused.status, 403);
+    assert!(refused.problem().contains("another site"));
+    let followed = from("navigate");
+    assert_eq!(
+        (
+            followed.status,
+            followed.header("cross-origin-resource-policy")
+        ),
+        (200, Some("same-origin"))
+    );
 }
 
 #[test]
