@@ -1,7 +1,6 @@
 //! Recordings over HLS: any range of civil time as an ordinary playlist over the bytes that were live once.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
 
@@ -96,7 +95,6 @@ pub(super) async fn multivariant(
     State(appliance): State<Shared>,
     path: Path,
     query: Query,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
     let range = Range::read(&query, appliance.clock().wall())?;
@@ -111,7 +109,7 @@ pub(super) async fn multivariant(
         Ok(render_multivariant(&renditions.collect::<Vec<_>>()))
     })
     .await?;
-    Ok(playlist_response(text.into(), None, &headers))
+    Ok(playlist_response(text))
 }
 
 /// `GET /recordings/{camera}/{rendition}/index.m3u8?from=&to=`
@@ -119,7 +117,6 @@ pub(super) async fn playlist(
     State(appliance): State<Shared>,
     path: Path,
     query: Query,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (camera, rendition) = (path.camera()?, path.rendition()?);
     let range = Range::read(&query, appliance.clock().wall())?;
@@ -144,7 +141,7 @@ pub(super) async fn playlist(
         Ok(render_recording_playlist(&segments.collect::<Vec<_>>()))
     })
     .await?;
-    Ok(playlist_response(text.into(), None, &headers))
+    Ok(playlist_response(text))
 }
 
 /// `GET /recordings/{camera}/{rendition}/{file}`: headers and segments. Parts are only live.

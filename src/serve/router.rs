@@ -26,14 +26,6 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
         .route("/api/v1/time", get(api::time))
         .route("/healthz", get(api::health))
         .route("/metrics", get(api::metrics))
-        .fallback(page::serve)
-        .layer(CompressionLayer::new());
-    // Media is compressed already, and playlists bring their own gzip.
-    let media = Router::new()
-        .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
-        .route("/live/{camera}/master.m3u8", get(live::multivariant))
-        .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
-        .route("/live/{camera}/{rendition}/{file}", get(live::file))
         .route(
             "/recordings/{camera}/master.m3u8",
             get(recordings::multivariant),
@@ -42,6 +34,14 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
             "/recordings/{camera}/{rendition}/index.m3u8",
             get(recordings::playlist),
         )
+        .fallback(page::serve)
+        .layer(CompressionLayer::new());
+    // Media is compressed already, and live playlists bring their own gzip.
+    let media = Router::new()
+        .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
+        .route("/live/{camera}/master.m3u8", get(live::multivariant))
+        .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
+        .route("/live/{camera}/{rendition}/{file}", get(live::file))
         .route(
             "/recordings/{camera}/{rendition}/{file}",
             get(recordings::file),
