@@ -3,6 +3,7 @@
 
 mod api;
 mod appliance;
+mod bounds;
 mod extract;
 mod host;
 mod listener;

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 
+use super::bounds::Bounds;
 use super::extract::{Path, Query};
 use super::media_response::{MediaFile, media, playlist as playlist_response};
 use super::problem::Problem;
@@ -179,12 +180,23 @@ pub(super) async fn playlist(
 }
 
 /// `GET /recordings/{camera}/{rendition}/{file}`: headers and segments. Parts are only live.
-pub(super) async fn file(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
+pub(super) async fn file(
+    State(appliance): State<Shared>,
+    State(bounds): State<Bounds>,
+    path: Path,
+) -> Result<Response, Problem> {
     let (camera, rendition) = (path.camera()?, path.rendition()?);
     let name = MediaFile::parse(path.at(2))?;
     let bytes: Option<Bytes> = blocking(appliance, move |store| match name {
         MediaFile::Init(run) => Ok(store.load_init(&camera, rendition, run)?),
-        MediaFile::Segment(msn) => Ok(store.load_segment(&camera, rendition, msn)?),
+        MediaFile::Segment(msn) => {
+            let Some(bytes_count) = store.segment_bytes_count(&camera, rendition, msn)? else {
+                return Ok(None);
+            };
+            let room = bounds.recorded(bytes_count)?;
+            let bytes = store.load_segment(&camera, rendition, msn)?;
+            Ok(bytes.map(|bytes| room.fill(bytes)))
+        }
         MediaFile::Part(..) => Ok(None),
     })
     .await?;

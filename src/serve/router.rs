@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -12,12 +13,32 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::appliance::Appliance;
+use super::bounds::Bounds;
 use super::host::Names;
 use super::problem::Problem;
 use super::{api, host, live, page, recordings};
 
 /// What every handler is given.
 pub(super) type Shared = Arc<dyn Appliance>;
+
+/// What handlers choose from.
+#[derive(Clone)]
+struct Surface {
+    appliance: Shared,
+    bounds: Bounds,
+}
+
+impl FromRef<Surface> for Shared {
+    fn from_ref(surface: &Surface) -> Self {
+        Self::clone(&surface.appliance)
+    }
+}
+
+impl FromRef<Surface> for Bounds {
+    fn from_ref(surface: &Surface) -> Self {
+        surface.bounds.clone()
+    }
+}
 
 /// The whole surface as a service that goes by `names`.
 pub(super) fn router(appliance: Shared, names: Names) -> Router {
@@ -48,7 +69,10 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
         );
     text.merge(media)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .with_state(appliance)
+        .with_state(Surface {
+            appliance,
+            bounds: Bounds::new(),
+        })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::overriding(
             HeaderName::from_static("x-content-type-options"),
