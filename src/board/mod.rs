@@ -14,12 +14,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Raises this process' limit of open files to the most that the system allows it (getrlimit(2)): the usual 1024 is
 /// for programs that call select(2). Returns the limit that holds now.
 pub fn raise_files_limit() -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| {
         match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-            Ok(()) => Ok(hard),
+            Ok(()) => hard,
             Err(error) => {
                 tracing::warn!(%error, soft, "the limit of open files could not be raised");
-                Ok(soft)
+                soft
             }
         }
     });

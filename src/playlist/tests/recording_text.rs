@@ -17,8 +17,11 @@ fn texts<const N: usize>(tracks: [(RenditionId, &[RecordedSegment]); N]) -> [Str
     std::array::from_fn(|index| render_recording_playlist(&aligned[index]))
 }
 
-/// Checks what tracks list of these `(msn, run)`: each `!` a discontinuity, behind the sequence of the first.
-fn check<const N: usize>(tracks: [(RenditionId, &[(u64, u64)], &str); N]) {
+/// A track, the `(msn, run)` that are recorded of it, and what it lists.
+type Case<'a> = (RenditionId, &'a [(u64, u64)], &'a str);
+
+/// Checks what tracks list: each `!` a discontinuity, behind the sequence of the first.
+fn check<const N: usize>(tracks: [Case<'_>; N]) {
     let recorded = tracks.map(|(_, segments, _)| {
         let segments = segments.iter();
         segments
