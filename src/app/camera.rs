@@ -30,7 +30,7 @@ pub(crate) struct Camera {
     pub(crate) stats: CaptureStats,
     condition: Mutex<Condition>,
     encoder: Mutex<Option<Arc<Encoder>>>,
-    stills: Mutex<Option<CachedStill>>,
+    stills: Mutex<Vec<CachedStill>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -133,10 +133,8 @@ impl Camera {
         // Held while a still is made, so that a crowd asking at once costs one picture.
         let mut cached = lock(&self.stills);
         let now = self.clock.monotonic();
-        if let Some(still) = cached.as_ref()
-            && still.width_max == width_max
-            && now.since(still.made_at) < STILL_FRESH
-        {
+        cached.retain(|still| now.since(still.made_at) < STILL_FRESH);
+        if let Some(still) = cached.iter().find(|still| still.width_max == width_max) {
             return Ok(still.jpeg.clone());
         }
         let encoder = lock(&self.encoder).clone().ok_or_else(|| {
@@ -150,7 +148,7 @@ impl Camera {
         let jpeg = encoder
             .still(width_max)
             .map_err(|error| StillError::NoPicture(error.to_string()))?;
-        *cached = Some(CachedStill {
+        cached.push(CachedStill {
             width_max,
             made_at: now,
             jpeg: jpeg.clone(),

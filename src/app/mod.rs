@@ -21,7 +21,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::base::{Clock, SystemClock};
-use crate::board::{self, ServiceManager};
+use crate::board::{ServiceManager, decline_huge_pages, host_name, raise_files_limit};
 use crate::capture::{CameraEvent, CameraNames, CameraWatch, OpenError, check_device};
 use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::serve;
@@ -48,8 +48,9 @@ pub struct Options {
 /// camera.
 pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let Options { config, data_dir } = options;
-    board::decline_huge_pages();
+    decline_huge_pages();
     let config = Arc::new(config);
+    let files_max = raise_files_limit();
     check_sources(&config)?;
     let listener = serve::bind(config.listen)?;
     let address = listener.local_addr().context("the listening address")?;
@@ -86,7 +87,8 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let manager = ServiceManager::from_environment();
     let server = runtime.spawn({
         let (fleet, token) = (Arc::clone(&fleet), lifeline.token().clone());
-        serve::serve(listener, fleet, token)
+        let names = config.names.iter().cloned().chain(host_name()).collect();
+        serve::serve(listener, fleet, serve::Options { names, files_max }, token)
     });
     if !address.ip().is_loopback() {
         tracing::warn!(

@@ -51,6 +51,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, default)]
 struct Server {
     listen: Option<String>,
+    names: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -132,6 +133,7 @@ impl File {
         };
         Ok(Config {
             listen,
+            names: check_names(self.server.names)?,
             data_dir: self.storage.data,
             ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
             frame_rate,
@@ -148,6 +150,18 @@ impl File {
             cameras: check_cameras(self.cameras)?,
         })
     }
+}
+
+/// A name is what stands before the port in `Host`: no scheme, no port, no path, no wildcard.
+fn check_names(names: Vec<String>) -> Result<Vec<String>, Invalid> {
+    for (i, name) in names.iter().enumerate() {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if name.is_empty() || !name.bytes().all(fits) {
+            let message = format!("`{name}` is no host name; write it as in cams.example.org");
+            return Err(invalid(format!("server.names[{i}]"), message));
+        }
+    }
+    Ok(names)
 }
 
 fn parse_rung(key: &str, text: &str) -> Result<Rung, Invalid> {

@@ -21,6 +21,8 @@ const _: () = assert!(FRAME_RATE_MIN * PART_TARGET_MS >= 1000);
 pub struct Config {
     /// Where the HTTP server listens.
     pub listen: SocketAddr,
+    /// Names that the server is opened by, besides its addresses, this machine's own and those of local networks.
+    pub names: Vec<String>,
     /// Where recordings and the index live; `None` leaves the choice to the command line.
     pub data_dir: Option<PathBuf>,
     /// What is encoded, lowest first; at least one rung.
@@ -152,6 +154,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            names: Vec::new(),
             data_dir: None,
             ladder: LADDER.to_vec(),
             frame_rate: FrameRate::whole(30),
@@ -273,6 +276,10 @@ mod tests {
             (
                 "[server]\nlisten = \"here\"",
                 "server.listen: `here` is no address",
+            ),
+            (
+                "[server]\nnames = [\"cams\", \"http://cams/\"]",
+                "server.names[1]: `http://cams/` is no host name",
             ),
             (
                 "[ladder]\nframe_rate = 0",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Refusal;
 use super::rendered::{PlaylistBody, Rendered};
@@ -22,12 +23,18 @@ use crate::playlist::{
 /// How long a request waits for the encoder.
 const BLOCK_MAX: Duration = Duration::from_millis(BLOCK_MS_MAX as u64);
 
+/// How long viewers wait for the renditions that are still to open once the first has: encoders that start
+/// together do so within this, and one that is shed or fails must not keep viewers from the others.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+
 /// How much a live window holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveOptions {
     /// Finished segments in a playlist; at least 6, so that a delta update has something to skip to.
     pub listed_segments: usize,
-    /// Finished segments that can still be fetched after they left the playlist; at least 3.
+    /// Finished segments that can still be fetched after they left the playlist; at least 3. RFC 8216 §6.2.2 asks
+    /// for a whole playlist's duration more, which would double the memory: a live viewer who is a whole playlist
+    /// behind the edge goes back to it, and the recording has the rest.
     pub lingering_segments: usize,
 }
 
@@ -62,6 +69,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     mark: Option<RunMark>,
+    /// What the run will have.
+    expected: Vec<RenditionId>,
+    /// When a rendition opened while none was.
+    first_opened_at: Option<Instant>,
     renditions: BTreeMap<RenditionId, Arc<Rendition>>,
 }
 
@@ -89,8 +100,18 @@ impl LiveCamera {
 
     // What the producer does.
 
+    /// Says which renditions the next run will have, and closes the others. Viewers who come while it starts
+    /// wait for these.
+    pub fn expect(&self, expected: Vec<RenditionId>) {
+        let open = self.renditions();
+        for gone in open.into_iter().filter(|id| !expected.contains(id)) {
+            self.close_rendition(gone);
+        }
+        self.state().expected = expected;
+    }
+
     /// Begins a run: ends the open segment of every rendition. Renditions opened from now on name the header
-    /// of `run`; those that the new run does not have are the caller's to close. `discontinuity` says that
+    /// of `run`; those that it does not have are closed by [`Self::expect`]. `discontinuity` says that
     /// this run does not continue the one before it; media sequence goes on. `run` grows over restarts of
     /// the process, and with it the discontinuity sequence.
     pub fn begin_run(&self, run: u64, discontinuity: bool) {
@@ -118,6 +139,9 @@ impl LiveCamera {
         let (mark, rendition) = {
             let mut state = self.state();
             let mark = state.mark.unwrap_or_default();
+            if !state.renditions.values().any(|r| r.window().open) {
+                state.first_opened_at = Some(Instant::now());
+            }
             let rendition = state
                 .renditions
                 .entry(id)
@@ -221,17 +245,23 @@ impl LiveCamera {
         cached.clone()
     }
 
-    /// The same, once there is one: a camera that is starting makes its first viewers wait.
-    /// Refuses with `Stalled` after three target durations.
+    /// The same, once the camera shows all that is expected of it, or a second after its first rendition opened:
+    /// players never ask again for what the playlist lacked. Refuses with `Stalled` after three target durations.
     pub async fn wait_multivariant(&self) -> Result<Arc<PlaylistBody>, Refusal> {
         let mut opened = self.shared.opened.subscribe();
         let found = async {
             loop {
                 opened.mark_unchanged();
-                if let Some(body) = self.multivariant() {
+                let settled = match self.settles_at() {
+                    Some(at) => tokio::time::timeout_at(at, opened.changed()).await.is_err(),
+                    None => {
+                        opened.changed().await.ok()?;
+                        false
+                    }
+                };
+                if settled && let Some(body) = self.multivariant() {
                     return Some(body);
                 }
-                opened.changed().await.ok()?;
             }
         };
         tokio::time::timeout(BLOCK_MAX, found)
@@ -239,6 +269,18 @@ impl LiveCamera {
             .ok()
             .flatten()
             .ok_or(Refusal::Stalled)
+    }
+
+    /// From when on the multivariant playlist is worth reading if nothing changes; `None` while nothing is open.
+    fn settles_at(&self) -> Option<Instant> {
+        let state = self.state();
+        let is_open = |id: &RenditionId| state.renditions.get(id).is_some_and(|r| r.window().open);
+        if !state.renditions.keys().any(is_open) {
+            return None;
+        }
+        let complete = state.expected.iter().all(is_open);
+        let patience = if complete { Duration::ZERO } else { SETTLE_MAX };
+        state.first_opened_at.map(|at| at + patience)
     }
 
     /// A rendition's media playlist, once it has what `directives` ask for. A rendition that has just

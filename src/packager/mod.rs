@@ -91,14 +91,7 @@ impl Packager {
     /// Says what the next run will have: its renditions, and the rungs of which picture and sound go to disk.
     /// Called between runs.
     pub fn expect(&self, renditions: Vec<RenditionId>, recorded: Vec<Rung>) {
-        for gone in self
-            .live
-            .renditions()
-            .into_iter()
-            .filter(|id| !renditions.contains(id))
-        {
-            self.live.close_rendition(gone);
-        }
+        self.live.expect(renditions);
         *lock(&self.recorded) = recorded;
     }
 

@@ -17,7 +17,9 @@ pub use live_playlist::{
     Edge, ListedPart, ListedSegment, LiveWindow, RenditionReport, Scope, render_live_playlist,
 };
 pub use multivariant::{OpenRendition, render_multivariant};
-pub use recording_playlist::{RecordedSegment, render_recording_playlist};
+pub use recording_playlist::{
+    AlignedSegment, RecordedSegment, RecordedTrack, align_recording, render_recording_playlist,
+};
 pub use reload::{
     ADVANCE_PARTS_MAX, Directives, MSN_ADVANCE_MAX, ReloadDecision, ReloadError, ReloadPosition,
     decide_reload,

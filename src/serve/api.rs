@@ -7,12 +7,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::appliance::{CameraStatus, StillError};
+use super::bounds::Bounds;
 use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::router::Shared;
 
-/// Widths that a still may have, in pixels.
+/// Widths that may be asked for, in pixels.
 const STILL_WIDTH: (u32, u32) = (16, 3840);
+/// Widths that stills are made in: the next one up from what is asked for, so that those who ask share them.
+const STILL_WIDTHS: [u32; 6] = [160, 320, 640, 1280, 1920, 3840];
 /// The width that fills a page without weighing much.
 const STILL_WIDTH_DEFAULT: u32 = 1280;
 
@@ -59,9 +62,11 @@ pub(super) async fn metrics(State(appliance): State<Shared>) -> impl IntoRespons
     ([(header::CONTENT_TYPE, kind)], appliance.metrics())
 }
 
-/// `GET /api/v1/cameras/{camera}/still.jpg?width=1280`
+/// `GET /api/v1/cameras/{camera}/still.jpg?width=1280`: in the next of [`STILL_WIDTHS`], or the camera's own width if
+/// that is less.
 pub(super) async fn still(
     State(appliance): State<Shared>,
+    State(bounds): State<Bounds>,
     path: Path,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -69,7 +74,13 @@ pub(super) async fn still(
     let width = query
         .number("width", STILL_WIDTH)?
         .unwrap_or(STILL_WIDTH_DEFAULT);
-    let still = tokio::task::spawn_blocking(move || appliance.still(&camera, width))
+    let place = bounds.still()?;
+    let make = move || {
+        // Held to the end also when the client has gone, as the thread is.
+        let _place = place;
+        appliance.still(&camera, still_width(width))
+    };
+    let still = tokio::task::spawn_blocking(make)
         .await
         .map_err(|error| Problem::internal(&error))?;
     match still {
@@ -82,5 +93,30 @@ pub(super) async fn still(
         }
         Err(error @ StillError::UnknownCamera) => Err(Problem::not_found(error.to_string())),
         Err(error @ StillError::NoPicture(_)) => Err(Problem::unavailable(error.to_string(), 2)),
+    }
+}
+
+fn still_width(asked: u32) -> u32 {
+    let mut widths = STILL_WIDTHS.into_iter();
+    widths
+        .find(|width| *width >= asked)
+        .unwrap_or(STILL_WIDTH.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stills_come_in_a_few_widths_only() {
+        for (asked, made) in [
+            (16, 160),
+            (160, 160),
+            (161, 320),
+            (1921, 3840),
+            (3840, 3840),
+        ] {
+            assert_eq!(still_width(asked), made);
+        }
     }
 }

@@ -15,7 +15,8 @@ pub trait Appliance: Send + Sync + 'static {
     fn cameras(&self) -> Vec<CameraStatus>;
     /// The live window of a camera.
     fn live(&self, camera: &CameraId) -> Option<LiveCamera>;
-    /// The newest picture as JPEG, at most `width_max` pixels wide. May take some 50 ms: call it where blocking is allowed.
+    /// The newest picture as JPEG, at most `width_max` pixels wide. May take some 50 ms: call it where blocking is
+    /// allowed, with few widths, of which each is made anew.
     fn still(&self, camera: &CameraId, width_max: u32) -> Result<Bytes, StillError>;
     /// What works and what does not.
     fn health(&self) -> Health;

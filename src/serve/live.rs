@@ -6,7 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::extract::Path;
-use super::media_response::{MediaFile, media, playlist as playlist_response};
+use super::media_response::{MediaFile, compressed_playlist, media};
 use super::problem::Problem;
 use super::router::Shared;
 use crate::live::{LiveCamera, Refusal};
@@ -28,11 +28,7 @@ pub(super) async fn multivariant(
 ) -> Result<Response, Problem> {
     let camera = camera(&appliance, &path)?;
     let body = camera.wait_multivariant().await.map_err(refusal)?;
-    Ok(playlist_response(
-        body.plain.clone(),
-        Some(body.gzip.clone()),
-        &headers,
-    ))
+    Ok(compressed_playlist(&body, &headers))
 }
 
 /// `GET /live/{camera}/{rendition}/index.m3u8`, with the delivery directives of
@@ -50,7 +46,7 @@ pub(super) async fn playlist(
         .playlist(rendition, directives)
         .await
         .map_err(refusal)?;
-    Ok(playlist_response(body.plain, Some(body.gzip), &headers))
+    Ok(compressed_playlist(&body, &headers))
 }
 
 /// `GET /live/{camera}/{rendition}/{file}`: headers, segments and parts.

@@ -1,26 +1,34 @@
 //! Answers that carry playlists and media, with the headers that players and caches go by.
 
+use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::extract::accepts_gzip;
 use super::problem::Problem;
+use crate::live::PlaylistBody;
 
 /// RFC 8216 §10.
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// A playlist, which is never good for long.
-pub(super) fn playlist(plain: Bytes, gzip: Option<Bytes>, request: &HeaderMap) -> Response {
+pub(super) fn playlist(text: impl Into<Body>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, PLAYLIST_TYPE),
         (header::CACHE_CONTROL, "no-cache"),
         (header::VARY, "accept-encoding"),
     ];
-    match gzip.filter(|_| accepts_gzip(request)) {
-        Some(gzip) => (headers, [(header::CONTENT_ENCODING, "gzip")], gzip).into_response(),
-        None => (headers, plain).into_response(),
+    (headers, text.into()).into_response()
+}
+
+/// A playlist that has been compressed for all viewers who take it so.
+pub(super) fn compressed_playlist(body: &PlaylistBody, request: &HeaderMap) -> Response {
+    if accepts_gzip(request) {
+        let coding = [(header::CONTENT_ENCODING, "gzip")];
+        return (coding, playlist(body.gzip.clone())).into_response();
     }
+    playlist(body.plain.clone())
 }
 
 /// Pieces of CMAF under an address that always means the same bytes. The pieces are sent one after the other
@@ -34,8 +42,8 @@ pub(super) fn media(pieces: Vec<Bytes>, audio: bool) -> Response {
     ];
     let mut pieces = pieces.into_iter();
     let body = match (pieces.next(), pieces.len()) {
-        (Some(only), 0) => axum::body::Body::from(only),
-        (first, _) => axum::body::Body::from_stream(futures_util::stream::iter(
+        (Some(only), 0) => Body::from(only),
+        (first, _) => Body::from_stream(futures_util::stream::iter(
             first
                 .into_iter()
                 .chain(pieces)

@@ -3,6 +3,7 @@
 
 mod api;
 mod appliance;
+mod bounds;
 mod extract;
 mod host;
 mod listener;
@@ -13,7 +14,6 @@ mod problem;
 mod recordings;
 mod router;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -23,14 +23,24 @@ pub use appliance::{
     RecordingStatus, RungStatus, StillError,
 };
 pub use listener::{BindError, bind};
-pub use router::router;
+
+/// What the server needs to know of the machine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names that it goes by besides its addresses and those of local networks, as they stand in `Host`.
+    pub names: Vec<String>,
+    /// Files that the process may have open; half of them may be connections.
+    pub files_max: usize,
+}
 
 /// Serves the appliance on `listener` until `shutdown`; running responses then get 0.7 s to finish.
 pub async fn serve(
     listener: std::net::TcpListener,
     appliance: Arc<dyn Appliance>,
+    options: Options,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let address: SocketAddr = listener.local_addr()?;
-    listener::serve(listener, router(appliance, address), shutdown).await
+    let names = host::Names::new(listener.local_addr()?.ip(), &options.names);
+    let router = router::router(appliance, names);
+    listener::serve(listener, router, options.files_max, shutdown).await
 }

@@ -1,20 +1,21 @@
 //! Recordings over HLS: any range of civil time as an ordinary playlist over the bytes that were live once.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::Bytes;
 
+use super::bounds::Bounds;
 use super::extract::{Path, Query};
 use super::media_response::{MediaFile, media, playlist as playlist_response};
 use super::problem::Problem;
 use super::router::Shared;
 use crate::base::{CameraId, Wall};
-use crate::media::TrackKind;
+use crate::media::{RenditionId, TrackKind, TrackParameters};
 use crate::playlist::{
-    OpenRendition, RecordedSegment, render_multivariant, render_recording_playlist,
+    AlignedSegment, OpenRendition, RecordedSegment, RecordedTrack, align_recording,
+    render_multivariant, render_recording_playlist,
 };
-use crate::store::{RecordedRendition, Store};
+use crate::store::{ReadError, RecordedRendition, SegmentEntry, Store};
 
 /// Without `from` a recording shows this much before `to`, in milliseconds.
 const SPAN_DEFAULT_MS: i64 = 3_600_000;
@@ -68,27 +69,68 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| Problem::internal(&error))?
 }
 
-/// What is recorded within a range; a problem if that is nothing.
-fn recorded(
-    store: &Store,
-    camera: &CameraId,
-    range: Range,
-) -> Result<Vec<RecordedRendition>, Problem> {
-    let recording = store
-        .recording(camera, range.from, range.to)
-        .map_err(|error| Problem::internal(&error))?;
-    let found: Vec<_> = recording
+/// A rendition within a range, and what of it is listed.
+struct Listed {
+    id: RenditionId,
+    parameters: TrackParameters,
+    segments: Vec<AlignedSegment>,
+}
+
+/// What is listed of a range; a problem if that is nothing. Each playlist is made from all renditions, since they
+/// have to agree.
+fn listed(store: &Store, camera: &CameraId, range: Range) -> Result<Vec<Listed>, Problem> {
+    let recording = store.recording(camera, range.from, range.to)?;
+    let tracks: Vec<_> = recording.renditions.iter().map(track).collect();
+    let aligned = align_recording(&tracks);
+    let listed: Vec<_> = recording
         .renditions
         .into_iter()
-        .filter(|track| !track.segments.is_empty())
+        .zip(aligned)
+        .filter(|(_, segments)| !segments.is_empty())
+        .map(|(rendition, segments)| Listed {
+            id: rendition.id,
+            parameters: rendition.parameters,
+            segments,
+        })
         .collect();
-    if found.is_empty() {
+    if listed.is_empty() {
         let Range { from, to } = range;
         return Err(Problem::not_found(format!(
             "nothing of {camera} is recorded from {from} to {to}"
         )));
     }
-    Ok(found)
+    Ok(listed)
+}
+
+fn track(rendition: &RecordedRendition) -> RecordedTrack {
+    let segment = |entry: &SegmentEntry| RecordedSegment {
+        msn: entry.msn,
+        run: entry.run,
+        wall_start: entry.wall_start,
+        start_ticks: entry.start_ticks,
+        duration_ticks: entry.duration_ticks,
+        timescale: entry.timescale,
+    };
+    RecordedTrack {
+        id: rendition.id,
+        segments: rendition.segments.iter().map(segment).collect(),
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::RangeBackwards | ReadError::RangeTooLong(_) => {
+                Self::bad_request(error.to_string())
+            }
+            // Players go on behind a segment that is not there. Where its file lies is for the log alone.
+            ReadError::Damaged { .. } => {
+                tracing::error!(%error, "a recorded segment cannot be played");
+                Self::not_found("this segment is damaged on the disk; the server's log says where")
+            }
+            ReadError::Io { .. } | ReadError::Index(_) => Self::internal(&error),
+        }
+    }
 }
 
 /// `GET /recordings/{camera}/master.m3u8?from=&to=`
@@ -96,12 +138,11 @@ pub(super) async fn multivariant(
     State(appliance): State<Shared>,
     path: Path,
     query: Query,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
     let range = Range::read(&query, appliance.clock().wall())?;
     let text = blocking(appliance, move |store| {
-        let renditions = recorded(store, &camera, range)?
+        let renditions = listed(store, &camera, range)?
             .into_iter()
             .map(|track| OpenRendition {
                 id: track.id,
@@ -111,7 +152,7 @@ pub(super) async fn multivariant(
         Ok(render_multivariant(&renditions.collect::<Vec<_>>()))
     })
     .await?;
-    Ok(playlist_response(text.into(), None, &headers))
+    Ok(playlist_response(text))
 }
 
 /// `GET /recordings/{camera}/{rendition}/index.m3u8?from=&to=`
@@ -119,12 +160,11 @@ pub(super) async fn playlist(
     State(appliance): State<Shared>,
     path: Path,
     query: Query,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (camera, rendition) = (path.camera()?, path.rendition()?);
     let range = Range::read(&query, appliance.clock().wall())?;
     let text = blocking(appliance, move |store| {
-        let found = recorded(store, &camera, range)?;
+        let found = listed(store, &camera, range)?;
         let track = found
             .into_iter()
             .find(|track| track.id == rendition)
@@ -133,34 +173,63 @@ pub(super) async fn playlist(
                     "{rendition} of {camera} is not recorded in this range"
                 ))
             })?;
-        let segments = track.segments.iter().map(|segment| RecordedSegment {
-            msn: segment.msn,
-            run: segment.run,
-            wall_start: segment.wall_start,
-            start_ticks: segment.start_ticks,
-            duration_ticks: segment.duration_ticks,
-            timescale: segment.timescale,
-        });
-        Ok(render_recording_playlist(&segments.collect::<Vec<_>>()))
+        Ok(render_recording_playlist(&track.segments))
     })
     .await?;
-    Ok(playlist_response(text.into(), None, &headers))
+    Ok(playlist_response(text))
 }
 
 /// `GET /recordings/{camera}/{rendition}/{file}`: headers and segments. Parts are only live.
-pub(super) async fn file(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
+pub(super) async fn file(
+    State(appliance): State<Shared>,
+    State(bounds): State<Bounds>,
+    path: Path,
+) -> Result<Response, Problem> {
     let (camera, rendition) = (path.camera()?, path.rendition()?);
     let name = MediaFile::parse(path.at(2))?;
-    let bytes: Option<Bytes> = blocking(appliance, move |store| {
-        match name {
-            MediaFile::Init(run) => store.load_init(&camera, rendition, run),
-            MediaFile::Segment(msn) => store.load_segment(&camera, rendition, msn),
-            MediaFile::Part(..) => return Ok(None),
+    let bytes: Option<Bytes> = blocking(appliance, move |store| match name {
+        MediaFile::Init(run) => Ok(store.load_init(&camera, rendition, run)?),
+        MediaFile::Segment(msn) => {
+            let Some(bytes_count) = store.segment_bytes_count(&camera, rendition, msn)? else {
+                return Ok(None);
+            };
+            let room = bounds.recorded(bytes_count)?;
+            let bytes = store.load_segment(&camera, rendition, msn)?;
+            Ok(bytes.map(|bytes| room.fill(bytes)))
         }
-        .map_err(|error| Problem::internal(&error))
+        MediaFile::Part(..) => Ok(None),
     })
     .await?;
     let bytes =
         bytes.ok_or_else(|| Problem::not_found("this is not recorded; reload the playlist"))?;
     Ok(media(vec![bytes], rendition.kind == TrackKind::Audio))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_told_apart() {
+        let damaged = ReadError::Damaged {
+            path: "/data/reel".into(),
+            offset: 0,
+            what: "digest mismatch",
+        };
+        let refused = ReadError::Io {
+            path: "/data/reel".into(),
+            cause: std::io::ErrorKind::PermissionDenied.into(),
+        };
+        for (error, expected) in [
+            (damaged, StatusCode::NOT_FOUND),
+            (ReadError::RangeTooLong(9), StatusCode::BAD_REQUEST),
+            (refused, StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let status = Problem::from(error).into_response().status();
+            assert_eq!(status, expected);
+        }
+    }
 }

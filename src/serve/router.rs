@@ -1,9 +1,9 @@
 //! Which address leads to which handler, and what is true of every answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -13,27 +13,40 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::appliance::Appliance;
+use super::bounds::Bounds;
+use super::host::Names;
 use super::problem::Problem;
 use super::{api, host, live, page, recordings};
 
 /// What every handler is given.
 pub(super) type Shared = Arc<dyn Appliance>;
 
-/// The whole surface as a service. `listen` is the address that requests arrive at.
-pub fn router(appliance: Arc<dyn Appliance>, listen: SocketAddr) -> Router {
+/// What handlers choose from.
+#[derive(Clone)]
+struct Surface {
+    appliance: Shared,
+    bounds: Bounds,
+}
+
+impl FromRef<Surface> for Shared {
+    fn from_ref(surface: &Surface) -> Self {
+        Self::clone(&surface.appliance)
+    }
+}
+
+impl FromRef<Surface> for Bounds {
+    fn from_ref(surface: &Surface) -> Self {
+        surface.bounds.clone()
+    }
+}
+
+/// The whole surface as a service that goes by `names`.
+pub(super) fn router(appliance: Shared, names: Names) -> Router {
     let text = Router::new()
         .route("/api/v1/cameras", get(api::cameras))
         .route("/api/v1/time", get(api::time))
         .route("/healthz", get(api::health))
         .route("/metrics", get(api::metrics))
-        .fallback(page::serve)
-        .layer(CompressionLayer::new());
-    // Media is compressed already, and playlists bring their own gzip.
-    let media = Router::new()
-        .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
-        .route("/live/{camera}/master.m3u8", get(live::multivariant))
-        .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
-        .route("/live/{camera}/{rendition}/{file}", get(live::file))
         .route(
             "/recordings/{camera}/master.m3u8",
             get(recordings::multivariant),
@@ -42,19 +55,34 @@ pub fn router(appliance: Arc<dyn Appliance>, listen: SocketAddr) -> Router {
             "/recordings/{camera}/{rendition}/index.m3u8",
             get(recordings::playlist),
         )
+        .fallback(page::serve)
+        .layer(CompressionLayer::new());
+    // Media is compressed already, and live playlists bring their own gzip.
+    let media = Router::new()
+        .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
+        .route("/live/{camera}/master.m3u8", get(live::multivariant))
+        .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
+        .route("/live/{camera}/{rendition}/{file}", get(live::file))
         .route(
             "/recordings/{camera}/{rendition}/{file}",
             get(recordings::file),
         );
     text.merge(media)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .with_state(appliance)
+        .with_state(Surface {
+            appliance,
+            bounds: Bounds::new(),
+        })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::overriding(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
         ))
-        .layer(middleware::from_fn_with_state(listen, host::guard))
+        .layer(SetResponseHeaderLayer::overriding(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ))
+        .layer(middleware::from_fn_with_state(names, host::guard))
 }
 
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {

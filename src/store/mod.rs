@@ -182,6 +182,16 @@ impl Store {
         self.0.reader.load_segment(camera, rendition, msn)
     }
 
+    /// How many bytes [`Self::load_segment`] would load. Reads the index.
+    pub fn segment_bytes_count(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        msn: u64,
+    ) -> Result<Option<u64>, ReadError> {
+        self.0.reader.segment_bytes_count(camera, rendition, msn)
+    }
+
     /// The header of a run of which something is recorded. Reads disk.
     pub fn load_init(
         &self,

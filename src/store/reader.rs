@@ -146,7 +146,28 @@ impl Reader {
         rendition: RenditionId,
         msn: u64,
     ) -> Result<Option<Bytes>, ReadError> {
-        let found = self.read(|connection| {
+        let found = self.find_segment(camera, rendition, msn)?;
+        found.map(|found| found.load(msn)).transpose()
+    }
+
+    /// The size of a segment by the index; `None` if it is not recorded.
+    pub(super) fn segment_bytes_count(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        msn: u64,
+    ) -> Result<Option<u64>, ReadError> {
+        let found = self.find_segment(camera, rendition, msn)?;
+        Ok(found.map(|found| found.bytes))
+    }
+
+    fn find_segment(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        msn: u64,
+    ) -> Result<Option<Found>, ReadError> {
+        self.read(|connection| {
             let found = connection
                 .prepare_cached(
                     "SELECT reel.id, reel.day, reel.run, segment.offset, segment.bytes
@@ -169,8 +190,7 @@ impl Reader {
                 )
                 .optional()?;
             Ok(found.transpose()?)
-        })?;
-        found.map(|found| found.load(msn)).transpose()
+        })
     }
 
     /// The header of a run; `None` if nothing of it is recorded.

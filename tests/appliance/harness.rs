@@ -124,10 +124,10 @@ impl Appliance {
         }
     }
 
-    /// Waits until the segment that is open now is complete in a rendition; returns its number.
+    /// Waits until the segment that gets the next part is complete in a rendition; returns its number.
     pub(crate) fn wait_segment(&self, rendition: &str) -> u64 {
         let playlist = format!("/live/test/{rendition}/index.m3u8");
-        let (msn, _) = edge(self.get(&playlist).text());
+        let (msn, _) = hinted(self.get(&playlist).text());
         let next = self.get(&format!("{playlist}?_HLS_msn={}&_HLS_part=0", msn + 1));
         assert_eq!(next.status, 200, "{}", next.text());
         msn
@@ -196,8 +196,8 @@ impl Response {
     }
 }
 
-/// The newest msn and part of a live playlist.
-pub(crate) fn edge(playlist: &str) -> (u64, u32) {
+/// The segment and part that a live playlist hints at: the next one to come.
+pub(crate) fn hinted(playlist: &str) -> (u64, u32) {
     let hint = playlist
         .lines()
         .find(|line| line.contains("PRELOAD-HINT"))

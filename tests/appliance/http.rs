@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::harness::{Appliance, Response, edge};
+use crate::harness::{Appliance, Response, hinted};
 
 fn get(path: &str) -> Response {
     Appliance::shared().get(path)
@@ -63,31 +63,31 @@ fn every_quality_is_listed_and_plays_from_its_playlist() {
 #[test]
 fn a_blocking_reload_has_the_part_that_was_asked_for_and_a_hinted_part_comes_whole() {
     let before = get("/live/test/low/index.m3u8");
-    let (msn, part) = edge(before.text());
+    let (msn, part) = hinted(before.text());
     let after = get(&format!(
         "/live/test/low/index.m3u8?_HLS_msn={msn}&_HLS_part={part}"
     ));
     assert_eq!(after.status, 200);
-    let (msn_after, part_after) = edge(after.text());
+    let (msn_after, part_after) = hinted(after.text());
     assert!((msn_after, part_after) > (msn, part), "{}", after.text());
-    let hinted = get(&format!("/live/test/low/{msn_after}.{part_after}.m4s"));
-    assert_eq!((hinted.status, &hinted.body[4..8]), (200, &b"moof"[..]));
-    let declared = u32::from_be_bytes(hinted.body[..4].try_into().expect("four bytes")) as usize;
+    let next = get(&format!("/live/test/low/{msn_after}.{part_after}.m4s"));
+    assert_eq!((next.status, &next.body[4..8]), (200, &b"moof"[..]));
+    let declared = u32::from_be_bytes(next.body[..4].try_into().expect("four bytes")) as usize;
     let mdat = u32::from_be_bytes(
-        hinted.body[declared..declared + 4]
+        next.body[declared..declared + 4]
             .try_into()
             .expect("four bytes"),
     );
     assert_eq!(
         declared + mdat as usize,
-        hinted.body.len(),
+        next.body.len(),
         "one whole fragment"
     );
 }
 
 #[test]
 fn parts_joined_are_the_segments_bytes() {
-    let (msn, _) = edge(get("/live/test/very_low/index.m3u8").text());
+    let (msn, _) = hinted(get("/live/test/very_low/index.m3u8").text());
     // The segment is complete once the next one has its first part.
     let next = msn + 1;
     assert_eq!(
@@ -116,7 +116,39 @@ fn a_delta_playlist_comes_when_asked_and_playlists_are_compressed_for_those_who_
     assert!(text.starts_with("#EXTM3U"));
     let plain = get_with("/live/test/low/index.m3u8", "Accept-Encoding: gzip;q=0\r\n");
     assert_eq!(plain.header("content-encoding"), None);
-    assert_eq!(get("/live/test/low/index.m3u8?_HLS_skip=YES").status, 200);
+    // A delta skips what is twelve seconds old, so there has to be something that old.
+    let delta = (0..12).find_map(|_| {
+        Appliance::shared().wait_segment("low");
+        let delta = get("/live/test/low/index.m3u8?_HLS_skip=YES");
+        assert_eq!(delta.status, 200);
+        delta.text().contains("#EXT-X-SKIP:").then_some(delta)
+    });
+    let delta = delta.expect("a delta");
+    let skipped: usize = delta
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-SKIP:SKIPPED-SEGMENTS="))
+        .and_then(|count| count.parse().ok())
+        .expect("a count");
+    let listed = |text: &str| text.matches("#EXTINF:").count();
+    let full = get("/live/test/low/index.m3u8");
+    assert!(skipped >= 1 && listed(full.text()) >= skipped + listed(delta.text()));
+}
+
+#[test]
+fn a_recordings_playlists_are_compressed_for_those_who_take_it() {
+    let recorded = (0..10).any(|_| {
+        Appliance::shared().wait_segment("low");
+        get("/recordings/test/master.m3u8").status == 200
+    });
+    assert!(recorded);
+    for playlist in ["master.m3u8", "low/index.m3u8"] {
+        let path = format!("/recordings/test/{playlist}");
+        let gzip = get_with(&path, "Accept-Encoding: gzip\r\n");
+        assert_eq!(gzip.header("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(gzip.header("vary"), Some("accept-encoding"));
+        assert_eq!(get(&path).header("content-encoding"), None);
+    }
 }
 
 #[test]
@@ -180,22 +212,83 @@ fn a_foreign_name_for_this_machine_is_turned_away() {
     let request = "GET /api/v1/cameras HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     let response = Appliance::shared().raw(request);
     assert_eq!(response.status, 421);
-    assert!(response.problem().contains("evil.example"));
+    let detail = response.problem();
+    assert!(detail.contains("evil.example") && detail.contains("server.names"));
+}
+
+#[test]
+fn a_page_of_another_site_is_turned_away_and_a_link_is_followed() {
+    let from = |mode| {
+        let headers = format!("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: {mode}\r\n");
+        get_with("/api/v1/cameras", &headers)
+    };
+    let refused = from("no-cors");
+    assert_eq!(refused.status, 403);
+    assert!(refused.problem().contains("another site"));
+    let followed = from("navigate");
+    assert_eq!(
+        (
+            followed.status,
+            followed.header("cross-origin-resource-policy")
+        ),
+        (200, Some("same-origin"))
+    );
+}
+
+/// A frame of HTTP/2 (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a small frame");
+    let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
+    frame.extend(payload);
+    frame
 }
 
 #[test]
 fn http_2_is_spoken_to_those_who_begin_with_it() {
-    // The client preface and an empty SETTINGS frame (RFC 9113 §3.4); the answer must begin with SETTINGS.
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    // HPACK (RFC 7541): GET and http from its table, then :path and :authority as literals.
+    let mut fields = vec![0x82, 0x86];
+    for (name, value) in [(4, "/live/test/master.m3u8"), (1, "localhost")] {
+        fields.extend([name, value.len() as u8]);
+        fields.extend(value.as_bytes());
+    }
     let mut stream = TcpStream::connect(Appliance::shared().address).expect("connected");
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a timeout");
-    stream
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .expect("sent");
-    let mut frame = [0_u8; 9];
-    stream.read_exact(&mut frame).expect("a frame");
-    assert_eq!(frame[3], 4, "the first frame is SETTINGS");
+    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    request.extend(frame(SETTINGS, 0, 0, &[]));
+    request.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields));
+    stream.write_all(&request).expect("sent");
+
+    let (mut kinds, mut status, mut body) = (Vec::new(), None, Vec::new());
+    loop {
+        let mut head = [0_u8; 9];
+        stream.read_exact(&mut head).expect("a frame");
+        let [_, high, low, kind, flags, ..] = head;
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        stream.read_exact(&mut payload).expect("its payload");
+        kinds.push(kind);
+        match kind {
+            HEADERS => status = payload.first().copied(),
+            DATA => body.extend(payload),
+            _ => continue,
+        }
+        if flags & END_STREAM != 0 {
+            break;
+        }
+    }
+    assert_eq!(kinds[0], SETTINGS, "the server's preface");
+    assert_eq!(status, Some(0x88), ":status 200 by HPACK's table");
+    let text = String::from_utf8(body).expect("text");
+    assert!(
+        text.starts_with("#EXTM3U") && text.ends_with("index.m3u8\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -136,6 +136,46 @@ fn the_multivariant_playlist_lists_open_renditions_and_is_shared() {
 }
 
 #[test]
+fn a_viewer_who_waits_for_the_start_is_shown_everything_that_opens() {
+    tokio_test(async {
+        let camera = LiveCamera::new(LiveOptions::default());
+        camera.expect(vec![LOW, HIGH]);
+        let started = tokio::time::Instant::now();
+        let waiting = tokio::spawn({
+            let camera = camera.clone();
+            async move { camera.wait_multivariant().await }
+        });
+        let apart = Duration::from_millis(20);
+        tokio::time::sleep(apart).await;
+        camera.begin_run(1, true);
+        camera.open_rendition(LOW, init());
+        tokio::time::sleep(apart).await;
+        camera.open_rendition(HIGH, init());
+        let body = waiting.await.expect("no panic").expect("a playlist");
+        let text = String::from_utf8(body.plain.to_vec()).expect("UTF-8");
+        assert_eq!(text.matches("#EXT-X-STREAM-INF").count(), 2);
+        assert_eq!(started.elapsed(), apart * 2);
+    });
+}
+
+#[test]
+fn a_rendition_that_does_not_open_keeps_viewers_for_a_second_and_then_nobody() {
+    tokio_test(async {
+        let camera = LiveCamera::new(LiveOptions::default());
+        camera.expect(vec![LOW, HIGH]);
+        camera.begin_run(1, true);
+        camera.open_rendition(LOW, init());
+        for expected_ms in [1_000, 0] {
+            let started = tokio::time::Instant::now();
+            assert!(camera.wait_multivariant().await.is_ok());
+            assert_eq!(started.elapsed().as_millis(), expected_ms);
+        }
+        camera.close_rendition(LOW);
+        assert_eq!(camera.wait_multivariant().await, Err(Refusal::Stalled));
+    });
+}
+
+#[test]
 fn an_ended_source_lets_everybody_go() {
     tokio_test(async {
         let camera = camera();

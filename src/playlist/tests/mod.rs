@@ -1,5 +1,6 @@
 //! The promises of the playlists and of the reload decision: what a live player relies on.
 
 mod live_text;
-mod other_texts;
+mod multivariant_text;
+mod recording_text;
 mod reloading;

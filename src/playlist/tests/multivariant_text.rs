@@ -1,9 +1,8 @@
-//! The multivariant playlist and the playlists of recordings.
+//! The multivariant playlist.
 
 use bytes::Bytes;
 
 use super::super::*;
-use crate::base::Wall;
 use crate::media::{
     AudioParameters, FrameRate, RenditionId, Rung, TrackParameters, VideoParameters,
 };
@@ -86,48 +85,4 @@ fn a_recordings_range_follows_into_its_playlists() {
     let mut ranged = picture(Rung::Low);
     ranged.query = "?from=a&to=b".to_owned();
     assert!(render_multivariant(&[ranged]).ends_with("\nlow/index.m3u8?from=a&to=b\n"));
-}
-
-fn recorded(msn: u64, run: u64, start_ticks: u64, duration_ticks: u64) -> RecordedSegment {
-    RecordedSegment {
-        msn,
-        run,
-        wall_start: Wall(1_763_712_000_000 + msn as i64 * 2_000),
-        start_ticks,
-        duration_ticks,
-        timescale: 90_000,
-    }
-}
-
-#[test]
-fn a_recording_marks_each_gap_and_each_run() {
-    let segments = [
-        recorded(4, 1, 0, 180_000),
-        recorded(5, 1, 180_000, 90_000),
-        recorded(6, 2, 270_000, 180_000),
-        recorded(9, 2, 810_000, 180_000),
-        recorded(10, 2, 1_000_000, 180_000),
-    ];
-    let expected = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:4\n\
-        #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n\
-        #EXT-X-MAP:URI=\"init-1.mp4\"\n\
-        #EXT-X-PROGRAM-DATE-TIME:2025-11-21T08:00:08.000Z\n#EXTINF:2.00000,\n4.m4s\n\
-        #EXT-X-PROGRAM-DATE-TIME:2025-11-21T08:00:10.000Z\n#EXTINF:1.00000,\n5.m4s\n\
-        #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-2.mp4\"\n\
-        #EXT-X-PROGRAM-DATE-TIME:2025-11-21T08:00:12.000Z\n#EXTINF:2.00000,\n6.m4s\n\
-        #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-2.mp4\"\n\
-        #EXT-X-PROGRAM-DATE-TIME:2025-11-21T08:00:18.000Z\n#EXTINF:2.00000,\n9.m4s\n\
-        #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-2.mp4\"\n\
-        #EXT-X-PROGRAM-DATE-TIME:2025-11-21T08:00:20.000Z\n#EXTINF:2.00000,\n10.m4s\n\
-        #EXT-X-ENDLIST\n";
-    assert_eq!(render_recording_playlist(&segments), expected);
-}
-
-#[test]
-fn an_empty_recording_is_an_ended_playlist() {
-    let text = render_recording_playlist(&[]);
-    assert!(
-        text.starts_with("#EXTM3U\n")
-            && text.ends_with("VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-ENDLIST\n")
-    );
 }

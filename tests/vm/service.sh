@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Perch as the system's service, inside the machine: systemd starts it with the unit that ships, in its sandbox, as its
+# own user. PERCH_BIN says which binary (default: the debug build).
+set -euo pipefail
+# shellcheck source=tests/vm/machine.sh
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+
+[ -x /lib/systemd/systemd ] || {
+  echo 'skipped: this system has no systemd'
+  exit 0
+}
+perch=$(realpath "${PERCH_BIN:-$repository/target/debug/perch}")
+failures=0
+
+# WHAT COMMAND...: the command must succeed.
+expect() {
+  local what=$1 said status=0
+  shift
+  said=$("$@" 2>&1) || status=$?
+  if [ "$status" -eq 0 ]; then
+    echo "ok   $what"
+  else
+    echo "FAIL $what: $*"
+    tail -n 20 <<<"$said"
+    failures=$((failures + 1))
+  fi
+}
+
+get() { curl -fsS --max-time 20 "$url$1"; }
+answers() { get "$1" >/dev/null 2>&1; }
+says() { get "$1" | grep -q "$2"; }
+show() { guest systemctl show perch --value -p "$1"; }
+is() { [ "$(show "$1")" = "$2" ]; }
+journal_has() { guest journalctl -u perch -o json --no-pager | grep -q "$1"; }
+tries() { machine_wait "$@"; }
+
+machine_boot systemd
+url=$(machine_url)
+cat >"$machine_folder/exchange/perch.toml" <<'TOML'
+[ladder]
+frame_rate = 10
+[[cameras]]
+source = "test"
+size = "320x180"
+TOML
+# As the README says it is installed; only the watchdog's patience is shorter than anybody wants to wait.
+guest "
+cp '$perch' /usr/local/bin/perch
+cp systemd/perch.service /etc/systemd/system/
+cp systemd/perch.sysusers /etc/sysusers.d/perch.conf
+mkdir -p /etc/perch /etc/systemd/system/perch.service.d
+cp /run/exchange/perch.toml /etc/perch/perch.toml
+printf '%s\n' PERCH_CONFIG=/etc/perch/perch.toml PERCH_LISTEN=0.0.0.0:8080 >/etc/default/perch
+printf '%s\n' '[Service]' 'WatchdogSec=6' >/etc/systemd/system/perch.service.d/test.conf
+systemd-sysusers
+systemctl daemon-reload" >/dev/null
+
+expect 'systemd starts it, and waits until it is ready' guest systemctl start perch
+expect 'it is active' is ActiveState active
+expect 'it says that it is ready' is StatusText ''
+expect 'it runs as its own user' guest 'test "$(ps -o user= -C perch)" = perch'
+expect 'it answers' tries 60 answers /healthz
+expect 'the test scene is live' tries 60 says /api/v1/cameras '"state":"live"'
+expect 'it is recorded' tries 60 says /api/v1/cameras '"state":"recording"'
+expect 'in the folder that systemd made for it' guest 'ls /var/lib/perch/index.db && ls /var/lib/perch/reel/test/*/*'
+expect 'a still can be had' answers /api/v1/cameras/test/still.jpg
+expect 'its log is in the journal, with fields' tries 30 journal_has '"F_CAMERA":"test"'
+expect 'nothing was forbidden that it needed' guest '! journalctl -u perch --no-pager | grep -iE "permission denied|not permitted|panick"'
+expect 'nobody was served worse than with all rights' guest '! dmesg | grep -i "audit.*perch"'
+sleep 8
+expect 'the watchdog is fed' is NRestarts 0
+guest 'kill -STOP $(systemctl show perch --value -p MainPID)'
+expect 'a process that hangs is started again' tries 60 is NRestarts 1
+expect 'and is live again' tries 60 says /api/v1/cameras '"state":"live"'
+expect 'it stops when told to' guest systemctl stop perch
+expect 'by itself' is Result success
+expect 'its last word is in the journal' tries 10 journal_has '"MESSAGE":"stopped"'
+
+echo "$failures failures"
+[ "$failures" -eq 0 ] || {
+  guest 'systemctl status perch --no-pager; journalctl --no-pager -u perch | tail -n 60' || true
+  exit 1
+}
+machine_stop
