@@ -328,6 +328,11 @@ impl Encoder {
     /// Ends the run: what was pushed before is encoded and delivered, then `RunEnded`. Takes a second at
     /// the longest; what is not out by then is lost, and said.
     pub fn stop(&self) {
+        self.stop_within(STOP_LIMIT);
+    }
+
+    /// The same with a limit of the caller's.
+    pub(super) fn stop_within(&self, limit: Duration) {
         self.frames.inbox.close();
         if let Some(sound) = &self.sound {
             sound.inbox.close();
@@ -335,9 +340,9 @@ impl Encoder {
         for device in &self.devices {
             device.send_event(gst::event::Eos::new());
         }
-        if !self.outlet.wait_drained(STOP_LIMIT) {
+        if !self.outlet.wait_drained(limit) {
             tracing::warn!(
-                "the encoders did not finish within a second; the last pictures are lost"
+                "the encoders did not finish within {limit:?}; the last pictures are lost"
             );
         }
         self.outlet.end(None);

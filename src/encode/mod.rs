@@ -28,7 +28,7 @@ pub use options::{
     VideoSource,
 };
 pub use outlet::EventSink;
-pub use probe::{EncoderListing, ProbeOptions, choose_encoder, list_encoders};
+pub use probe::{Doubts, EncoderListing, ProbeOptions, choose_encoder, list_encoders};
 pub use source::{FrameInput, SoundInput};
 pub use table::{EncoderChoice, EncoderEntry, TABLE};
 pub use trial::{TrialTask, Verdict, trial_child_main};
