@@ -45,10 +45,19 @@ impl Outlet {
         }
     }
 
-    /// Says when the first picture was captured, once.
+    /// Says when the first picture was captured, once. Sound, which waits for that on threads of its own, learns it
+    /// only after the sink: a track that started before its run would be dropped.
     pub(super) fn begin(&self, first_picture_at: Monotonic) {
-        if self.zero.set(first_picture_at).is_ok() {
-            self.emit(StreamEvent::RunStarted { first_picture_at });
+        if self.zero.get().is_some() {
+            return;
+        }
+        let state = self.lock();
+        if self.zero.get().is_none() {
+            if !state.ended {
+                (self.sink)(StreamEvent::RunStarted { first_picture_at });
+            }
+            // It is empty: only this function fills it, under the lock.
+            let _ = self.zero.set(first_picture_at);
             self.changed.notify_all();
         }
     }
@@ -124,5 +133,44 @@ impl Outlet {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::base::SystemClock;
+
+    #[test]
+    fn sound_learns_of_the_first_picture_after_the_sink_did() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&said);
+        let outlet = Arc::new_cyclic(|outlet: &Weak<Outlet>| {
+            let outlet = Weak::clone(outlet);
+            let hear = move |event| {
+                let known = outlet.upgrade().and_then(|outlet| outlet.zero());
+                let entry = (matches!(event, StreamEvent::RunStarted { .. }), known);
+                sink.lock().expect("no test panics here").push(entry);
+            };
+            Outlet::new(Arc::new(hear), Arc::new(SystemClock))
+        });
+        outlet.begin(Monotonic(7));
+        outlet.begin(Monotonic(8));
+        assert_eq!(outlet.zero(), Some(Monotonic(7)));
+        assert_eq!(outlet.wait_zero(|| false), Some(Monotonic(7)));
+        assert_eq!(*said.lock().expect("unpoisoned"), [(true, None)]);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_starts_no_more() {
+        let count = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&count);
+        let sink: EventSink = Arc::new(move |_| *heard.lock().expect("no test panics here") += 1);
+        let outlet = Outlet::new(sink, Arc::new(SystemClock));
+        outlet.end(None);
+        outlet.begin(Monotonic(7));
+        assert_eq!(*count.lock().expect("unpoisoned"), 1);
     }
 }
