@@ -36,6 +36,7 @@ pub fn probe_options(
             rate,
         },
         order: element.map(str::to_owned).into_iter().collect(),
+        distrusted: Vec::new(),
     }
 }
 
@@ -65,14 +66,19 @@ impl Encoders {
         })
     }
 
-    /// The encoder for a ladder. Tries what was never tried here, at most 5 s each, one after the other.
+    /// The encoder for a ladder, one of the `distrusted` factories only if no other works. Tries what was never tried
+    /// here, at most 5 s each, one after the other.
     pub(crate) fn choose(
         &self,
         ladder: &[RungSpec],
         rate: FrameRate,
+        distrusted: &[String],
     ) -> Result<EncoderChoice, EncodeError> {
         let element = self.element.as_deref();
-        let options = probe_options(&self.cache_dir, element, ladder, rate);
+        let options = ProbeOptions {
+            distrusted: distrusted.to_vec(),
+            ..probe_options(&self.cache_dir, element, ladder, rate)
+        };
         let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         choose_encoder(&options, &mut doubts)
     }

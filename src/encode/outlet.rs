@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::options::Culprit;
 use crate::base::{Clock, Monotonic};
 use crate::media::StreamEvent;
 
@@ -24,6 +25,7 @@ struct State {
     drained: bool,
     ended: bool,
     failure: Option<String>,
+    culprit: Option<Culprit>,
 }
 
 impl Outlet {
@@ -114,21 +116,33 @@ impl Outlet {
         true
     }
 
+    /// Ends the run in peace, unless it has ended already.
+    pub(super) fn end(&self) {
+        self.finish(None, None);
+    }
+
+    /// Ends the run with a failure and whom to blame for it, unless it has ended already.
+    pub(super) fn fail(&self, reason: String, culprit: Option<Culprit>) {
+        self.finish(Some(reason), culprit);
+    }
+
     /// Says the run's last word. Only the first call counts.
-    pub(super) fn end(&self, failure: Option<String>) {
+    fn finish(&self, failure: Option<String>, culprit: Option<Culprit>) {
         let mut state = self.lock();
         if !state.ended {
             state.ended = true;
             state.failure.clone_from(&failure);
+            state.culprit = culprit;
             (self.sink)(StreamEvent::RunEnded { failure });
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Why the run failed, if it did.
-    pub(super) fn failure(&self) -> Option<String> {
-        self.lock().failure.clone()
+    /// Why the run failed, if it did, and whom to blame.
+    pub(super) fn failure(&self) -> (Option<String>, Option<Culprit>) {
+        let state = self.lock();
+        (state.failure.clone(), state.culprit.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -169,7 +183,7 @@ mod tests {
         let heard = Arc::clone(&count);
         let sink: EventSink = Arc::new(move |_| *heard.lock().expect("no test panics here") += 1);
         let outlet = Outlet::new(sink, Arc::new(SystemClock));
-        outlet.end(None);
+        outlet.end();
         outlet.begin(Monotonic(7));
         assert_eq!(*count.lock().expect("unpoisoned"), 1);
     }

@@ -34,6 +34,8 @@ pub struct ProbeOptions {
     pub task: TrialTask,
     /// Element names to consider, best first; empty for the whole table.
     pub order: Vec<String>,
+    /// Factories that come after all others, whatever the order: their trial says that they work, but they did not.
+    pub distrusted: Vec<String>,
 }
 
 /// One line of `perch doctor`.
@@ -83,7 +85,7 @@ pub fn choose_encoder(
     let mut cache = Cache::load(&options.cache_dir);
     let mut refusals = Vec::new();
     let mut untried = None;
-    for (entry, factory) in candidates(&options.order) {
+    for (entry, factory) in candidates(&options.order, &options.distrusted) {
         let choice = EncoderChoice { entry, factory };
         match consider(&choice, options, &mut cache, doubts) {
             Ok(()) => {
@@ -192,8 +194,8 @@ pub fn list_encoders(options: &ProbeOptions) -> Result<Vec<EncoderListing>, Enco
     Ok(listings)
 }
 
-/// What is installed of the table, in the order asked for.
-fn candidates(order: &[String]) -> Vec<(&'static EncoderEntry, String)> {
+/// What is installed of the table, in the order asked for, the distrusted ones last.
+fn candidates(order: &[String], distrusted: &[String]) -> Vec<(&'static EncoderEntry, String)> {
     let mut entries: Vec<&'static EncoderEntry> = TABLE.iter().collect();
     if !order.is_empty() {
         entries.retain(|entry| order.iter().any(|name| name == entry.element));
@@ -204,7 +206,9 @@ fn candidates(order: &[String]) -> Vec<(&'static EncoderEntry, String)> {
             .into_iter()
             .map(move |factory| (entry, factory))
     };
-    entries.into_iter().flat_map(with_factories).collect()
+    let mut candidates: Vec<_> = entries.into_iter().flat_map(with_factories).collect();
+    candidates.sort_by_key(|(_, factory)| distrusted.contains(factory));
+    candidates
 }
 
 /// The factories of an entry: the element itself, then those of further devices.
@@ -334,6 +338,7 @@ mod tests {
                 rate: FrameRate::whole(30),
             },
             order: order.iter().map(|name| (*name).to_owned()).collect(),
+            distrusted: Vec::new(),
         }
     }
 
@@ -381,6 +386,19 @@ mod tests {
         };
         let error = choose(&moved).expect_err("its verdicts are its own");
         assert!(error.contains("x264enc: it took the trial down"), "{error}");
+    }
+
+    #[test]
+    fn what_is_distrusted_is_taken_only_if_nothing_else_works() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let order = ["x264enc", "openh264enc"];
+        let doubtful = |script: &str| ProbeOptions {
+            distrusted: vec!["x264enc".to_owned()],
+            ..options(dir.path(), script, &order)
+        };
+        let picky = doubtful("test $0 = x264enc || { echo not today; exit 1; }");
+        assert_eq!(choose(&picky).expect("one works"), "x264enc");
+        assert_eq!(choose(&doubtful("exit 0")).expect("both"), "openh264enc");
     }
 
     #[test]
