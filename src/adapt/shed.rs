@@ -23,6 +23,8 @@ const BAD_MAX: Duration = Duration::from_millis(500);
 const CALM_FIRST: Duration = Duration::from_secs(5);
 /// The same after rungs came back in vain again and again.
 const CALM_MAX: Duration = Duration::from_secs(600);
+/// A rung that is shed again this soon came back in vain.
+const VAIN: Duration = Duration::from_secs(60);
 
 /// What was seen of one rung since the last sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +68,8 @@ pub struct ShedPlanner {
     calm_since: Option<Monotonic>,
     calm_needed: Duration,
     changed_at: Option<Monotonic>,
-    restored_last: bool,
+    /// When a rung came back, if none was shed since.
+    restored_at: Option<Monotonic>,
 }
 
 impl ShedPlanner {
@@ -88,7 +91,7 @@ impl ShedPlanner {
             calm_since: None,
             calm_needed: CALM_FIRST,
             changed_at: None,
-            restored_last: false,
+            restored_at: None,
         }
     }
 
@@ -117,11 +120,15 @@ impl ShedPlanner {
             return None;
         }
         let rung = *self.sheddable.get(self.shed_count)?;
-        if self.restored_last {
-            self.calm_needed = (self.calm_needed * 2).min(CALM_MAX);
+        if let Some(at) = self.restored_at.take() {
+            self.calm_needed = if now.since(at) < VAIN {
+                (self.calm_needed * 2).min(CALM_MAX)
+            } else {
+                CALM_FIRST
+            };
         }
         self.shed_count += 1;
-        self.change(now, false);
+        self.change(now);
         Some(ShedDecision::Shed(rung))
     }
 
@@ -136,13 +143,13 @@ impl ShedPlanner {
             return None;
         }
         self.shed_count -= 1;
-        self.change(now, true);
+        self.restored_at = Some(now);
+        self.change(now);
         Some(ShedDecision::Restore(self.sheddable[self.shed_count]))
     }
 
-    fn change(&mut self, now: Monotonic, restored: bool) {
+    fn change(&mut self, now: Monotonic) {
         self.changed_at = Some(now);
-        self.restored_last = restored;
         self.bad_since = None;
         self.calm_since = None;
     }
@@ -241,6 +248,22 @@ mod tests {
         assert_eq!(shed, [(13_500, ShedDecision::Shed(Rung::Medium))]);
         let back = run(&mut planner, 13_750, &vec![sample(60, 0, 0.4); 60]);
         assert_eq!(back, [(25_000, ShedDecision::Restore(Rung::Medium))]);
+    }
+
+    #[test]
+    fn a_rung_that_stayed_for_a_minute_comes_back_as_soon_as_the_first_time() {
+        let mut planner = after_one_loss();
+        let calm = |count| vec![sample(60, 0, 0.4); count];
+        let back = [(9_000, ShedDecision::Restore(Rung::Medium))];
+        assert_eq!(run(&mut planner, 2_750, &calm(40)), back);
+        run(&mut planner, 13_000, &vec![sample(60, 1, 1.0); 3]);
+        // Ten seconds this time, and then a good minute.
+        let back = [(25_000, ShedDecision::Restore(Rung::Medium))];
+        assert_eq!(run(&mut planner, 13_750, &calm(300)), back);
+        let shed = run(&mut planner, 88_750, &vec![sample(60, 1, 1.0); 3]);
+        assert_eq!(shed, [(89_250, ShedDecision::Shed(Rung::Medium))]);
+        let back = run(&mut planner, 89_500, &calm(40));
+        assert_eq!(back, [(95_750, ShedDecision::Restore(Rung::Medium))]);
     }
 
     #[test]

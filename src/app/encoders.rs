@@ -1,15 +1,19 @@
 //! Which encoder a ladder gets: the one that the configuration names, or the best on this board that passed its
 //! trial. Trials run in children of this process, once; their verdicts are kept beside the recordings.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::board;
-use crate::encode::{EncodeError, EncoderChoice, ProbeOptions, TABLE, TrialTask, choose_encoder};
+use crate::encode::{
+    Doubts, EncodeError, EncoderChoice, ProbeOptions, TABLE, TrialTask, choose_encoder,
+};
 use crate::media::{FrameRate, RungSpec};
 
 /// The hidden subcommand that a trial's child is started with.
 pub const TRIAL_SUBCOMMAND: &str = "encoder-trial";
+/// This program, also after an upgrade has put another file in its place: its name is that of no file then.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Where verdicts about encoders are kept from one start to the next.
 pub fn verdict_folder(data_dir: &Path) -> PathBuf {
@@ -23,16 +27,16 @@ pub fn probe_options(
     ladder: &[RungSpec],
     rate: FrameRate,
 ) -> ProbeOptions {
-    let program = std::env::current_exe().map_or_else(|_| OsString::from("perch"), OsString::from);
     ProbeOptions {
         cache_dir: cache_dir.to_owned(),
         board: board::board_name(),
-        program: vec![program, TRIAL_SUBCOMMAND.into()],
+        program: vec![THIS_PROGRAM.into(), TRIAL_SUBCOMMAND.into()],
         task: TrialTask {
             spec: *ladder.last().expect("a ladder has a rung"),
             rate,
         },
         order: element.map(str::to_owned).into_iter().collect(),
+        distrusted: Vec::new(),
     }
 }
 
@@ -41,6 +45,8 @@ pub fn probe_options(
 pub(crate) struct Encoders {
     element: Option<String>,
     cache_dir: PathBuf,
+    /// Held through a trial: two at a time would take each other's processor and, on some boards, the only encoder.
+    doubts: Mutex<Doubts>,
 }
 
 impl Encoders {
@@ -53,20 +59,27 @@ impl Encoders {
                 "ladder.encoder: `{name}` is no encoder that Perch knows; `perch doctor` lists them"
             );
         }
-        Ok(Self { element, cache_dir })
+        Ok(Self {
+            element,
+            cache_dir,
+            doubts: Mutex::default(),
+        })
     }
 
-    /// The encoder for a ladder. Tries what was never tried here, at most 5 s each.
+    /// The encoder for a ladder, one of the `distrusted` factories only if no other works. Tries what was never tried
+    /// here, at most 5 s each, one after the other.
     pub(crate) fn choose(
         &self,
         ladder: &[RungSpec],
         rate: FrameRate,
+        distrusted: &[String],
     ) -> Result<EncoderChoice, EncodeError> {
-        choose_encoder(&probe_options(
-            &self.cache_dir,
-            self.element.as_deref(),
-            ladder,
-            rate,
-        ))
+        let element = self.element.as_deref();
+        let options = ProbeOptions {
+            distrusted: distrusted.to_vec(),
+            ..probe_options(&self.cache_dir, element, ladder, rate)
+        };
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        choose_encoder(&options, &mut doubts)
     }
 }

@@ -6,6 +6,7 @@ mod capture_stats;
 mod encoders;
 mod fleet;
 mod health;
+mod lessons;
 mod logging;
 mod metrics;
 mod source;

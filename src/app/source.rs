@@ -2,16 +2,20 @@
 //! from the source's own thread without passing through here again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::encoders::Encoders;
+use super::lessons::Lessons;
 use crate::base::{Clock, SystemClock};
 use crate::capture::{
     CameraDevice, Capture, CaptureOptions, CaptureReport, CaptureRun, ChosenMode, ControlValue,
-    EndReason, ModeWish, OpenError, SceneOptions, TestScene, negotiate, set_controls,
+    EndReason, ModeWish, OpenError, SceneOptions, TestScene, find_microphone, negotiate,
+    set_controls,
 };
 use crate::config::{CameraConfig, Config, FRAME_RATE_MIN, Microphone};
 use crate::encode::{
-    AudioSource, EncodeError, EncodeOptions, Encoder, EventSink, OwnH264, SourceInput, VideoSource,
+    AudioSource, Culprit, EncodeError, EncodeOptions, Encoder, EventSink, OwnH264, SourceInput,
+    VideoSource,
 };
 use crate::media::{AudioFormat, FrameFormat, FrameRate, RungSpec, fit_ladder};
 
@@ -35,6 +39,16 @@ pub(crate) enum StartError {
     /// The system has no thread left.
     #[error("the test scene does not start: {0}")]
     Scene(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// What another run can do without, if that is to blame.
+    pub(crate) fn culprit(&self) -> Option<&Culprit> {
+        match self {
+            Self::Encode(error) => error.culprit(),
+            _ => None,
+        }
+    }
 }
 
 /// What a camera's pictures come from now.
@@ -66,7 +80,7 @@ pub(crate) struct RunPlan<'a> {
     pub(crate) config: &'a Config,
     pub(crate) camera: &'a CameraConfig,
     pub(crate) encoders: &'a Encoders,
-    pub(crate) own_h264: OwnH264,
+    pub(crate) lessons: &'a Lessons,
     pub(crate) events: EventSink,
     /// Called once when the camera ends by itself.
     pub(crate) ended: Box<dyn FnOnce(EndReason) + Send>,
@@ -92,8 +106,9 @@ impl RunningSource {
             rate: plan.config.frame_rate,
         };
         let format = options.format();
-        let audio = (plan.camera.microphone != Microphone::Off)
-            .then(|| AudioSource::Pushed(options.audio_format()));
+        let audio = (plan.camera.microphone != Microphone::Off
+            && plan.lessons.wants_sound(Instant::now()))
+        .then(|| AudioSource::Pushed(options.audio_format()));
         let (encoder, ladder) = start_encoder(VideoSource::Frames(format), format, audio, &plan)?;
         let (frames, sound) = (encoder.frame_input(), encoder.sound_input());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -122,7 +137,7 @@ impl RunningSource {
         };
         let capture = Capture::open(&device.path, &mode, options)?;
         let format = capture.format();
-        let audio = microphone(device, plan.camera);
+        let audio = microphone(device, &plan);
         let has_sound = audio.is_some();
         let (encoder, ladder) = start_encoder(VideoSource::Frames(format), format, audio, &plan)?;
         let frames = encoder.frame_input();
@@ -145,7 +160,7 @@ impl RunningSource {
         apply_controls(device, plan.camera);
         let mode = choose_mode(device, &plan)?;
         let format = mode.frame_format();
-        let audio = microphone(device, plan.camera);
+        let audio = microphone(device, &plan);
         let has_sound = audio.is_some();
         let video = VideoSource::V4l2 {
             path: device.path.clone(),
@@ -227,7 +242,7 @@ fn choose_mode(device: &CameraDevice, plan: &RunPlan<'_>) -> Result<ChosenMode, 
         take_h264,
     };
     // Once its own H.264 was refused, anything else is cheaper than decoding that for every rung.
-    let chosen = negotiate(&offered, &wish(plan.own_h264 == OwnH264::Keep))
+    let chosen = negotiate(&offered, &wish(plan.lessons.own_h264() == OwnH264::Keep))
         .or_else(|| negotiate(&offered, &wish(true)));
     chosen.ok_or_else(|| {
         if device.modes.is_empty() || (wanted.size.is_none() && wanted.format.is_none()) {
@@ -252,10 +267,14 @@ fn choose_mode(device: &CameraDevice, plan: &RunPlan<'_>) -> Result<ChosenMode, 
     })
 }
 
-fn microphone(device: &CameraDevice, camera: &CameraConfig) -> Option<AudioSource> {
-    match &camera.microphone {
+fn microphone(device: &CameraDevice, plan: &RunPlan<'_>) -> Option<AudioSource> {
+    if !plan.lessons.wants_sound(Instant::now()) {
+        return None;
+    }
+    match &plan.camera.microphone {
         Microphone::Off => None,
-        Microphone::Own => device.microphone.clone().map(alsa),
+        // Its driver may have come after the camera's, which discovery did not wait for.
+        Microphone::Own => find_microphone(&device.path).map(alsa),
         Microphone::Alsa(name) => Some(alsa(name.clone())),
     }
 }
@@ -283,8 +302,10 @@ fn start_encoder(
     let options = EncodeOptions {
         rungs: ladder.clone(),
         rate,
-        encoder: plan.encoders.choose(&ladder, rate)?,
-        own_h264: plan.own_h264,
+        encoder: plan
+            .encoders
+            .choose(&ladder, rate, plan.lessons.distrusted())?,
+        own_h264: plan.lessons.own_h264(),
     };
     let input = SourceInput { video, audio };
     let encoder = crate::encode::start(input, options, Arc::clone(&plan.events))?;

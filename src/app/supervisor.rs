@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::camera::Camera;
 use super::encoders::Encoders;
+use super::lessons::Lessons;
 use super::source::{Origin, RunPlan, RunningSource};
 use crate::adapt::{LoadSample, RungLoad, ShedDecision, ShedPlanner};
 use crate::base::{Clock, SystemClock};
 use crate::board::CpuLoad;
 use crate::capture::{CameraDevice, EndReason};
 use crate::config::Config;
-use crate::encode::{EncodeReport, OwnH264};
+use crate::encode::{Culprit, EncodeReport};
 use crate::media::StreamEvent;
 use crate::serve::CameraState;
 use crate::store::GapReason;
@@ -59,7 +60,7 @@ pub(crate) struct Supervisor {
     origin: Option<Origin>,
     run: u64,
     failures: u32,
-    own_h264: OwnH264,
+    lessons: Lessons,
 }
 
 enum Next {
@@ -86,7 +87,7 @@ impl Supervisor {
             origin,
             run: 0,
             failures: 0,
-            own_h264: OwnH264::Keep,
+            lessons: Lessons::default(),
         };
         (supervisor, sender)
     }
@@ -127,6 +128,7 @@ impl Supervisor {
             Err(RecvTimeoutError::Disconnected) | Ok(Message::Stop) => Next::Stop,
             Ok(Message::Appeared(device)) => {
                 self.failures = 0;
+                self.lessons.forget_camera();
                 self.origin = Some(Origin::Device(*device));
                 Next::Again(Duration::ZERO)
             }
@@ -158,7 +160,7 @@ impl Supervisor {
             config: &self.config,
             camera: &self.camera.config,
             encoders: &self.encoders,
-            own_h264: self.own_h264,
+            lessons: &self.lessons,
             events: Arc::new(move |event| {
                 if let StreamEvent::RunEnded {
                     failure: Some(failure),
@@ -177,8 +179,12 @@ impl Supervisor {
         };
         let source = match RunningSource::start(origin, plan) {
             Ok(source) => source,
-            Err(error) => return self.fail(GapReason::CameraGone, &error.to_string()),
+            Err(error) => {
+                let (kind, reason) = (GapReason::CameraGone, error.to_string());
+                return self.learn_or_fail(error.culprit(), Duration::ZERO, kind, &reason);
+            }
         };
+        let started = Instant::now();
         let recorded = self.config.record.select(&source.ladder);
         self.camera.set_encoder(Some(Arc::clone(&source.encoder)));
         self.camera.update(|condition| {
@@ -189,10 +195,8 @@ impl Supervisor {
         });
         let ended = self.watch(&source, ShedPlanner::new(&source.ladder, &recorded));
         self.camera.set_encoder(None);
-        if let Some(refusal) = source.encoder.report().own_h264_refusal {
-            tracing::warn!(camera = %self.camera.id, refusal, "the camera's own H.264 is not kept");
-            self.own_h264 = OwnH264::EncodeAgain;
-        }
+        let culprit = source.encoder.report().culprit;
+        let ran_for = started.elapsed();
         self.camera.stats.observe(source.report());
         source.stop();
         self.camera.stats.finish();
@@ -202,7 +206,9 @@ impl Supervisor {
                 self.vanish(&reason);
                 Next::Again(Duration::ZERO)
             }
-            Ended::Failed(kind, reason) => self.fail(kind, &reason),
+            Ended::Failed(kind, reason) => {
+                self.learn_or_fail(culprit.as_ref(), ran_for, kind, &reason)
+            }
         }
     }
 
@@ -223,6 +229,7 @@ impl Supervisor {
                 }
                 // It went and came faster than its run noticed.
                 Ok(Message::Appeared(device)) => {
+                    self.lessons.forget_camera();
                     self.origin = Some(Origin::Device(*device));
                     let reason = "the camera was plugged in again".to_owned();
                     return Ended::Failed(GapReason::CameraGone, reason);
@@ -276,6 +283,22 @@ impl Supervisor {
                 "{reason}; it comes back by itself once it is plugged in"
             ));
         });
+    }
+
+    /// Starts again at once if the next run avoids what ended this one; fails otherwise.
+    fn learn_or_fail(
+        &mut self,
+        culprit: Option<&Culprit>,
+        ran_for: Duration,
+        kind: GapReason,
+        reason: &str,
+    ) -> Next {
+        let (id, now) = (&self.camera.id, Instant::now());
+        if culprit.is_some_and(|culprit| self.lessons.learn(id, culprit, reason, ran_for, now)) {
+            self.camera.packager.mark_away(kind, reason);
+            return Next::Again(Duration::ZERO);
+        }
+        self.fail(kind, reason)
     }
 
     fn fail(&mut self, kind: GapReason, reason: &str) -> Next {

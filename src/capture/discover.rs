@@ -73,6 +73,18 @@ pub fn check_device(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// ALSA's name of the microphone in the housing of the camera at `path`, as it is now.
+pub fn find_microphone(path: &Path) -> Option<String> {
+    find_microphone_in(Path::new(sysfs::SYSFS), path)
+}
+
+fn find_microphone_in(sysfs: &Path, path: &Path) -> Option<String> {
+    let node = sysfs::video_nodes(sysfs)
+        .into_iter()
+        .find(|node| Path::new("/dev").join(&node.name) == path)?;
+    node.usb_device()?.microphone()
+}
+
 /// A camera that has no name yet.
 pub(super) struct Found {
     identity: CameraIdentity,
@@ -315,6 +327,20 @@ mod tests {
         for text in ["", "Cam", "/dev/zero", "/dev/nonexistent"] {
             assert!(!camera.answers_to(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_microphone_is_found_whenever_its_driver_comes() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let find = || find_microphone_in(root.path(), Path::new("/dev/video2"));
+        assert_eq!(find(), None);
+        sysfs::tests::plug_in(root.path(), "1-2", "video2", false);
+        assert_eq!(find(), None);
+        let usb = root.path().join("devices/pci0/usb1/1-2");
+        let card = usb.join("1-2:1.2/sound/card3");
+        std::fs::create_dir_all(card.join("pcmC3D0c")).expect("room");
+        std::fs::write(card.join("id"), "C920\n").expect("room");
+        assert_eq!(find().as_deref(), Some("hw:CARD=C920,DEV=0"));
     }
 
     #[test]

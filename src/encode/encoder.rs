@@ -1,6 +1,7 @@
 //! A running encoder: starts the pipeline of one source, listens to its bus, sheds rungs, reports, and ends it
 //! with everything delivered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use super::cadence::Grid;
 use super::graph::{Graph, make};
 use super::inbox::Inbox;
 use super::options::{
-    AudioSource, EncodeError, EncodeOptions, EncodeReport, OwnH264, RungReport, SourceInput,
-    VideoSource,
+    AudioSource, Culprit, EncodeError, EncodeOptions, EncodeReport, OwnH264, RungReport,
+    SourceInput, VideoSource,
 };
 use super::outlet::{EventSink, Outlet};
 use super::rung_flow::RungFlow;
@@ -140,73 +141,106 @@ pub fn start(
         count_copies(&encoder, Arc::clone(&counters));
     }
 
-    let mut sounds = Vec::new();
-    let mut sound = None;
+    let mut suspects = BTreeMap::new();
+    for (flow, choice) in encoded {
+        if !choice.entry.is_software() {
+            let factory = choice.factory.clone();
+            suspects.insert(
+                flow.spec.rung.name().to_owned(),
+                Culprit::Encoder { factory },
+            );
+        }
+    }
+    let mut sound = Sound::default();
     if let Some(source) = &input.audio {
-        let (raw, format) = match source {
-            AudioSource::Pushed(format) => {
-                let (appsrc, raw) = graph.sound_source(*format)?;
-                let input = SoundInput {
-                    inbox: Arc::new(Inbox::new(BLOCKS_MAX)),
-                };
-                feed_sound(
-                    &appsrc,
-                    Arc::clone(&input.inbox),
-                    *format,
-                    Arc::clone(&outlet),
-                );
-                sound = Some(input);
-                (raw, *format)
-            }
-            AudioSource::Alsa { device, format } => {
-                let microphone = make("alsasrc")?;
-                microphone.set_property("device", device);
-                microphone.set_property("provide-clock", false);
-                // Some drivers and every plugin device stamp with the civil clock.
-                set_if_known(&microphone, "use-driver-timestamps", "false");
-                let raw = graph.device_sound(&microphone, *format)?;
-                devices.push(microphone);
-                (raw, *format)
-            }
+        let culprit = Culprit::Sound {
+            device: source.device().to_owned(),
         };
-        let entry =
-            choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
-        let flows = sound_flows(&specs, format, entry, &outlet);
-        graph.sound(
-            &raw,
-            entry,
-            format,
-            &flows,
-            sound.is_none().then(|| Arc::clone(&outlet)),
-        )?;
-        sounds = flows.into_iter().map(|(_, flow)| flow).collect();
+        let picture_elements = graph.element_names();
+        sound = build_sound(&graph, source, &specs, &outlet).map_err(|error| {
+            EncodeError::Avoidable {
+                culprit: culprit.clone(),
+                reason: error.to_string(),
+            }
+        })?;
+        devices.extend(sound.device.take());
+        let added = graph.element_names();
+        suspects.extend(
+            added
+                .difference(&picture_elements)
+                .map(|name| (name.clone(), culprit.clone())),
+        );
     }
 
     let encoder = Encoder {
         pipeline: graph.pipeline,
         outlet,
         frames,
-        sound,
+        sound: sound.input,
         devices,
         stills,
         counters,
         rungs,
         kept_rung,
-        sounds,
+        sounds: sound.flows,
     };
     // Devices stamp with the clock that pictures are stamped with everywhere in this program.
     encoder
         .pipeline
         .use_clock(Some(&gst::SystemClock::obtain()));
-    encoder.listen();
+    encoder.listen(suspects);
     if encoder.pipeline.set_state(gst::State::Playing).is_err() {
-        let reason = encoder
-            .outlet
-            .failure()
-            .unwrap_or_else(|| "no reason given".to_owned());
-        return Err(EncodeError::Graph(reason));
+        let (reason, culprit) = encoder.outlet.failure();
+        let reason = reason.unwrap_or_else(|| "no reason given".to_owned());
+        return Err(match culprit {
+            Some(culprit) => EncodeError::Avoidable { culprit, reason },
+            None => EncodeError::Graph(reason),
+        });
     }
     Ok(encoder)
+}
+
+/// A run's sound as far as it is built.
+#[derive(Default)]
+struct Sound {
+    /// Where it is pushed, unless `device` fetches it.
+    input: Option<SoundInput>,
+    device: Option<gst::Element>,
+    flows: Vec<Arc<SoundFlow>>,
+}
+
+fn build_sound(
+    graph: &Graph,
+    source: &AudioSource,
+    specs: &[RungSpec],
+    outlet: &Arc<Outlet>,
+) -> Result<Sound, EncodeError> {
+    let mut sound = Sound::default();
+    let (raw, format) = match source {
+        AudioSource::Pushed(format) => {
+            let (appsrc, raw) = graph.sound_source(*format)?;
+            let inbox = Arc::new(Inbox::new(BLOCKS_MAX));
+            feed_sound(&appsrc, Arc::clone(&inbox), *format, Arc::clone(outlet));
+            sound.input = Some(SoundInput { inbox });
+            (raw, *format)
+        }
+        AudioSource::Alsa { device, format } => {
+            let microphone = make("alsasrc")?;
+            microphone.set_property("device", device);
+            microphone.set_property("provide-clock", false);
+            // Some drivers and every plugin device stamp with the civil clock.
+            set_if_known(&microphone, "use-driver-timestamps", "false");
+            let raw = graph.device_sound(&microphone, *format)?;
+            sound.device = Some(microphone);
+            (raw, *format)
+        }
+    };
+    let entry = choose_aac().ok_or_else(|| EncodeError::MissingElement("voaacenc".to_owned()))?;
+    let flows = sound_flows(specs, format, entry, outlet);
+    let device_clock = sound.device.is_some().then(|| Arc::clone(outlet));
+    graph.sound(&raw, entry, format, &flows, device_clock)?;
+    sound.flows = flows.into_iter().map(|(_, flow)| flow).collect();
+    Ok(sound)
 }
 
 /// Watches whether pictures arrive at an encoder in the memory that they were lent in.
@@ -283,6 +317,7 @@ impl Encoder {
     /// What the run has done so far.
     pub fn report(&self) -> EncodeReport {
         let inbox = self.frames.inbox.counters();
+        let (failure, culprit) = self.outlet.failure();
         let mut rungs: Vec<RungReport> = self
             .rungs
             .iter()
@@ -320,14 +355,19 @@ impl Encoder {
                 .map_or(0, |sound| sound.inbox.counters().dropped),
             sound_gaps: self.sounds.iter().map(|flow| flow.counts().1).sum(),
             rungs,
-            own_h264_refusal: self.counters.own_stream_refusal(),
-            failure: self.outlet.failure(),
+            failure,
+            culprit,
         }
     }
 
     /// Ends the run: what was pushed before is encoded and delivered, then `RunEnded`. Takes a second at
     /// the longest; what is not out by then is lost, and said.
     pub fn stop(&self) {
+        self.stop_within(STOP_LIMIT);
+    }
+
+    /// The same with a limit of the caller's.
+    pub(super) fn stop_within(&self, limit: Duration) {
         self.frames.inbox.close();
         if let Some(sound) = &self.sound {
             sound.inbox.close();
@@ -335,12 +375,12 @@ impl Encoder {
         for device in &self.devices {
             device.send_event(gst::event::Eos::new());
         }
-        if !self.outlet.wait_drained(STOP_LIMIT) {
+        if !self.outlet.wait_drained(limit) {
             tracing::warn!(
-                "the encoders did not finish within a second; the last pictures are lost"
+                "the encoders did not finish within {limit:?}; the last pictures are lost"
             );
         }
-        self.outlet.end(None);
+        self.outlet.end();
     }
 
     fn flows(&self, rung: Rung) -> impl Iterator<Item = &RungFlow> {
@@ -350,8 +390,9 @@ impl Encoder {
             .filter(move |flow| flow.spec.rung == rung)
     }
 
-    /// Errors end the run, the end of the stream means that everything is out.
-    fn listen(&self) {
+    /// Errors end the run, the end of the stream means that everything is out. `suspects` says whom to blame for an
+    /// error, by the name of the element that has it.
+    fn listen(&self, suspects: BTreeMap<String, Culprit>) {
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
         let outlet = Arc::clone(&self.outlet);
         let frames = Arc::clone(&self.frames.inbox);
@@ -366,7 +407,8 @@ impl Encoder {
                         .unwrap_or_default();
                     let details = error.debug().unwrap_or_default();
                     tracing::debug!(source, %details, "pipeline error");
-                    outlet.end(Some(format!("{source}: {}", error.error())));
+                    let culprit = suspects.get(&source).cloned();
+                    outlet.fail(format!("{source}: {}", error.error()), culprit);
                     frames.abandon();
                     if let Some(sound) = &sound {
                         sound.abandon();

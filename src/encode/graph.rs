@@ -3,6 +3,7 @@
 //! and everything up to the queues runs on the source's thread. A full queue pushes back to the inbox, the one
 //! place where pictures are dropped.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -50,6 +51,15 @@ impl Graph {
             .add(&element)
             .map_err(|error| EncodeError::Graph(error.to_string()))?;
         Ok(element)
+    }
+
+    /// The names of what has been added so far.
+    pub(super) fn element_names(&self) -> BTreeSet<String> {
+        let elements = self.pipeline.children();
+        elements
+            .iter()
+            .map(|element| element.name().to_string())
+            .collect()
     }
 
     pub(super) fn link(&self, elements: &[&gst::Element]) -> Result<(), EncodeError> {

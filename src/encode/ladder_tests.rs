@@ -10,10 +10,11 @@ use super::*;
 use crate::base::{Clock, Monotonic, SystemClock};
 use crate::media::*;
 
-const RATE: FrameRate = FrameRate::whole(30);
+pub(super) const RATE: FrameRate = FrameRate::whole(30);
+const PERIOD_NS: u64 = 1_000_000_000 / 30;
 
 /// A quarter-size picture with numbered content; no camera is asked.
-fn frame(index: u64) -> Frame {
+pub(super) fn frame(index: u64) -> Frame {
     let shape = FrameShape {
         format: PixelFormat::I420,
         width: 640,
@@ -32,7 +33,7 @@ fn frame(index: u64) -> Frame {
     }
 }
 
-fn rungs() -> Vec<RungSpec> {
+pub(super) fn rungs() -> Vec<RungSpec> {
     fit_ladder(&LADDER, 640, 360)
 }
 
@@ -410,7 +411,12 @@ fn own_stream(gop: u32, count: i32) -> Vec<Bytes> {
     units
 }
 
-fn run_own_stream(units: Vec<Bytes>, own_h264: OwnH264) -> (EncodeReport, Vec<StreamEvent>) {
+/// Runs a stream of which the camera gives a picture every `period_ns`.
+fn run_own_stream(
+    units: Vec<Bytes>,
+    own_h264: OwnH264,
+    period_ns: u64,
+) -> (EncodeReport, Vec<StreamEvent>) {
     let shape = FrameShape {
         format: PixelFormat::H264,
         stride: 0,
@@ -436,8 +442,9 @@ fn run_own_stream(units: Vec<Bytes>, own_h264: OwnH264) -> (EncodeReport, Vec<St
         wait_for(|| encoder.report().frames_waiting < 3);
         encoder.frame_input().push(Frame {
             shape,
+            captured_at: Monotonic(1_000_000_000 + index as u64 * period_ns),
+            sequence: index as u32,
             bytes: Box::new(unit),
-            ..frame(index as u64)
         });
     }
     wait_for(|| encoder.report().frames_waiting == 0);
@@ -451,7 +458,7 @@ fn run_own_stream(units: Vec<Bytes>, own_h264: OwnH264) -> (EncodeReport, Vec<St
 fn a_cameras_own_stream_becomes_the_top_rung_untouched() {
     let own = own_stream(30, 70);
     let sizes: Vec<usize> = own[1..].iter().map(Bytes::len).collect();
-    let (report, events) = run_own_stream(own, OwnH264::Keep);
+    let (report, events) = run_own_stream(own, OwnH264::Keep, PERIOD_NS);
     assert_eq!(report.rungs[1].encoder, "camera");
     let top = units(&events, RenditionId::video(Rung::Low));
     assert_eq!(top.len(), 70);
@@ -473,20 +480,35 @@ fn a_cameras_own_stream_becomes_the_top_rung_untouched() {
 }
 
 #[test]
+fn a_cameras_own_stream_is_kept_though_its_clock_is_fast_or_slow() {
+    let own = own_stream(30, 130);
+    // So far off that a picture too many, or a place left empty, would come within two seconds.
+    for period_ns in [PERIOD_NS * 98 / 100, PERIOD_NS * 102 / 100] {
+        let (report, events) = run_own_stream(own.clone(), OwnH264::Keep, period_ns);
+        assert_eq!(report.failure, None, "{period_ns} ns");
+        let top = units(&events, RenditionId::video(Rung::Low));
+        let places: Vec<u64> = top.iter().map(|unit| unit.pts_ticks / 3_000).collect();
+        assert_eq!(places, (0..130).collect::<Vec<_>>());
+        assert!(top[60].keyframe && top[120].keyframe);
+    }
+}
+
+#[test]
 fn a_cameras_own_stream_off_the_grid_is_refused_and_encoded_again() {
     let own = own_stream(50, 70);
-    let (report, events) = run_own_stream(own.clone(), OwnH264::Keep);
+    let (report, events) = run_own_stream(own.clone(), OwnH264::Keep, PERIOD_NS);
+    assert_eq!(report.culprit, Some(Culprit::OwnH264));
     assert!(
         report
-            .own_h264_refusal
+            .failure
             .is_some_and(|reason| reason.contains("no keyframe"))
     );
     assert!(matches!(
         events.last(),
         Some(StreamEvent::RunEnded { failure: Some(_) })
     ));
-    let (report, events) = run_own_stream(own, OwnH264::EncodeAgain);
-    assert_eq!(report.own_h264_refusal, None);
+    let (report, events) = run_own_stream(own, OwnH264::EncodeAgain, PERIOD_NS);
+    assert_eq!((report.culprit, report.failure), (None, None));
     let keys: Vec<u64> = units(&events, RenditionId::video(Rung::Low))
         .iter()
         .filter(|unit| unit.keyframe)
@@ -496,7 +518,7 @@ fn a_cameras_own_stream_off_the_grid_is_refused_and_encoded_again() {
 }
 
 /// Polls; a pipeline that never gets there fails the test instead of hanging it.
-fn wait_for(condition: impl Fn() -> bool) {
+pub(super) fn wait_for(condition: impl Fn() -> bool) {
     for _ in 0..30_000 {
         if condition() {
             return;

@@ -3,6 +3,8 @@
 //! who decides which rungs run and who starts a run again is not known here.
 
 mod audio;
+#[cfg(test)]
+mod blame_tests;
 mod cadence;
 mod encoder;
 mod graph;
@@ -24,11 +26,11 @@ mod trial;
 
 pub use encoder::{Encoder, init, start};
 pub use options::{
-    AudioSource, EncodeError, EncodeOptions, EncodeReport, OwnH264, RungReport, SourceInput,
-    VideoSource,
+    AudioSource, Culprit, EncodeError, EncodeOptions, EncodeReport, OwnH264, RungReport,
+    SourceInput, VideoSource,
 };
 pub use outlet::EventSink;
-pub use probe::{EncoderListing, ProbeOptions, choose_encoder, list_encoders};
+pub use probe::{Doubts, EncoderListing, ProbeOptions, choose_encoder, list_encoders};
 pub use source::{FrameInput, SoundInput};
 pub use table::{EncoderChoice, EncoderEntry, TABLE};
 pub use trial::{TrialTask, Verdict, trial_child_main};

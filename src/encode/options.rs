@@ -34,6 +34,16 @@ pub enum AudioSource {
     },
 }
 
+impl AudioSource {
+    /// What to call it in messages.
+    pub(super) fn device(&self) -> &str {
+        match self {
+            Self::Pushed(_) => "its own sound",
+            Self::Alsa { device, .. } => device,
+        }
+    }
+}
+
 /// What a run encodes.
 #[derive(Clone, Debug)]
 pub struct SourceInput {
@@ -60,11 +70,30 @@ pub struct EncodeOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OwnH264 {
     /// It becomes the rung of its size without being encoded again. If it turns out to break the ladder's
-    /// rules the run ends, and [`EncodeReport::own_h264_refusal`] says that the next one must encode it again.
+    /// rules the run ends with [`Culprit::OwnH264`]: the next one must encode it again.
     #[default]
     Keep,
     /// It is decoded, and every rung encoded.
     EncodeAgain,
+}
+
+/// What ended a run, or kept it from starting, where another run may do better.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// The sound: its device is missing, busy or broken, or nothing encodes it. The pictures can do without.
+    Sound {
+        /// ALSA's name of the device.
+        device: String,
+    },
+    /// A hardware encoder; another one may do.
+    Encoder {
+        /// The element's factory.
+        factory: String,
+    },
+    /// The camera's own H.264 cannot be kept: start again with [`OwnH264::EncodeAgain`].
+    OwnH264,
+    /// The camera's clock has run away from ours: just start again.
+    Drift,
 }
 
 /// A run could not be started.
@@ -94,6 +123,24 @@ pub enum EncodeError {
     /// The pipeline could not be built or started.
     #[error("the pipeline does not start: {0}")]
     Graph(String),
+    /// It could not, for a reason that a run with other options may not meet.
+    #[error("the pipeline does not start: {reason}")]
+    Avoidable {
+        /// What to avoid.
+        culprit: Culprit,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl EncodeError {
+    /// What another run can do without, if that is to blame.
+    pub fn culprit(&self) -> Option<&Culprit> {
+        match self {
+            Self::Avoidable { culprit, .. } => Some(culprit),
+            _ => None,
+        }
+    }
 }
 
 /// What a run has done so far.
@@ -119,10 +166,10 @@ pub struct EncodeReport {
     pub sound_gaps: u64,
     /// The rungs, lowest first.
     pub rungs: Vec<RungReport>,
-    /// Why the camera's own H.264 cannot be kept: start again with [`OwnH264::EncodeAgain`].
-    pub own_h264_refusal: Option<String>,
     /// Why the run ended by itself, if it did.
     pub failure: Option<String>,
+    /// What made it end, if another run can do without.
+    pub culprit: Option<Culprit>,
 }
 
 /// What one rung has done so far.

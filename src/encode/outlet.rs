@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::options::Culprit;
 use crate::base::{Clock, Monotonic};
 use crate::media::StreamEvent;
 
@@ -24,6 +25,7 @@ struct State {
     drained: bool,
     ended: bool,
     failure: Option<String>,
+    culprit: Option<Culprit>,
 }
 
 impl Outlet {
@@ -45,10 +47,19 @@ impl Outlet {
         }
     }
 
-    /// Says when the first picture was captured, once.
+    /// Says when the first picture was captured, once. Sound, which waits for that on threads of its own, learns it
+    /// only after the sink: a track that started before its run would be dropped.
     pub(super) fn begin(&self, first_picture_at: Monotonic) {
-        if self.zero.set(first_picture_at).is_ok() {
-            self.emit(StreamEvent::RunStarted { first_picture_at });
+        if self.zero.get().is_some() {
+            return;
+        }
+        let state = self.lock();
+        if self.zero.get().is_none() {
+            if !state.ended {
+                (self.sink)(StreamEvent::RunStarted { first_picture_at });
+            }
+            // It is empty: only this function fills it, under the lock.
+            let _ = self.zero.set(first_picture_at);
             self.changed.notify_all();
         }
     }
@@ -105,24 +116,75 @@ impl Outlet {
         true
     }
 
+    /// Ends the run in peace, unless it has ended already.
+    pub(super) fn end(&self) {
+        self.finish(None, None);
+    }
+
+    /// Ends the run with a failure and whom to blame for it, unless it has ended already.
+    pub(super) fn fail(&self, reason: String, culprit: Option<Culprit>) {
+        self.finish(Some(reason), culprit);
+    }
+
     /// Says the run's last word. Only the first call counts.
-    pub(super) fn end(&self, failure: Option<String>) {
+    fn finish(&self, failure: Option<String>, culprit: Option<Culprit>) {
         let mut state = self.lock();
         if !state.ended {
             state.ended = true;
             state.failure.clone_from(&failure);
+            state.culprit = culprit;
             (self.sink)(StreamEvent::RunEnded { failure });
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Why the run failed, if it did.
-    pub(super) fn failure(&self) -> Option<String> {
-        self.lock().failure.clone()
+    /// Why the run failed, if it did, and whom to blame.
+    pub(super) fn failure(&self) -> (Option<String>, Option<Culprit>) {
+        let state = self.lock();
+        (state.failure.clone(), state.culprit.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::base::SystemClock;
+
+    #[test]
+    fn sound_learns_of_the_first_picture_after_the_sink_did() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&said);
+        let outlet = Arc::new_cyclic(|outlet: &Weak<Outlet>| {
+            let outlet = Weak::clone(outlet);
+            let hear = move |event| {
+                let known = outlet.upgrade().and_then(|outlet| outlet.zero());
+                let entry = (matches!(event, StreamEvent::RunStarted { .. }), known);
+                sink.lock().expect("no test panics here").push(entry);
+            };
+            Outlet::new(Arc::new(hear), Arc::new(SystemClock))
+        });
+        outlet.begin(Monotonic(7));
+        outlet.begin(Monotonic(8));
+        assert_eq!(outlet.zero(), Some(Monotonic(7)));
+        assert_eq!(outlet.wait_zero(|| false), Some(Monotonic(7)));
+        assert_eq!(*said.lock().expect("unpoisoned"), [(true, None)]);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_starts_no_more() {
+        let count = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&count);
+        let sink: EventSink = Arc::new(move |_| *heard.lock().expect("no test panics here") += 1);
+        let outlet = Outlet::new(sink, Arc::new(SystemClock));
+        outlet.end();
+        outlet.begin(Monotonic(7));
+        assert_eq!(*count.lock().expect("unpoisoned"), 1);
     }
 }

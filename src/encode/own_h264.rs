@@ -1,7 +1,26 @@
-//! A camera's own H.264 as the top rung: checks that it keeps the ladder's rules, an IDR at the first picture
-//! of every segment and no B-frames. Pure; reads just enough of each access unit.
+//! A camera's own H.264 as the top rung: gives each picture the place that the camera counts for it, and checks
+//! that the stream keeps the ladder's rules, an IDR at the first picture of every segment and no B-frames. Pure;
+//! reads just enough of each access unit.
 
-use super::cadence::{Grid, Placement};
+use std::time::Duration;
+
+use super::cadence::Grid;
+use crate::base::Monotonic;
+
+/// The camera's clock may be this far from ours before a new run sets both to zero again. A crystal that is 50
+/// millionths off takes almost three hours for it, a camera at 29.97 on a grid of 30 eight minutes.
+const DRIFT_MAX: Duration = Duration::from_millis(500);
+/// Who is that far off so early is not imprecise, but gives another rate than it promised.
+const DRIFT_EARLY: Duration = Duration::from_secs(30);
+
+/// Why a camera's own stream cannot be passed on any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Breach {
+    /// It breaks this rule, and will again.
+    Rule(&'static str),
+    /// The camera's clock has drifted from ours; the stream may go on in a new run.
+    Drift,
+}
 
 /// What the ladder asks about one access unit (Annex B, ITU-T H.264 §7.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,8 +33,12 @@ struct Kind {
 #[derive(Debug)]
 pub(super) struct OwnStreamWatch {
     grid: Grid,
-    /// Place of the picture before; `None` until an IDR has come, and again after a loss.
+    sequence: Option<u32>,
+    /// Pictures that the camera has counted since the one that has the place `before`.
+    ahead: u64,
+    /// Place of the picture before; `None` until an IDR has come.
     before: Option<u64>,
+    zero: Option<Monotonic>,
     synchronised: bool,
 }
 
@@ -23,7 +46,10 @@ impl OwnStreamWatch {
     pub(super) fn new(grid: Grid) -> Self {
         Self {
             grid,
+            sequence: None,
+            ahead: 0,
             before: None,
+            zero: None,
             synchronised: false,
         }
     }
@@ -33,30 +59,51 @@ impl OwnStreamWatch {
         self.synchronised = false;
     }
 
-    /// Whether a stream may begin, or go on after a loss, with this access unit. To be asked before it is
-    /// given a place: what is skipped has none.
-    pub(super) fn may_enter(&mut self, data: &[u8]) -> bool {
+    /// Whether a stream may begin, or go on after a loss, with this access unit. To be asked about every one, with
+    /// the camera's count of it.
+    pub(super) fn may_enter(&mut self, data: &[u8], sequence: u32) -> bool {
+        let step = match self.sequence.replace(sequence) {
+            Some(last) => sequence.wrapping_sub(last),
+            None => 1,
+        };
+        // A step back is a driver that started counting anew, and says nothing of losses.
+        let step = if step > u32::MAX / 2 { 1 } else { step.max(1) };
+        if step > 1 {
+            self.lost();
+        }
+        self.ahead += u64::from(step);
         self.synchronised |= kind(data).idr;
         self.synchronised
     }
 
-    /// Judges an access unit that entered and was given a place; the error says which rule it breaks.
-    pub(super) fn judge(&mut self, data: &[u8], placement: Placement) -> Result<(), String> {
-        let Placement::Show { slot, .. } = placement else {
-            return Err("its pictures come faster than it promised".to_owned());
-        };
+    /// Judges an access unit that entered and gives it its place: as far from the one before as the camera counts.
+    /// Time stamps would not do: a camera whose clock is a little slow or fast would skip or double a place now and
+    /// then, and its keyframes would leave the grid.
+    pub(super) fn judge(&mut self, data: &[u8], captured_at: Monotonic) -> Result<u64, Breach> {
         let kind = kind(data);
         if kind.bidirectional {
-            return Err("it has B-frames".to_owned());
+            return Err(Breach::Rule("it has B-frames"));
+        }
+        let ahead = std::mem::take(&mut self.ahead);
+        let slot = self.before.map_or(0, |before| before + ahead);
+        let elapsed = captured_at.since(*self.zero.get_or_insert(captured_at));
+        let counted = Duration::from_nanos(self.grid.nanoseconds(slot));
+        if elapsed.abs_diff(counted) > DRIFT_MAX {
+            return Err(if elapsed < DRIFT_EARLY {
+                Breach::Rule("its pictures come faster or slower than it promised")
+            } else {
+                Breach::Drift
+            });
         }
         let opens = self
             .before
             .is_none_or(|before| self.grid.segment(before) != self.grid.segment(slot));
         if opens && !kind.idr {
-            return Err("it has no keyframe where a segment of two seconds begins".to_owned());
+            let rule = "it has no keyframe where a segment of two seconds begins";
+            return Err(Breach::Rule(rule));
         }
         self.before = Some(slot);
-        Ok(())
+        Ok(slot)
     }
 }
 
@@ -138,53 +185,127 @@ mod tests {
     /// first_mb 0 (`1`), slice_type 6 (`00111`): B.
     const B: &[u8] = &[0, 0, 0, 1, 0x01, 0b1001_1100, 9];
 
-    fn check(units: &[(u64, &[u8])], expected: Option<&str>) {
-        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)));
-        let refusal = units.iter().find_map(|&(slot, data)| {
-            let placement = Placement::Show {
-                repeat_from: slot,
-                slot,
-            };
+    const MS: u64 = 1_000_000;
+
+    /// Feeds pictures without a gap to a watch, each captured when its place says.
+    fn check(units: &[&[u8]], expected: Option<&str>) {
+        let grid = Grid::new(FrameRate::whole(30));
+        let mut watch = OwnStreamWatch::new(grid);
+        let breach = units.iter().zip(0..).find_map(|(data, sequence)| {
+            let captured_at = Monotonic(5_000 * MS + grid.nanoseconds(sequence.into()));
             watch
-                .may_enter(data)
-                .then(|| watch.judge(data, placement))?
+                .may_enter(data, sequence)
+                .then(|| watch.judge(data, captured_at))?
                 .err()
         });
-        match expected {
-            None => assert_eq!(refusal, None),
-            Some(part) => assert!(
-                refusal.as_ref().is_some_and(|reason| reason.contains(part)),
-                "{refusal:?}"
-            ),
+        match (expected, breach) {
+            (None, None) => {}
+            (Some(part), Some(Breach::Rule(rule))) => assert!(rule.contains(part), "{rule}"),
+            (_, other) => panic!("{other:?}"),
         }
+    }
+
+    /// `count` pictures with keyframes every `gop` of them.
+    fn stream(gop: usize, count: usize) -> Vec<&'static [u8]> {
+        (0..count)
+            .map(|n| if n % gop == 0 { IDR } else { P })
+            .collect()
+    }
+
+    /// How a camera fares that gives a picture every `period_ns` on a grid of 30 a second, keyframes every 60 of
+    /// them: when it is stopped, in seconds, and why.
+    fn check_rate(period_ns: u64, expected: Option<(u64, Breach)>) {
+        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)));
+        let stopped = (0..30_000u32).find_map(|n| {
+            let data = if n % 60 == 0 { IDR } else { P };
+            assert!(watch.may_enter(data, n));
+            // The bus delivers with some jitter.
+            let at = u64::from(n) * period_ns + u64::from(n * 7_919 % 9) * MS;
+            match watch.judge(data, Monotonic(at)) {
+                Ok(slot) => {
+                    assert_eq!(slot, u64::from(n));
+                    None
+                }
+                Err(breach) => Some((at / 1_000_000_000, breach)),
+            }
+        });
+        assert_eq!(stopped, expected, "{period_ns} ns");
+    }
+
+    #[test]
+    fn a_camera_that_is_a_little_fast_or_slow_keeps_its_stream() {
+        let period = 33_333_333;
+        // 50 millionths either way: a thousand seconds make 50 ms.
+        check_rate(period - period / 20_000, None);
+        check_rate(period + period / 20_000, None);
+        // 29.97 pictures a second.
+        check_rate(33_366_667, Some((492, Breach::Drift)));
+    }
+
+    #[test]
+    fn a_camera_at_another_rate_than_promised_is_refused() {
+        let rule = Breach::Rule("its pictures come faster or slower than it promised");
+        check_rate(16_666_667, Some((0, rule)));
+        check_rate(66_666_667, Some((1, rule)));
+    }
+
+    #[test]
+    fn a_camera_that_stalls_without_counting_begins_anew() {
+        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(1)));
+        let mut judge = |n: u32, at: Duration| {
+            assert!(watch.may_enter(IDR, n));
+            watch.judge(IDR, Monotonic(at.as_nanos() as u64))
+        };
+        for n in 0..60 {
+            assert_eq!(judge(n, Duration::from_secs(n.into())), Ok(n.into()));
+        }
+        assert_eq!(judge(60, Duration::from_secs(62)), Err(Breach::Drift));
+    }
+
+    #[test]
+    fn lost_pictures_leave_their_places_empty() {
+        let grid = Grid::new(FrameRate::whole(30));
+        let mut watch = OwnStreamWatch::new(grid);
+        let mut place = |sequence: u32, data| {
+            let at = Monotonic(grid.nanoseconds(sequence.wrapping_sub(u32::MAX - 9).into()));
+            watch
+                .may_enter(data, sequence)
+                .then(|| watch.judge(data, at))
+        };
+        let first = u32::MAX - 9;
+        assert_eq!(place(first, IDR), Some(Ok(0)));
+        assert_eq!(place(first + 1, P), Some(Ok(1)));
+        assert_eq!(place(first + 5, P), None);
+        // The driver's count passes its end meanwhile.
+        for n in 6..60 {
+            assert_eq!(place(first.wrapping_add(n), P), None);
+        }
+        assert_eq!(place(first.wrapping_add(60), IDR), Some(Ok(60)));
+        assert_eq!(place(first.wrapping_add(61), P), Some(Ok(61)));
     }
 
     #[test]
     fn keyframes_on_the_grid_pass_wherever_else_they_are() {
-        check(
-            &[
-                (0, P),
-                (0, IDR),
-                (1, P),
-                (30, IDR),
-                (59, P),
-                (60, IDR),
-                (61, P),
-            ],
-            None,
-        );
-        check(&[(0, IDR), (59, P), (60, P)], Some("no keyframe"));
-        check(&[(0, IDR), (1, B)], Some("B-frames"));
+        check(&stream(60, 130), None);
+        check(&stream(30, 130), None);
+        check(&[&[P, P][..], &stream(30, 130)].concat(), None);
+        check(&stream(50, 60), None);
+        check(&stream(50, 61), Some("no keyframe"));
+        check(&stream(200, 130), Some("no keyframe"));
+        check(&[IDR, B], Some("B-frames"));
     }
 
     #[test]
     fn after_a_loss_pictures_are_skipped_up_to_the_next_keyframe() {
         let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)));
-        assert!(!watch.may_enter(P));
-        assert!(watch.may_enter(IDR) && watch.may_enter(P));
+        assert!(!watch.may_enter(P, 0));
+        assert!(watch.may_enter(IDR, 1) && watch.may_enter(P, 2));
         watch.lost();
-        assert!(!watch.may_enter(P));
-        assert!(watch.may_enter(IDR));
+        assert!(!watch.may_enter(P, 3));
+        assert!(watch.may_enter(IDR, 4));
+        assert!(!watch.may_enter(P, 6), "one is missing");
+        assert!(watch.may_enter(IDR, 7));
+        assert!(watch.may_enter(P, 0), "the driver counts anew");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Which encoder this machine gets: goes down the table, tries what is installed, remembers each verdict in
-//! a file until the kernel, the plugin or the board changes, and says why the better ones were refused.
+//! Which encoder this machine gets: goes down the table, tries what is installed, remembers each proven verdict
+//! in a file until the kernel, the plugin or the board changes, and says why the better ones were refused.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::time::{Duration, Instant};
+use std::{fs, io, process};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -13,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::encoder::init;
 use super::options::EncodeError;
 use super::table::{EncoderChoice, EncoderEntry, TABLE};
-use super::trial::{TrialTask, Verdict, run_trial};
+use super::trial::{Refusal, TrialTask, Verdict, run_trial};
 
 /// Name of the file with the verdicts.
 const CACHE_FILE: &str = "encoders.json";
+/// How long an encoder whose trial proved nothing is passed over: each trial costs a camera up to five seconds.
+const DOUBT_LASTS: Duration = Duration::from_secs(600);
 
 /// How a machine's encoders are found out.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct ProbeOptions {
     pub task: TrialTask,
     /// Element names to consider, best first; empty for the whole table.
     pub order: Vec<String>,
+    /// Factories that come after all others, whatever the order: their trial says that they work, but they did not.
+    pub distrusted: Vec<String>,
 }
 
 /// One line of `perch doctor`.
@@ -44,36 +49,125 @@ pub struct EncoderListing {
     pub verdict: Option<Verdict>,
 }
 
-/// The best encoder that works. Tries only what has no verdict yet, and nothing below the first that works.
-pub fn choose_encoder(options: &ProbeOptions) -> Result<EncoderChoice, EncodeError> {
+/// Hardware encoders whose trial came to no end, such as a time-out on a machine that was busy. They are passed over
+/// for a while, and no file remembers them.
+#[derive(Debug, Default)]
+pub struct Doubts(BTreeMap<String, Doubt>);
+
+#[derive(Debug)]
+struct Doubt {
+    reason: String,
+    arose_at: Instant,
+}
+
+impl Doubts {
+    fn reason(&self, factory: &str) -> Option<&str> {
+        let doubt = self.0.get(factory)?;
+        (doubt.arose_at.elapsed() < DOUBT_LASTS).then_some(&doubt.reason[..])
+    }
+
+    fn add(&mut self, factory: &str, reason: &str) {
+        let doubt = Doubt {
+            reason: reason.to_owned(),
+            arose_at: Instant::now(),
+        };
+        self.0.insert(factory.to_owned(), doubt);
+    }
+}
+
+/// The best encoder that works. Tries only what has no verdict yet, and nothing below the first that works. If none
+/// passes, a software encoder whose trial proved nothing is taken untried: it fails on no machine but one too busy.
+pub fn choose_encoder(
+    options: &ProbeOptions,
+    doubts: &mut Doubts,
+) -> Result<EncoderChoice, EncodeError> {
     init()?;
     let mut cache = Cache::load(&options.cache_dir);
     let mut refusals = Vec::new();
-    for (entry, factory) in candidates(&options.order) {
-        let key = key(&factory, options);
-        let verdict = match cache.get(&factory, &key) {
-            Some(verdict) => verdict,
-            None => {
-                let verdict = run_trial(&options.program, &factory, options.task);
-                cache.put(&factory, key, verdict.clone());
-                verdict
+    let mut untried = None;
+    for (entry, factory) in candidates(&options.order, &options.distrusted) {
+        let choice = EncoderChoice { entry, factory };
+        match consider(&choice, options, &mut cache, doubts) {
+            Ok(()) => {
+                tracing::info!(encoder = choice.factory, "encoder chosen");
+                return Ok(choice);
             }
-        };
-        match verdict.refusal {
-            None => {
-                tracing::info!(encoder = factory, "encoder chosen");
-                return Ok(EncoderChoice { entry, factory });
-            }
-            Some(reason) => {
-                tracing::warn!(encoder = factory, reason, "encoder refused");
-                refusals.push(format!("{factory}: {reason}"));
+            Err(refusal) => {
+                let reason = refusal.reason();
+                tracing::warn!(encoder = choice.factory, reason, "encoder refused");
+                refusals.push(format!("{}: {reason}", choice.factory));
+                if entry.is_software() && matches!(refusal, Refusal::Unproven(_)) {
+                    untried.get_or_insert(choice);
+                }
             }
         }
+    }
+    if let Some(choice) = untried {
+        tracing::warn!(
+            encoder = choice.factory,
+            "no encoder passed its trial; this one is taken without"
+        );
+        return Ok(choice);
+    }
+    if refusals.is_empty() {
+        refusals.push("none is installed".to_owned());
     }
     Err(EncodeError::NoEncoder(refusals.join("; ")))
 }
 
-/// Tries every encoder of the table anew and remembers the verdicts.
+/// What is known of one encoder, by a trial if need be.
+fn consider(
+    choice: &EncoderChoice,
+    options: &ProbeOptions,
+    cache: &mut Cache,
+    doubts: &mut Doubts,
+) -> Result<(), Refusal> {
+    let factory = &choice.factory;
+    if let Some(verdict) = cache.get(factory, &Key::new(factory, options)) {
+        return verdict
+            .refusal
+            .map_or(Ok(()), |reason| Err(Refusal::Proven(reason)));
+    }
+    if let Some(reason) = doubts.reason(factory) {
+        return Err(Refusal::Unproven(reason.to_owned()));
+    }
+    let (outcome, _) = try_and_remember(choice, options, cache);
+    if let Err(Refusal::Unproven(reason)) = &outcome
+        && !choice.entry.is_software()
+    {
+        doubts.add(factory, reason);
+    }
+    outcome
+}
+
+/// Tries an encoder and remembers what that proves. A refusal of a software encoder proves nothing: it works
+/// everywhere, and what it lacked was time.
+fn try_and_remember(
+    choice: &EncoderChoice,
+    options: &ProbeOptions,
+    cache: &mut Cache,
+) -> (Result<(), Refusal>, Verdict) {
+    let (outcome, took) = run_trial(&options.program, &choice.factory, options.task);
+    let verdict = Verdict {
+        refusal: outcome
+            .as_ref()
+            .err()
+            .map(|refusal| refusal.reason().to_owned()),
+        trial_ms: took.as_millis() as u64,
+    };
+    let is_proven = match &outcome {
+        Ok(()) => true,
+        Err(Refusal::Proven(_)) => !choice.entry.is_software(),
+        Err(Refusal::Unproven(_)) => false,
+    };
+    if is_proven {
+        let key = Key::new(&choice.factory, options);
+        cache.put(&choice.factory, &key, verdict.clone());
+    }
+    (outcome, verdict)
+}
+
+/// Tries every encoder of the table anew and remembers what that proves.
 pub fn list_encoders(options: &ProbeOptions) -> Result<Vec<EncoderListing>, EncodeError> {
     init()?;
     let mut cache = Cache::load(&options.cache_dir);
@@ -88,11 +182,11 @@ pub fn list_encoders(options: &ProbeOptions) -> Result<Vec<EncoderListing>, Enco
             });
         }
         for factory in factories {
-            let verdict = run_trial(&options.program, &factory, options.task);
-            cache.put(&factory, key(&factory, options), verdict.clone());
+            let choice = EncoderChoice { entry, factory };
+            let (_, verdict) = try_and_remember(&choice, options, &mut cache);
             listings.push(EncoderListing {
                 entry,
-                factory: Some(factory),
+                factory: Some(choice.factory),
                 verdict: Some(verdict),
             });
         }
@@ -100,8 +194,8 @@ pub fn list_encoders(options: &ProbeOptions) -> Result<Vec<EncoderListing>, Enco
     Ok(listings)
 }
 
-/// What is installed of the table, in the order asked for.
-fn candidates(order: &[String]) -> Vec<(&'static EncoderEntry, String)> {
+/// What is installed of the table, in the order asked for, the distrusted ones last.
+fn candidates(order: &[String], distrusted: &[String]) -> Vec<(&'static EncoderEntry, String)> {
     let mut entries: Vec<&'static EncoderEntry> = TABLE.iter().collect();
     if !order.is_empty() {
         entries.retain(|entry| order.iter().any(|name| name == entry.element));
@@ -112,7 +206,9 @@ fn candidates(order: &[String]) -> Vec<(&'static EncoderEntry, String)> {
             .into_iter()
             .map(move |factory| (entry, factory))
     };
-    entries.into_iter().flat_map(with_factories).collect()
+    let mut candidates: Vec<_> = entries.into_iter().flat_map(with_factories).collect();
+    candidates.sort_by_key(|(_, factory)| distrusted.contains(factory));
+    candidates
 }
 
 /// The factories of an entry: the element itself, then those of further devices.
@@ -131,35 +227,49 @@ fn installed(entry: &EncoderEntry) -> Vec<String> {
 }
 
 /// Everything that a verdict depends on.
-fn key(factory: &str, options: &ProbeOptions) -> String {
-    let kernel = nix::sys::utsname::uname()
-        .map(|names| names.release().to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let plugin = gst::ElementFactory::find(factory)
-        .and_then(|factory| factory.plugin())
-        .map(|plugin| format!("{} {}", plugin.plugin_name(), plugin.version()))
-        .unwrap_or_default();
-    let spec = options.task.spec;
-    format!(
-        "{kernel}; {}; {plugin}; {}; {}x{} {}",
-        gst::version_string(),
-        options.board,
-        spec.width,
-        spec.height,
-        spec.video_bitrate_bps
-    )
+struct Key {
+    /// The system. Verdicts about another are of no use any more.
+    environment: String,
+    /// What was asked. Cameras of different sizes ask different things.
+    task: String,
+}
+
+impl Key {
+    fn new(factory: &str, options: &ProbeOptions) -> Self {
+        let kernel = nix::sys::utsname::uname()
+            .map(|names| names.release().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let plugin = gst::ElementFactory::find(factory)
+            .and_then(|factory| factory.plugin())
+            .map(|plugin| format!("{} {}", plugin.plugin_name(), plugin.version()))
+            .unwrap_or_default();
+        let (spec, rate) = (options.task.spec, options.task.rate);
+        Self {
+            environment: format!(
+                "{kernel}; {}; {plugin}; {}",
+                gst::version_string(),
+                options.board
+            ),
+            task: format!(
+                "{}x{} {}/{} {}",
+                spec.width, spec.height, rate.numerator, rate.denominator, spec.video_bitrate_bps
+            ),
+        }
+    }
 }
 
 /// The verdicts on disk.
 struct Cache {
     path: PathBuf,
+    /// By factory.
     lines: BTreeMap<String, CacheLine>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct CacheLine {
-    key: String,
-    verdict: Verdict,
+    environment: String,
+    /// By task.
+    verdicts: BTreeMap<String, Verdict>,
 }
 
 impl Cache {
@@ -175,15 +285,26 @@ impl Cache {
         }
     }
 
-    fn get(&self, factory: &str, key: &str) -> Option<Verdict> {
-        let line = self.lines.get(factory).filter(|line| line.key == key)?;
-        Some(line.verdict.clone())
+    fn get(&self, factory: &str, key: &Key) -> Option<Verdict> {
+        let line = self.lines.get(factory)?;
+        let line = (line.environment == key.environment).then_some(line)?;
+        line.verdicts.get(&key.task).cloned()
     }
 
     /// Remembers a verdict at once, so that a crash later does not cost the trial again.
-    fn put(&mut self, factory: &str, key: String, verdict: Verdict) {
-        self.lines
-            .insert(factory.to_owned(), CacheLine { key, verdict });
+    fn put(&mut self, factory: &str, key: &Key, verdict: Verdict) {
+        let line = self
+            .lines
+            .entry(factory.to_owned())
+            .or_insert_with(|| CacheLine {
+                environment: key.environment.clone(),
+                verdicts: BTreeMap::new(),
+            });
+        if line.environment != key.environment {
+            line.environment.clone_from(&key.environment);
+            line.verdicts.clear();
+        }
+        line.verdicts.insert(key.task.clone(), verdict);
         if let Err(error) = self.save() {
             tracing::warn!(path = %self.path.display(), %error, "encoder verdicts are not remembered");
         }
@@ -193,7 +314,10 @@ impl Cache {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir)?;
         }
-        let fresh = self.path.with_extension("json.new");
+        // `perch doctor` may write beside the running appliance.
+        let fresh = self
+            .path
+            .with_extension(format!("json.{}.new", process::id()));
         fs::write(&fresh, serde_json::to_vec_pretty(&self.lines)?)?;
         fs::rename(fresh, &self.path)
     }
@@ -214,7 +338,34 @@ mod tests {
                 rate: FrameRate::whole(30),
             },
             order: order.iter().map(|name| (*name).to_owned()).collect(),
+            distrusted: Vec::new(),
         }
+    }
+
+    fn choose(options: &ProbeOptions) -> Result<String, String> {
+        choose_encoder(options, &mut Doubts::default())
+            .map(|choice| choice.factory)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Considers an element as if it were in silicon, or as the software that it is; the machine that runs these
+    /// tests has no other.
+    fn verdict_on(
+        options: &ProbeOptions,
+        is_hardware: bool,
+        doubts: &mut Doubts,
+    ) -> Option<String> {
+        init().expect("GStreamer starts");
+        let element = if is_hardware {
+            "v4l2h264enc"
+        } else {
+            "x264enc"
+        };
+        let choice = EncoderChoice::named(element).expect("in the table");
+        let mut cache = Cache::load(&options.cache_dir);
+        consider(&choice, options, &mut cache, doubts)
+            .err()
+            .map(|refusal| refusal.reason().to_owned())
     }
 
     #[test]
@@ -226,43 +377,121 @@ mod tests {
             "test $0 = openh264enc || { echo not today; exit 1; }",
             &["x264enc", "openh264enc"],
         );
-        assert_eq!(
-            choose_encoder(&picky).expect("one works").factory,
-            "openh264enc"
-        );
+        assert_eq!(choose(&picky).expect("one works"), "openh264enc");
         let silent = options(dir.path(), "exit 1", &["x264enc", "openh264enc"]);
-        assert_eq!(
-            choose_encoder(&silent).expect("remembered").factory,
-            "openh264enc"
-        );
+        assert_eq!(choose(&silent).expect("remembered"), "openh264enc");
         let moved = ProbeOptions {
             board: "another".to_owned(),
             ..silent
         };
-        let error = choose_encoder(&moved)
-            .expect_err("its verdicts are its own")
-            .to_string();
+        let error = choose(&moved).expect_err("its verdicts are its own");
         assert!(error.contains("x264enc: it took the trial down"), "{error}");
     }
 
     #[test]
-    fn a_broken_cache_costs_a_trial_and_nothing_else() {
+    fn what_is_distrusted_is_taken_only_if_nothing_else_works() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let order = ["x264enc", "openh264enc"];
+        let doubtful = |script: &str| ProbeOptions {
+            distrusted: vec!["x264enc".to_owned()],
+            ..options(dir.path(), script, &order)
+        };
+        let picky = doubtful("test $0 = x264enc || { echo not today; exit 1; }");
+        assert_eq!(choose(&picky).expect("one works"), "x264enc");
+        assert_eq!(choose(&doubtful("exit 0")).expect("both"), "openh264enc");
+    }
+
+    #[test]
+    fn a_bad_moment_of_a_software_encoder_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        for script in ["echo 12 of 20 pictures came out; exit 1", "kill -SEGV $$"] {
+            assert!(choose(&options(dir.path(), script, &["x264enc"])).is_err());
+            let good = options(dir.path(), "exit 0", &["x264enc"]);
+            let cache = Cache::load(&good.cache_dir);
+            assert!(cache.lines.is_empty(), "{script}");
+        }
+        let good = options(dir.path(), "exit 0", &["x264enc"]);
+        assert_eq!(choose(&good).expect("tried again"), "x264enc");
+    }
+
+    #[test]
+    fn a_software_encoder_that_could_not_be_tried_is_taken_all_the_same() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let mut gone = options(dir.path(), "", &["x264enc", "openh264enc"]);
+        gone.program = vec!["/nowhere/perch (deleted)".into()];
+        assert_eq!(choose(&gone).expect("nothing speaks against it"), "x264enc");
+        let killed = options(dir.path(), "kill -KILL $$", &["x264enc"]);
+        assert_eq!(choose(&killed).expect("the same"), "x264enc");
+        let cache = Cache::load(&gone.cache_dir);
+        assert!(cache.lines.is_empty(), "nothing was proven");
+    }
+
+    #[test]
+    fn only_what_a_trial_proves_is_held_against_hardware() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let trial = |script: &str| options(dir.path(), script, &[]);
+        let good = trial("exit 0");
+        let mut doubts = Doubts::default();
+        let killed = verdict_on(&trial("kill -KILL $$"), true, &mut doubts);
+        assert!(killed.is_some());
+        // It is not tried at every start of a camera, but a new process, or this one later, tries it again.
+        assert_eq!(verdict_on(&good, true, &mut doubts), killed);
+        let passed = |doubt: &mut Doubt| {
+            doubt.arose_at = doubt
+                .arose_at
+                .checked_sub(DOUBT_LASTS)
+                .expect("the machine runs longer")
+        };
+        doubts.0.values_mut().for_each(passed);
+        assert_eq!(verdict_on(&good, true, &mut doubts), None);
+
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let trial = |script: &str| options(dir.path(), script, &[]);
+        let fresh = Doubts::default;
+        assert!(verdict_on(&trial("echo no firmware; exit 1"), true, &mut fresh()).is_some());
+        assert_eq!(
+            verdict_on(&trial("exit 0"), true, &mut fresh()).as_deref(),
+            Some("no firmware"),
+            "what it said itself is remembered"
+        );
+        assert_eq!(verdict_on(&trial("exit 0"), false, &mut fresh()), None);
+    }
+
+    #[test]
+    fn cameras_of_different_sizes_keep_their_own_verdicts() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let sized = |script: &str, spec: usize| {
+            let mut options = options(dir.path(), script, &["x264enc"]);
+            options.task.spec = LADDER[spec];
+            options
+        };
+        for spec in [0, 3] {
+            assert!(choose(&sized("exit 0", spec)).is_ok());
+        }
+        for spec in [0, 3] {
+            assert!(choose(&sized("exit 1", spec)).is_ok(), "remembered");
+        }
+        assert!(choose(&sized("exit 1", 1)).is_err(), "never tried");
+    }
+
+    #[test]
+    fn a_broken_or_older_cache_costs_a_trial_and_nothing_else() {
         let dir = tempfile::tempdir().expect("a scratch folder");
         let good = options(dir.path(), "exit 0", &["x264enc"]);
         fs::create_dir_all(&good.cache_dir).expect("writable");
-        fs::write(good.cache_dir.join(CACHE_FILE), b"{\"x264enc\": 5").expect("writable");
-        assert_eq!(
-            choose_encoder(&good).expect("tried again").factory,
-            "x264enc"
-        );
+        // The second is how verdicts were kept first, those that proved nothing among them.
+        for text in [
+            r#"{"x264enc": 5"#,
+            r#"{"x264enc": {"key": "6.1; GStreamer 1.22.0", "verdict": {"refusal": "it gave no answer within 5 s", "trial_ms": 5000}}}"#,
+        ] {
+            fs::write(good.cache_dir.join(CACHE_FILE), text).expect("writable");
+            assert_eq!(choose(&good).expect("tried again"), "x264enc");
+        }
         let unwritable = ProbeOptions {
             cache_dir: "/proc/nowhere".into(),
             ..good
         };
-        assert_eq!(
-            choose_encoder(&unwritable).expect("not remembered").factory,
-            "x264enc"
-        );
+        assert_eq!(choose(&unwritable).expect("not remembered"), "x264enc");
     }
 
     #[test]

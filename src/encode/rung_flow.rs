@@ -115,6 +115,10 @@ impl RungFlow {
     /// first picture of a segment.
     pub(super) fn set_running(&self, running: bool) {
         let mut state = self.lock();
+        if running && !state.wanted {
+            // How late it was when it was shed says nothing about how it does now.
+            state.lateness.clear();
+        }
         state.wanted = running;
         if !running {
             state.admitting = false;
@@ -313,6 +317,19 @@ mod tests {
             *said.lock().expect("unpoisoned"),
             ["start", "59", "pause", "start", "120"]
         );
+    }
+
+    #[test]
+    fn a_rung_that_comes_back_is_not_judged_by_how_late_it_was() {
+        // The run's first picture is as old as the machine: everything is late.
+        let (flow, _) = flow();
+        assert!(flow.admit(0));
+        encode(&flow, 0);
+        flow.set_running(true);
+        assert!(flow.report().lateness_p50 > Duration::ZERO);
+        flow.set_running(false);
+        flow.set_running(true);
+        assert_eq!(flow.report().lateness_p50, Duration::ZERO);
     }
 
     #[test]

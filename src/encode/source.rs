@@ -11,8 +11,9 @@ use gstreamer_video as gst_video;
 
 use super::cadence::{Cadence, Grid, Placement};
 use super::inbox::Inbox;
+use super::options::Culprit;
 use super::outlet::Outlet;
-use super::own_h264::OwnStreamWatch;
+use super::own_h264::{Breach, OwnStreamWatch};
 use crate::media::{
     AudioBlock, AudioFormat, Frame, FrameBytes, FrameRate, FrameShape, PixelFormat,
 };
@@ -83,8 +84,6 @@ pub(super) struct EntranceCounters {
     pub(super) repeated: AtomicU64,
     /// Pictures that reached the largest rung's encoder in other memory than the source's.
     pub(super) copied: AtomicU64,
-    /// Why the camera's own stream cannot be passed on.
-    own_stream_refusal: Mutex<Option<String>>,
     /// Where the latest pictures lie in memory.
     lent: Mutex<VecDeque<usize>>,
 }
@@ -97,22 +96,6 @@ impl EntranceCounters {
             lent.pop_front();
         }
         lent.push_back(address);
-    }
-
-    fn refuse_own_stream(&self, reason: &str) {
-        let mut refusal = self
-            .own_stream_refusal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *refusal = Some(reason.to_owned());
-    }
-
-    /// Why the camera's own stream cannot be passed on, if so.
-    pub(super) fn own_stream_refusal(&self) -> Option<String> {
-        self.own_stream_refusal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// Counts a picture that arrived at `address` as copied if none was lent from there.
@@ -263,8 +246,8 @@ pub(super) fn raw_format(format: PixelFormat) -> Option<gst_video::VideoFormat> 
     }
 }
 
-/// Feeds `appsrc` with a camera's own access units, which can be neither repeated nor left out. A stream
-/// that breaks the ladder's rules ends the run if `kept` says that it is passed on as it is.
+/// Feeds `appsrc` with a camera's own access units, which can be neither repeated nor left out. If `kept` says that
+/// the stream is passed on as it is, one that breaks the ladder's rules ends the run.
 pub(super) fn feed_own_h264(
     appsrc: &AppSrc,
     inbox: Arc<Inbox<Frame>>,
@@ -276,7 +259,6 @@ pub(super) fn feed_own_h264(
     let grid = Grid::new(rate);
     let mut cadence = Cadence::new(rate);
     let mut watch = OwnStreamWatch::new(grid);
-    let mut next_sequence = None;
     let feed = move |appsrc: &AppSrc, _wanted_bytes: u32| {
         loop {
             let Some(frame) = inbox.pop() else {
@@ -284,26 +266,22 @@ pub(super) fn feed_own_h264(
                 return;
             };
             let data = (*frame.bytes).as_ref();
-            if next_sequence
-                .replace(frame.sequence.wrapping_add(1))
-                .is_some_and(|next| next != frame.sequence)
-            {
-                watch.lost();
-            }
-            if !watch.may_enter(data) {
+            if !watch.may_enter(data, frame.sequence) {
                 continue;
             }
-            let placement = cadence.place(frame.captured_at);
-            if kept && let Err(reason) = watch.judge(data, placement) {
-                let reason = format!(
-                    "the camera's own H.264 does not fit: {reason}; it must be encoded again"
-                );
-                counters.refuse_own_stream(&reason);
-                outlet.end(Some(reason));
-                inbox.abandon();
-                continue;
-            }
-            let Placement::Show { slot, .. } = placement else {
+            let slot = if kept {
+                match watch.judge(data, frame.captured_at) {
+                    Ok(slot) => slot,
+                    Err(breach) => {
+                        let (reason, culprit) = explain(breach);
+                        outlet.fail(reason, Some(culprit));
+                        inbox.abandon();
+                        continue;
+                    }
+                }
+            } else if let Placement::Show { slot, .. } = cadence.place(frame.captured_at) {
+                slot
+            } else {
                 // The decoder needs every picture; one that shares its neighbour's place would not be shown.
                 counters.surplus.fetch_add(1, Ordering::Relaxed);
                 watch.lost();
@@ -319,6 +297,20 @@ pub(super) fn feed_own_h264(
         }
     };
     appsrc.set_callbacks(AppSrcCallbacks::builder().need_data(feed).build());
+}
+
+fn explain(breach: Breach) -> (String, Culprit) {
+    match breach {
+        Breach::Rule(rule) => (
+            format!("the camera's own H.264 does not fit: {rule}; it must be encoded again"),
+            Culprit::OwnH264,
+        ),
+        Breach::Drift => (
+            "the camera's clock has drifted from the system's; a new run sets both to zero"
+                .to_owned(),
+            Culprit::Drift,
+        ),
+    }
 }
 
 /// Feeds `appsrc` with sound on the same timeline. Sound from before the first picture is dropped.

@@ -301,17 +301,38 @@ pub(super) fn configure(
     }
 }
 
-/// Sets a property from its text form if the element has it and takes the value.
+/// Sets a property from its text form if the element has it and takes the value; a number that is too large or too
+/// small becomes the nearest that it takes.
 pub(super) fn set_if_known(element: &gst::Element, name: &str, text: &str) {
-    let Some(spec) = element.find_property(name) else {
+    let writable = |spec: &glib::ParamSpec| {
+        spec.flags().contains(glib::ParamFlags::WRITABLE)
+            && !spec.flags().contains(glib::ParamFlags::CONSTRUCT_ONLY)
+    };
+    let Some(spec) = element.find_property(name).filter(writable) else {
         tracing::debug!(element = %element.name(), property = name, "this version has no such property");
         return;
     };
     match glib::Value::deserialize_with_pspec(text, &spec) {
-        Ok(value) => element.set_property_from_value(name, &value),
+        Ok(value) => element.set_property_from_value(name, &nearest(value, &spec)),
         Err(_) => {
             tracing::warn!(element = %element.name(), property = name, value = text, "value not understood")
         }
+    }
+}
+
+/// A number within the bounds of its property, whose setter would panic at any other.
+fn nearest(value: glib::Value, spec: &glib::ParamSpec) -> glib::Value {
+    fn clamp<T: Ord + Copy>(number: T, minimum: T, maximum: T) -> T {
+        number.max(minimum).min(maximum)
+    }
+    if let (Some(spec), Ok(n)) = (spec.downcast_ref::<glib::ParamSpecUInt>(), value.get()) {
+        clamp::<u32>(n, spec.minimum(), spec.maximum()).to_value()
+    } else if let (Some(spec), Ok(n)) = (spec.downcast_ref::<glib::ParamSpecInt>(), value.get()) {
+        clamp::<i32>(n, spec.minimum(), spec.maximum()).to_value()
+    } else if let (Some(spec), Ok(n)) = (spec.downcast_ref::<glib::ParamSpecInt64>(), value.get()) {
+        clamp::<i64>(n, spec.minimum(), spec.maximum()).to_value()
+    } else {
+        value
     }
 }
 
@@ -350,6 +371,31 @@ mod tests {
                 4_000
             };
             assert_eq!(element.property::<u32>("bitrate"), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_that_an_element_does_not_take_becomes_the_nearest() {
+        gst::init().expect("GStreamer starts");
+        let queue = gst::ElementFactory::make("queue")
+            .build()
+            .expect("a core element");
+        set_if_known(&queue, "min-threshold-buffers", "7");
+        assert_eq!(queue.property::<u32>("min-threshold-buffers"), 7);
+        let identity = gst::ElementFactory::make("identity")
+            .build()
+            .expect("a core element");
+        // It takes -1 and more.
+        set_if_known(&identity, "error-after", "-5");
+        assert_eq!(identity.property::<i32>("error-after"), -1);
+        // Read-only, unknown, and not a number.
+        set_if_known(&queue, "current-level-buffers", "5");
+        set_if_known(&queue, "no-such-property", "5");
+        set_if_known(&queue, "min-threshold-buffers", "many");
+        assert_eq!(queue.property::<u32>("min-threshold-buffers"), 7);
+        if let Ok(aac) = gst::ElementFactory::make("voaacenc").build() {
+            set_if_known(&aac, "bitrate", "512000");
+            assert_eq!(aac.property::<i32>("bitrate"), 320_000);
         }
     }
 }

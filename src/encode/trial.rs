@@ -3,15 +3,17 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::process::{Command, ExitCode, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::start;
-use super::options::{EncodeOptions, OwnH264, SourceInput, VideoSource};
+use super::options::{EncodeError, EncodeOptions, OwnH264, SourceInput, VideoSource};
 use super::table::{EncoderChoice, TABLE};
 use crate::base::Monotonic;
 use crate::media::{
@@ -25,6 +27,19 @@ const TRIAL_FRAMES: u64 = 20;
 const FRAMES_BEFORE_REQUEST: u64 = 10;
 /// Twenty pictures hold two keyframes, so they may take this many times their share of the bitrate.
 const BITRATE_SLACK: u64 = 4;
+/// The child's exit code for what says nothing about the encoder: another plugin is missing, say.
+const EXIT_UNPROVEN: u8 = 3;
+/// Signals with which a process ends through a fault of its own. Others come from outside: a machine short of memory,
+/// a service that is being stopped.
+const FAULTS: [Signal; 7] = [
+    Signal::SIGABRT,
+    Signal::SIGBUS,
+    Signal::SIGFPE,
+    Signal::SIGILL,
+    Signal::SIGSEGV,
+    Signal::SIGSYS,
+    Signal::SIGTRAP,
+];
 
 /// What a trial asks of an encoder.
 #[derive(Clone, Copy, Debug)]
@@ -44,23 +59,44 @@ pub struct Verdict {
     pub trial_ms: u64,
 }
 
-/// Runs a trial in a child: `program` is this program with whatever leads it to [`trial_child_main`].
-pub(super) fn run_trial(program: &[OsString], factory: &str, task: TrialTask) -> Verdict {
-    let started = Instant::now();
-    let refusal = child_refusal(program, factory, task, TRIAL_LIMIT).err();
-    Verdict {
-        refusal,
-        trial_ms: started.elapsed().as_millis() as u64,
+/// A trial that did not go well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The encoder does not do what is asked, or took its process down.
+    Proven(String),
+    /// The trial came to no end that the encoder could be blamed for. The next one may.
+    Unproven(String),
+}
+
+impl Refusal {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Proven(reason) | Self::Unproven(reason) => reason,
+        }
     }
 }
 
-fn child_refusal(
+/// Runs a trial in a child: `program` is this program with whatever leads it to [`trial_child_main`].
+/// Returns what came of it and how long it took.
+pub(super) fn run_trial(
+    program: &[OsString],
+    factory: &str,
+    task: TrialTask,
+) -> (Result<(), Refusal>, Duration) {
+    let started = Instant::now();
+    let outcome = try_in_child(program, factory, task, TRIAL_LIMIT);
+    (outcome, started.elapsed())
+}
+
+fn try_in_child(
     program: &[OsString],
     factory: &str,
     task: TrialTask,
     limit: Duration,
-) -> Result<(), String> {
-    let (path, arguments) = program.split_first().ok_or("no program to try it with")?;
+) -> Result<(), Refusal> {
+    let (path, arguments) = program
+        .split_first()
+        .ok_or_else(|| Refusal::Unproven("no program to try it with".to_owned()))?;
     let spec = task.spec;
     let numbers = [
         spec.width,
@@ -77,7 +113,7 @@ fn child_refusal(
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| format!("the trial does not start: {error}"))?;
+        .map_err(|error| Refusal::Unproven(format!("the trial does not start: {error}")))?;
     let deadline = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {
@@ -87,7 +123,8 @@ fn child_refusal(
                 // It may have ended by itself just now.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("it gave no answer within {} s", limit.as_secs()));
+                let reason = format!("it gave no answer within {} s", limit.as_secs());
+                return Err(Refusal::Unproven(reason));
             }
         }
     };
@@ -96,23 +133,43 @@ fn child_refusal(
         // A reason of more than a line is no reason.
         let _ = stdout.take(1_000).read_to_string(&mut said);
     }
-    let said = said.trim();
-    match (status.success(), said) {
-        (true, _) => Ok(()),
-        (false, "") => Err(format!("it took the trial down with it ({status})")),
-        (false, reason) => Err(reason.to_owned()),
+    read_answer(status, said.trim())
+}
+
+fn read_answer(status: ExitStatus, said: &str) -> Result<(), Refusal> {
+    if status.success() {
+        return Ok(());
     }
+    let reason = if said.is_empty() {
+        format!("it took the trial down with it ({status})")
+    } else {
+        said.to_owned()
+    };
+    let is_proof = match (status.code(), status.signal()) {
+        (Some(code), _) => code != i32::from(EXIT_UNPROVEN),
+        (None, Some(signal)) => FAULTS.iter().any(|fault| *fault as i32 == signal),
+        (None, None) => false,
+    };
+    Err(if is_proof {
+        Refusal::Proven(reason)
+    } else {
+        Refusal::Unproven(reason)
+    })
 }
 
 /// The child's side. `arguments` are what [`run_trial`] appends: factory, width, height, bitrate, rate.
-/// Prints the refusal, if any, and exits with 0 only if the encoder works.
+/// Prints the refusal, if any, and exits with 0 only if the encoder works, with 1 only if it does not.
 pub fn trial_child_main(arguments: &[String]) -> ExitCode {
-    match parse(arguments).and_then(|(choice, task)| try_encoder(&choice, task)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(refusal) => {
-            println!("{refusal}");
-            ExitCode::FAILURE
-        }
+    let outcome = parse(arguments)
+        .map_err(Refusal::Unproven)
+        .and_then(|(choice, task)| try_encoder(&choice, task));
+    let Err(refusal) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    println!("{}", refusal.reason());
+    match refusal {
+        Refusal::Proven(_) => ExitCode::FAILURE,
+        Refusal::Unproven(_) => ExitCode::from(EXIT_UNPROVEN),
     }
 }
 
@@ -150,7 +207,7 @@ fn parse(arguments: &[String]) -> Result<(EncoderChoice, TrialTask), String> {
 }
 
 /// Encodes the pictures in this process and judges what comes out.
-fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), String> {
+fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), Refusal> {
     let spec = task.spec;
     let format = if choice.entry.formats.contains(&"NV12") {
         PixelFormat::Nv12
@@ -186,7 +243,12 @@ fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), String> {
                 .push(event)
         }),
     )
-    .map_err(|error| error.to_string())?;
+    .map_err(|error| match error {
+        EncodeError::Init(_) | EncodeError::MissingElement(_) => {
+            Refusal::Unproven(error.to_string())
+        }
+        _ => Refusal::Proven(error.to_string()),
+    })?;
     let input = encoder.frame_input();
     for index in 0..TRIAL_FRAMES {
         if index == FRAMES_BEFORE_REQUEST {
@@ -197,9 +259,10 @@ fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), String> {
         wait_for(|| input.waiting_count() < 3 || encoder.report().failure.is_some());
         input.push(picture(shape, task.rate, index));
     }
-    encoder.stop();
+    // A machine that is busy starting needs longer than a running camera would be given; the parent sets the limit.
+    encoder.stop_within(TRIAL_LIMIT);
     let events = std::mem::take(&mut *events.lock().unwrap_or_else(PoisonError::into_inner));
-    judge(&events, task)
+    judge(&events, task).map_err(Refusal::Proven)
 }
 
 /// Polls: a trial is short, and its process does nothing else. The parent ends what never comes true.
@@ -305,21 +368,41 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_hangs_crashes_or_refuses_says_which() {
-        let check = |script: &str, expected: Result<(), &str>| {
+    fn a_trial_that_hangs_crashes_or_refuses_says_which_and_what_it_proves() {
+        let check = |script: &str, is_proven: bool, part: &str| {
             let limit = Duration::from_millis(300);
-            let got = child_refusal(&shell(script), "x264enc", TASK, limit);
-            match expected {
-                Ok(()) => assert_eq!(got, Ok(())),
-                Err(part) => assert!(got.as_ref().is_err_and(|got| got.contains(part)), "{got:?}"),
-            }
+            let refusal = try_in_child(&shell(script), "x264enc", TASK, limit).expect_err(script);
+            assert!(refusal.reason().contains(part), "{refusal:?}");
+            assert_eq!(matches!(refusal, Refusal::Proven(_)), is_proven, "{script}");
         };
-        check("exit 0", Ok(()));
-        check("echo no firmware; exit 1", Err("no firmware"));
-        check("kill -SEGV $$", Err("took the trial down"));
-        check("exec sleep 20", Err("no answer"));
-        assert!(child_refusal(&["/nowhere/perch".into()], "x264enc", TASK, TRIAL_LIMIT).is_err());
-        assert!(child_refusal(&[], "x264enc", TASK, TRIAL_LIMIT).is_err());
+        check("echo no firmware; exit 1", true, "no firmware");
+        check("kill -SEGV $$", true, "took the trial down");
+        check("kill -ABRT $$", true, "took the trial down");
+        check("exit 1", true, "took the trial down");
+        check("echo no parser; exit 3", false, "no parser");
+        check("kill -KILL $$", false, "took the trial down");
+        check("kill -TERM $$", false, "took the trial down");
+        check("exec sleep 20", false, "no answer");
+        let try_with = |program: &[OsString]| try_in_child(program, "x264enc", TASK, TRIAL_LIMIT);
+        assert_eq!(try_with(&shell("exit 0")), Ok(()));
+        for program in [&["/nowhere/perch".into()][..], &[]] {
+            assert!(matches!(try_with(program), Err(Refusal::Unproven(_))));
+        }
+    }
+
+    #[test]
+    fn a_missing_plugin_is_not_held_against_the_encoder() {
+        crate::encode::init().expect("GStreamer starts");
+        let absent = EncoderChoice {
+            entry: &TABLE[0],
+            factory: "nvv4l2h264enc".to_owned(),
+        };
+        if gstreamer::ElementFactory::find(&absent.factory).is_none() {
+            assert!(matches!(
+                try_encoder(&absent, TASK),
+                Err(Refusal::Unproven(_))
+            ));
+        }
     }
 
     #[test]

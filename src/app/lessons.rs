@@ -1,0 +1,152 @@
+//! What one camera's next run does differently after what ended the last one: it goes without sound for a while, with
+//! another encoder, or encodes the camera's own H.264 again. Knows no run; its supervisor tells it how they end.
+
+use std::time::{Duration, Instant};
+
+use crate::base::CameraId;
+use crate::encode::{Culprit, OwnH264};
+
+/// Sound that failed is left alone this long, and tried by the first run after that.
+const SOUND_REST: Duration = Duration::from_secs(60);
+/// A hardware encoder that fails within its first seconds fails for good: it passed its trial alone and cannot take
+/// the whole ladder, or not beside another camera's. One that fails later deserves another try.
+const ENCODER_PROBATION: Duration = Duration::from_secs(10);
+
+/// What was learned. Nothing of it outlives the process.
+#[derive(Debug, Default)]
+pub(crate) struct Lessons {
+    own_h264: OwnH264,
+    sound_failed_at: Option<Instant>,
+    distrusted: Vec<String>,
+}
+
+impl Lessons {
+    /// What the next run does with the camera's own H.264.
+    pub(crate) fn own_h264(&self) -> OwnH264 {
+        self.own_h264
+    }
+
+    /// Whether a run that starts `now` tries to have sound.
+    pub(crate) fn wants_sound(&self, now: Instant) -> bool {
+        self.sound_failed_at
+            .is_none_or(|at| now.duration_since(at) >= SOUND_REST)
+    }
+
+    /// Factories of encoders to be taken only if there is no other.
+    pub(crate) fn distrusted(&self) -> &[String] {
+        &self.distrusted
+    }
+
+    /// Takes what ended a run that had lasted `ran_for`. Returns whether the next one avoids it, and so may begin at
+    /// once.
+    pub(crate) fn learn(
+        &mut self,
+        camera: &CameraId,
+        culprit: &Culprit,
+        reason: &str,
+        ran_for: Duration,
+        now: Instant,
+    ) -> bool {
+        match culprit {
+            Culprit::Sound { device } if self.wants_sound(now) => {
+                tracing::warn!(
+                    %camera, device, reason,
+                    "the microphone fails; the pictures go on without sound, which is tried again when the camera \
+                     starts again after a minute. See that no other program uses it, or set `microphone = \"off\"`"
+                );
+                self.sound_failed_at = Some(now);
+                true
+            }
+            Culprit::Encoder { factory }
+                if ran_for < ENCODER_PROBATION && !self.distrusted.contains(factory) =>
+            {
+                tracing::warn!(
+                    %camera, encoder = factory, reason,
+                    "this encoder passed its trial but fails with this camera, which gets the next best one until \
+                     Perch is started again"
+                );
+                self.distrusted.push(factory.clone());
+                true
+            }
+            Culprit::OwnH264 if self.own_h264 == OwnH264::Keep => {
+                tracing::warn!(%camera, reason, "the camera's own H.264 is not kept");
+                self.own_h264 = OwnH264::EncodeAgain;
+                true
+            }
+            Culprit::Drift => {
+                tracing::info!(%camera, reason, "a new run begins");
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The camera was plugged in, and may be another or set otherwise. Encoders are not the camera's.
+    pub(crate) fn forget_camera(&mut self) {
+        self.own_h264 = OwnH264::Keep;
+        self.sound_failed_at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(2);
+
+    fn learn(lessons: &mut Lessons, culprit: &Culprit, ran_for: Duration, now: Instant) -> bool {
+        let camera = CameraId::from_description("cam");
+        lessons.learn(&camera, culprit, "it broke", ran_for, now)
+    }
+
+    #[test]
+    fn a_microphone_that_fails_is_left_out_for_a_minute() {
+        let (mut lessons, start) = (Lessons::default(), Instant::now());
+        let sound = Culprit::Sound {
+            device: "hw:CARD=Mic".to_owned(),
+        };
+        let at = |s| start + Duration::from_secs(s);
+        assert!(lessons.wants_sound(start));
+        assert!(learn(&mut lessons, &sound, SOON, start));
+        assert!(!lessons.wants_sound(at(59)));
+        assert!(lessons.wants_sound(at(60)));
+        assert!(learn(&mut lessons, &sound, SOON, at(60)));
+        assert!(!lessons.wants_sound(at(100)));
+        lessons.forget_camera();
+        assert!(lessons.wants_sound(at(100)), "it was plugged in again");
+    }
+
+    #[test]
+    fn an_encoder_that_fails_at_once_is_taken_last_from_then_on() {
+        let (mut lessons, now) = (Lessons::default(), Instant::now());
+        let encoder = Culprit::Encoder {
+            factory: "v4l2h264enc".to_owned(),
+        };
+        assert!(!learn(
+            &mut lessons,
+            &encoder,
+            Duration::from_secs(3_600),
+            now
+        ));
+        assert!(lessons.distrusted().is_empty());
+        assert!(learn(&mut lessons, &encoder, SOON, now));
+        assert_eq!(lessons.distrusted(), ["v4l2h264enc"]);
+        assert!(
+            !learn(&mut lessons, &encoder, SOON, now),
+            "there was no other: the camera rests before the next try"
+        );
+        lessons.forget_camera();
+        assert_eq!(lessons.distrusted(), ["v4l2h264enc"]);
+    }
+
+    #[test]
+    fn a_stream_that_was_refused_gets_another_chance_with_the_next_plug() {
+        let (mut lessons, now) = (Lessons::default(), Instant::now());
+        assert!(learn(&mut lessons, &Culprit::Drift, SOON, now));
+        assert_eq!(lessons.own_h264(), OwnH264::Keep);
+        assert!(learn(&mut lessons, &Culprit::OwnH264, SOON, now));
+        assert_eq!(lessons.own_h264(), OwnH264::EncodeAgain);
+        lessons.forget_camera();
+        assert_eq!(lessons.own_h264(), OwnH264::Keep);
+    }
+}
