@@ -1,11 +1,11 @@
 //! One rung on its way through the pipeline: which pictures are let in, where keyframes are forced, and how
 //! what comes out becomes events. Shared by the pads' probes, the rung's sink and whoever sheds it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use heapless::HistoryBuf;
 
 use super::cadence::Grid;
 use super::outlet::Outlet;
@@ -40,7 +40,7 @@ struct State {
     units: u64,
     bytes: u64,
     unaligned: u64,
-    lateness: VecDeque<Duration>,
+    lateness: HistoryBuf<Duration, LATENESS_WINDOW>,
 }
 
 /// What one rung has done.
@@ -74,7 +74,7 @@ impl RungFlow {
                 units: 0,
                 bytes: 0,
                 unaligned: 0,
-                lateness: VecDeque::with_capacity(LATENESS_WINDOW),
+                lateness: HistoryBuf::new(),
             }),
         }
     }
@@ -183,7 +183,7 @@ impl RungFlow {
 
     pub(super) fn report(&self) -> FlowReport {
         let state = self.lock();
-        let mut sorted: Vec<Duration> = state.lateness.iter().copied().collect();
+        let mut sorted = state.lateness.as_slice().to_vec();
         sorted.sort_unstable();
         let in_flight = match (state.entered, state.left) {
             (Some(entered), Some(left)) => entered.saturating_sub(left),
@@ -220,10 +220,7 @@ impl RungFlow {
             return;
         };
         let shown = zero.after(Duration::from_nanos(self.grid.nanoseconds(slot)));
-        if state.lateness.len() == LATENESS_WINDOW {
-            state.lateness.pop_front();
-        }
-        state.lateness.push_back(self.outlet.now().since(shown));
+        state.lateness.write(self.outlet.now().since(shown));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

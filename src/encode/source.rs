@@ -1,13 +1,13 @@
 //! The entrances of the pipeline: raw pictures and sound from a source's thread, lent to GStreamer without a
 //! copy and put on the run's timeline, whose zero is the first picture.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
 use gstreamer_app::{AppSrc, AppSrcCallbacks};
 use gstreamer_video as gst_video;
+use heapless::HistoryBuf;
 
 use super::cadence::{Cadence, Grid, Placement};
 use super::inbox::Inbox;
@@ -85,23 +85,20 @@ pub(super) struct EntranceCounters {
     /// Pictures that reached the largest rung's encoder in other memory than the source's.
     pub(super) copied: AtomicU64,
     /// Where the latest pictures lie in memory.
-    lent: Mutex<VecDeque<usize>>,
+    lent: Mutex<HistoryBuf<usize, LENT_MAX>>,
 }
 
 impl EntranceCounters {
     /// Remembers that a picture at `address` was lent to the pipeline.
     fn lend(&self, address: usize) {
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        if lent.len() == LENT_MAX {
-            lent.pop_front();
-        }
-        lent.push_back(address);
+        lent.write(address);
     }
 
     /// Counts a picture that arrived at `address` as copied if none was lent from there.
     pub(super) fn arrive(&self, address: usize) {
         let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lent.contains(&address) {
+        if !lent.as_slice().contains(&address) {
             self.copied.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -2,7 +2,7 @@
 # A virtual machine with a real V4L2 driver: Debian's stock kernel with `vivid`, the host's own root read-only below
 # a RAM overlay, so that what was built here runs there. Needs no KVM and no rights. Sourced by `run` and by scenarios:
 #
-#   machine_boot            boots; returns once the machine takes commands
+#   machine_boot [systemd]  boots, with systemd as the first process or none but ours; returns once it takes commands
 #   guest COMMAND...        runs a shell command in it (as root, in the repository), prints its output, returns its status;
 #                           /run/guest is empty and its own, all other folders show what the host has
 #   machine_url             http://… that leads to port 8080 of the machine
@@ -51,7 +51,7 @@ machine_need() {
 machine_fetch_kernel() {
   [ ! -e "$machine_cache/kernel/ready" ] || return 0
   local package fresh version
-  package=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  package=$(LC_ALL=C apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
   [ -n "$package" ] || machine_fail "this system's packages have no linux-image-amd64; put an unpacked Debian kernel package in $machine_cache/kernel, with an empty file 'ready'"
   machine_say "downloading $package, once"
   mkdir -p "$machine_cache"
@@ -115,9 +115,13 @@ INIT
   rm -rf "$root"
 }
 
-# The first process of the guest's own user space: takes commands through the shared folder until it is turned off.
+# What the guest's own user space begins with: what it needs is mounted, then `serve` takes commands through the shared
+# folder until the machine is turned off; as the first process, or started by systemd.
 machine_write_guest_init() {
+  local first=${1:-serve}
   cat >"$machine_folder/exchange/guest-init" <<INIT
+# systemd leaves alone what is mounted already.
+mount --rbind /run /run
 mkdir -p /run/guest /lib/modules /dev/shm /dev/pts
 mount -t tmpfs guest /run/guest
 mount --bind '$machine_cache/kernel/lib/modules' /lib/modules
@@ -129,7 +133,19 @@ b='$(command -v busybox)'
 \$b ip address add 10.0.2.15/24 dev eth0
 \$b ip link set eth0 up
 \$b modprobe af_packet 2>/dev/null
-cp '$machine_cache/registry.bin' /run/guest/registry.bin 2>/dev/null && export GST_REGISTRY=/run/guest/registry.bin
+cp '$machine_cache/registry.bin' /run/guest/registry.bin 2>/dev/null
+exec /bin/sh /run/exchange/guest-$first
+INIT
+  # Nothing of the host's own services: our unit, and what every unit needs.
+  cat >"$machine_folder/exchange/guest-systemd" <<INIT
+rm -rf /etc/systemd/system/*.wants /etc/fstab
+printf '%s\n' '[Unit]' 'Requires=guest.service' 'After=guest.service' >/etc/systemd/system/guest.target
+printf '%s\n' '[Service]' 'ExecStart=/bin/sh /run/exchange/guest-serve' >/etc/systemd/system/guest.service
+exec /lib/systemd/systemd --unit=guest.target
+INIT
+  cat >"$machine_folder/exchange/guest-serve" <<INIT
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/guest
+export GST_REGISTRY=/run/guest/registry.bin
 modprobe() { $(command -v busybox) modprobe "\$@"; }
 rmmod() { $(command -v busybox) rmmod "\$@"; }
 cd '$repository'
@@ -151,7 +167,7 @@ while [ ! -e \$x/off ]; do
     sleep 0.1
   fi
 done
-\$b poweroff -f
+$(command -v busybox) poweroff -f
 INIT
 }
 
@@ -178,7 +194,7 @@ machine_boot() {
   exec 9>&-
   machine_folder=$(mktemp -d "$machine_cache/run.XXXXXX")
   mkdir "$machine_folder/exchange"
-  machine_write_guest_init
+  machine_write_guest_init "$@"
   machine_port=$(machine_free_port)
   trap machine_leave EXIT
   trap 'exit 130' INT TERM
