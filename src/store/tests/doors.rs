@@ -113,9 +113,14 @@ fn a_file_that_is_no_index_is_refused_and_left_untouched() {
 fn recordings_without_their_index_are_refused() {
     let dir = recorded();
     std::fs::remove_file(dir.path().join("db/index.db")).unwrap();
-    assert!(matches!(refusal(dir.path()), OpenError::IndexMissing(_)));
-    std::fs::write(dir.path().join("db/index.db"), b"").unwrap();
-    assert!(matches!(refusal(dir.path()), OpenError::IndexMissing(_)));
+    for missing in ["removed", "emptied"] {
+        let refused = refusal(dir.path());
+        assert!(
+            matches!(refused, OpenError::IndexMissing(_)),
+            "{missing}: {refused}"
+        );
+        std::fs::write(dir.path().join("db/index.db"), b"").unwrap();
+    }
 }
 
 #[test]
