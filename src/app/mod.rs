@@ -169,10 +169,18 @@ fn watch_cameras(
         tracing::warn!(%error, "the cameras' names could not be read; cameras may be named anew");
         CameraNames::default()
     });
+    let named = config
+        .cameras
+        .iter()
+        .filter_map(|camera| match &camera.source {
+            SourceSelector::Device(path) => Some(path.clone()),
+            SourceSelector::Test => None,
+        });
     let fleet = Arc::clone(fleet);
     let sink = Box::new(move |event: CameraEvent| fleet.handle(event));
     Ok(Some(
-        CameraWatch::start(names, sink).context("the camera watch does not start")?,
+        CameraWatch::start(names, named.collect(), sink)
+            .context("the camera watch does not start")?,
     ))
 }
 
