@@ -50,6 +50,8 @@ pub(crate) struct Condition {
     pub(crate) ladder: Vec<RungSpec>,
     pub(crate) recorded: Vec<Rung>,
     pub(crate) sound: bool,
+    /// Its encoder or driver gives no sign of life, and nothing has come since. A fresh process may mend that.
+    pub(crate) hangs: bool,
 }
 
 impl Camera {
@@ -70,6 +72,7 @@ impl Camera {
             ladder: Vec::new(),
             recorded: Vec::new(),
             sound: false,
+            hangs: false,
         };
         Self {
             id,
@@ -243,6 +246,7 @@ mod tests {
             ladder: LADDER.to_vec(),
             recorded: vec![Rung::High],
             sound: false,
+            hangs: false,
         };
         let status = recording_status(&condition, store);
         assert_eq!((status.state, status.reason.as_deref()), expected);
