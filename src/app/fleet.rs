@@ -454,7 +454,9 @@ mod tests {
         let (_folder, fleet) = fleet();
         assert!(join(&fleet, "door", Role::Camera(None)));
         let (release, held) = mpsc::channel::<()>();
-        let stuck = fleet.lifeline.spawn("stuck", move || drop(held.recv()));
+        let stuck = fleet
+            .lifeline
+            .spawn("stuck", move || assert!(held.recv().is_err()));
         let hangs = CameraId::from_description("hangs");
         lock(&fleet.leaving).push((hangs, stuck));
         fleet.stop(Instant::now());
