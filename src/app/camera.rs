@@ -50,6 +50,8 @@ pub(crate) struct Condition {
     pub(crate) ladder: Vec<RungSpec>,
     pub(crate) recorded: Vec<Rung>,
     pub(crate) sound: bool,
+    /// Its encoder or driver gives no sign of life, and nothing has come since. A fresh process may mend that.
+    pub(crate) hangs: bool,
 }
 
 impl Camera {
@@ -70,6 +72,7 @@ impl Camera {
             ladder: Vec::new(),
             recorded: Vec::new(),
             sound: false,
+            hangs: false,
         };
         Self {
             id,
@@ -211,9 +214,10 @@ fn recording_status(condition: &Condition, recording: &RecordingState) -> Record
     let rungs: Vec<_> = condition.recorded.iter().map(|rung| rung.name()).collect();
     let (state, reason) = match recording {
         _ if rungs.is_empty() && !condition.ladder.is_empty() => ("off", None),
-        RecordingState::Recording => ("recording", None),
         RecordingState::Paused { reason, .. } => ("paused", Some(reason.clone())),
         RecordingState::Poisoned { reason } => ("failed", Some(reason.clone())),
+        RecordingState::Recording if condition.state == CameraState::Live => ("recording", None),
+        RecordingState::Recording => ("waiting", condition.reason.clone()),
     };
     RecordingStatus {
         state,
@@ -224,4 +228,44 @@ fn recording_status(condition: &Condition, recording: &RecordingState) -> Record
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::LADDER;
+
+    fn check(state: CameraState, store: &RecordingState, expected: (&str, Option<&str>)) {
+        let condition = Condition {
+            name: "Door".to_owned(),
+            state,
+            reason: (state != CameraState::Live).then(|| "unplugged".to_owned()),
+            format: None,
+            ladder: LADDER.to_vec(),
+            recorded: vec![Rung::High],
+            sound: false,
+            hangs: false,
+        };
+        let status = recording_status(&condition, store);
+        assert_eq!((status.state, status.reason.as_deref()), expected);
+    }
+
+    #[test]
+    fn only_a_live_camera_is_said_to_be_recorded() {
+        let goes_on = RecordingState::Recording;
+        check(CameraState::Live, &goes_on, ("recording", None));
+        let waits = ("waiting", Some("unplugged"));
+        check(CameraState::Vanished, &goes_on, waits);
+        check(CameraState::Failed, &goes_on, waits);
+        check(CameraState::Starting, &goes_on, waits);
+    }
+
+    #[test]
+    fn a_disk_that_failed_matters_more_than_a_camera_that_is_away() {
+        let poisoned = RecordingState::Poisoned {
+            reason: "fsync failed".to_owned(),
+        };
+        let expected = ("failed", Some("fsync failed"));
+        check(CameraState::Vanished, &poisoned, expected);
+    }
 }

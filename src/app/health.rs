@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use super::camera::Camera;
+use super::fleet::PROGRESS_PATIENCE;
 use crate::serve::{CameraState, Health, HealthProblem};
 use crate::store::{RecordingState, StoreStatus};
 
-/// Sums up every camera and the store.
-pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus) -> Health {
+/// Sums up every camera and the store. `advances` says whether pictures come out where they should.
+pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus, advances: bool) -> Health {
     let conditions: Vec<_> = cameras
         .iter()
         .map(|c| (c.id.as_str(), c.condition()))
         .collect();
-    let mut problems: Vec<_> = store_problem(store).into_iter().collect();
+    let mut problems: Vec<_> = stand_still(advances)
+        .into_iter()
+        .chain(store_problem(store))
+        .collect();
     for (id, condition) in &conditions {
         let code = match condition.state {
             CameraState::Vanished => "camera_vanished",
@@ -49,10 +53,21 @@ pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus) -> Health {
         .iter()
         .any(|(_, condition)| condition.state == CameraState::Live);
     Health {
-        live: true,
+        live: advances,
         ready,
         problems,
     }
+}
+
+fn stand_still(advances: bool) -> Option<HealthProblem> {
+    let detail = format!(
+        "no camera has delivered for {} s though one should; restart Perch if nothing does it by itself",
+        PROGRESS_PATIENCE.as_secs()
+    );
+    (!advances).then_some(HealthProblem {
+        code: "no_progress",
+        detail,
+    })
 }
 
 fn store_problem(store: &StoreStatus) -> Option<HealthProblem> {
@@ -68,5 +83,19 @@ fn store_problem(store: &StoreStatus) -> Option<HealthProblem> {
                 "nothing is recorded any more: {reason}; check the disk, then restart Perch"
             ),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_appliance_whose_pictures_stand_still_is_not_live() {
+        let store = StoreStatus::default();
+        assert!(check(&[], &store, true).live);
+        let health = check(&[], &store, false);
+        assert!(!health.live);
+        assert_eq!(health.problems[0].code, "no_progress");
     }
 }

@@ -9,6 +9,7 @@ mod health;
 mod lessons;
 mod logging;
 mod metrics;
+mod parts_watch;
 mod source;
 mod supervisor;
 mod thread;
@@ -17,14 +18,20 @@ mod watchdog;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::base::{Clock, SystemClock};
 use crate::board::{ServiceManager, decline_huge_pages, host_name, raise_files_limit};
-use crate::capture::{CameraEvent, CameraNames, CameraWatch, OpenError, check_device};
-use crate::config::{CameraConfig, Config, SourceSelector};
+use crate::capture::{
+    CameraEvent, CameraNames, CameraWatch, OpenError, check_device, unreadable_nodes,
+};
+use crate::config::{Config, SourceSelector};
 use crate::serve;
 use crate::store::{Store, StoreOptions};
 
@@ -33,7 +40,14 @@ pub use logging::start_logging;
 
 use encoders::Encoders;
 use fleet::Fleet;
-use thread::Lifeline;
+use thread::{Lifeline, PanicGuard};
+
+/// How long a stop may take, whatever hangs.
+const STOP_MAX: Duration = Duration::from_secs(2);
+/// What the cameras get of it to deliver their last pictures; the rest is the disk's.
+const CAMERAS_STOP_MAX: Duration = Duration::from_millis(1_200);
+/// What the runtime's own threads get.
+const RUNTIME_STOP_MAX: Duration = Duration::from_millis(100);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -73,42 +87,40 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
         encoders,
         lifeline.clone(),
     ));
-    fleet.start_configured();
-    let watch = watch_cameras(&config, &fleet, &data_dir)?;
-    if fleet.is_empty() {
-        tracing::info!("no camera is plugged in; showing the test scene");
-        fleet.start_test_scene(CameraConfig::plain(SourceSelector::Test));
-    }
-
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("serve")
         .build()
         .context("the runtime does not start")?;
+    // From the first camera on there are pictures to commit, so a signal must not simply kill any more.
+    runtime.block_on(heed_signals(&lifeline))?;
+    let started = start_cameras(&runtime, &lifeline, &config, &fleet, &data_dir);
     let manager = ServiceManager::from_environment();
-    let server = runtime.spawn({
-        let (fleet, token) = (Arc::clone(&fleet), lifeline.token().clone());
-        let names = config.names.iter().cloned().chain(host_name()).collect();
-        serve::serve(listener, fleet, serve::Options { names, files_max }, token)
-    });
-    if !address.ip().is_loopback() {
-        tracing::warn!(
-            %address,
-            "everybody who reaches this address sees the cameras: there is no access control yet"
-        );
+    let names = config.names.iter().cloned().chain(host_name()).collect();
+    let server = runtime.spawn(keep_serving(
+        listener,
+        Arc::clone(&fleet),
+        serve::Options { names, files_max },
+        lifeline.clone(),
+    ));
+    if started.is_ok() && !lifeline.token().is_cancelled() {
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "everybody who reaches this address sees the cameras: there is no access control yet"
+            );
+        }
+        println!("Perch is at http://{}/", printable(address));
+        manager.ready();
+        watchdog::spawn(manager, &lifeline, &fleet);
+        // A signal, a dead thread, or the server's own end, which only a fault causes.
+        runtime.block_on(lifeline.token().cancelled());
     }
-    println!("Perch is at http://{}/", printable(address));
-    manager.ready();
-    let feeder = watchdog::spawn(manager, &lifeline, &fleet);
-
-    let served = runtime.block_on(wait_for_the_end(&lifeline, server));
-    manager.stopping();
     lifeline.token().cancel();
-    drop(watch);
-    fleet.stop();
-    store.close();
-    let _ = feeder.join();
-    runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    manager.stopping();
+    let served = stop(&runtime, &lifeline, &fleet, store, server);
+    runtime.shutdown_timeout(RUNTIME_STOP_MAX);
+    started?;
     served?;
     tracing::info!("stopped");
     Ok(if lifeline.has_failed() {
@@ -118,27 +130,120 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Waits for a signal, a dead thread, or the server's own end, which only a fault causes.
-async fn wait_for_the_end(
-    lifeline: &Lifeline,
-    mut server: tokio::task::JoinHandle<std::io::Result<()>>,
-) -> anyhow::Result<()> {
+/// From now on SIGTERM and SIGINT cut the lifeline.
+async fn heed_signals(lifeline: &Lifeline) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        () = lifeline.token().cancelled() => {}
-        ended = &mut server => {
-            lifeline.fail("the HTTP server ended");
-            return ended.context("the HTTP server panicked")?.context("the HTTP server");
+    let token = lifeline.token().clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        token.cancel();
+    });
+    Ok(())
+}
+
+/// Starts every camera that is there, and the watch for those that come; returns early if the appliance is to stop.
+/// A thread of its own does it and keeps the watch until the stop, since each camera's driver is asked for an answer.
+fn start_cameras(
+    runtime: &Runtime,
+    lifeline: &Lifeline,
+    config: &Arc<Config>,
+    fleet: &Arc<Fleet>,
+    data_dir: &Path,
+) -> anyhow::Result<()> {
+    let (tell, told) = oneshot::channel();
+    lifeline.spawn("cameras", {
+        let (lifeline, runtime) = (lifeline.clone(), runtime.handle().clone());
+        let (config, fleet) = (Arc::clone(config), Arc::clone(fleet));
+        let data_dir = data_dir.to_owned();
+        move || {
+            fleet.start_configured();
+            let watch = watch_cameras(&config, &fleet, &lifeline, &data_dir);
+            if watch.is_ok() && fleet.is_empty() {
+                show_test_scene(&fleet);
+            }
+            let (watch, result) = match watch {
+                Ok(watch) => (watch, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            // Nobody listens any more if the appliance is to stop already.
+            let _ = tell.send(result);
+            runtime.block_on(lifeline.token().cancelled());
+            drop(watch);
+        }
+    });
+    runtime.block_on(async {
+        tokio::select! {
+            () = lifeline.token().cancelled() => Ok(()),
+            // A thread that panicked has cut the lifeline.
+            started = told => started.unwrap_or(Ok(())),
+        }
+    })
+}
+
+fn show_test_scene(fleet: &Fleet) {
+    let unreadable = unreadable_nodes();
+    for error in &unreadable {
+        tracing::warn!(%error, "a video node that may be a camera cannot be used");
+    }
+    if unreadable.is_empty() {
+        tracing::info!("no camera is plugged in; showing the test scene until one is");
+    } else {
+        tracing::warn!("no camera can be used; showing the test scene until one can");
+    }
+    fleet.start_stand_in();
+}
+
+/// Serves until the lifeline is cut; cuts it if the server ends by itself.
+async fn keep_serving(
+    listener: std::net::TcpListener,
+    fleet: Arc<Fleet>,
+    options: serve::Options,
+    lifeline: Lifeline,
+) -> std::io::Result<()> {
+    let (token, on_panic) = (lifeline.token().clone(), lifeline.clone());
+    let _guard = PanicGuard::new(move || on_panic.fail("the HTTP server panicked"));
+    let served = serve::serve(listener, fleet, options, token).await;
+    if !lifeline.token().is_cancelled() {
+        lifeline.fail("the HTTP server ended");
+    }
+    served
+}
+
+/// Ends what runs within [`STOP_MAX`]: the server answers its last requests while the cameras deliver their last
+/// pictures, then the store commits them. What hangs is named and left; the store is closed in any case.
+fn stop(
+    runtime: &Runtime,
+    lifeline: &Lifeline,
+    fleet: &Fleet,
+    store: Store,
+    server: JoinHandle<std::io::Result<()>>,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    fleet.stop(began + CAMERAS_STOP_MAX);
+    // Whoever lets the store go last closes it once more, without a limit of ours: nobody shall.
+    std::mem::forget(store.clone());
+    let closing = lifeline.spawn("close", move || store.close());
+    let left = |until: Duration| until.saturating_sub(began.elapsed());
+    if !closing.ends_within(left(STOP_MAX - RUNTIME_STOP_MAX)) {
+        tracing::warn!(
+            "the disk is too slow; the next start tells which of the last pictures are missing"
+        );
+    }
+    let served = runtime
+        .block_on(async { tokio::time::timeout(left(STOP_MAX - RUNTIME_STOP_MAX), server).await });
+    match served {
+        Ok(served) => served
+            .context("the HTTP server panicked")?
+            .context("the HTTP server"),
+        Err(_) => {
+            tracing::warn!("the HTTP server did not stop in time; it is left behind");
+            Ok(())
         }
     }
-    lifeline.token().cancel();
-    server
-        .await
-        .context("the HTTP server panicked")?
-        .context("the HTTP server")
 }
 
 /// A device that somebody named and that can never be a camera is a mistake to be told at once; one that is not
@@ -159,6 +264,7 @@ fn check_sources(config: &Config) -> anyhow::Result<()> {
 fn watch_cameras(
     config: &Config,
     fleet: &Arc<Fleet>,
+    lifeline: &Lifeline,
     data_dir: &Path,
 ) -> anyhow::Result<Option<CameraWatch>> {
     let only_test = !config.cameras.is_empty()
@@ -173,10 +279,22 @@ fn watch_cameras(
         tracing::warn!(%error, "the cameras' names could not be read; cameras may be named anew");
         CameraNames::default()
     });
-    let fleet = Arc::clone(fleet);
-    let sink = Box::new(move |event: CameraEvent| fleet.handle(event));
+    let named = config
+        .cameras
+        .iter()
+        .filter_map(|camera| match &camera.source {
+            SourceSelector::Device(path) => Some(path.clone()),
+            SourceSelector::Test => None,
+        });
+    let (fleet, lifeline) = (Arc::clone(fleet), lifeline.clone());
+    let guard = PanicGuard::new(move || lifeline.fail("the camera watch panicked"));
+    let sink = Box::new(move |event: CameraEvent| {
+        let _kept = &guard;
+        fleet.handle(event);
+    });
     Ok(Some(
-        CameraWatch::start(names, sink).context("the camera watch does not start")?,
+        CameraWatch::start(names, named.collect(), sink)
+            .context("the camera watch does not start")?,
     ))
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::encoders::Encoders;
 use super::lessons::Lessons;
+use super::thread::PanicGuard;
 use crate::base::{Clock, SystemClock};
 use crate::capture::{
     CameraDevice, Capture, CaptureOptions, CaptureReport, CaptureRun, ChosenMode, ControlValue,
@@ -14,10 +15,11 @@ use crate::capture::{
 };
 use crate::config::{CameraConfig, Config, FRAME_RATE_MIN, Microphone};
 use crate::encode::{
-    AudioSource, Culprit, EncodeError, EncodeOptions, Encoder, EventSink, OwnH264, SourceInput,
-    VideoSource,
+    AudioSource, Culprit, EncodeError, EncodeOptions, EncodeReport, Encoder, EventSink, OwnH264,
+    SourceInput, VideoSource,
 };
 use crate::media::{AudioFormat, FrameFormat, FrameRate, RungSpec, fit_ladder};
+use crate::store::GapReason;
 
 /// A source could not be opened or its encoder not started.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,14 @@ impl StartError {
         match self {
             Self::Encode(error) => error.culprit(),
             _ => None,
+        }
+    }
+
+    /// What a recording lacks because of it.
+    pub(crate) fn gap_reason(&self) -> GapReason {
+        match self {
+            Self::Encode(_) => GapReason::EncoderFailed,
+            Self::Open(_) | Self::NoSuchMode { .. } | Self::Scene(_) => GapReason::CameraGone,
         }
     }
 }
@@ -82,7 +92,7 @@ pub(crate) struct RunPlan<'a> {
     pub(crate) encoders: &'a Encoders,
     pub(crate) lessons: &'a Lessons,
     pub(crate) events: EventSink,
-    /// Called once when the camera ends by itself.
+    /// Called once when the source's thread ends by itself. GStreamer's own sources end with their encoder.
     pub(crate) ended: Box<dyn FnOnce(EndReason) + Send>,
     /// Told the camera's ladder, and whether there is sound, before anything is encoded.
     pub(crate) fitted: &'a dyn Fn(&[RungSpec], bool),
@@ -113,10 +123,16 @@ impl RunningSource {
         let (frames, sound) = (encoder.frame_input(), encoder.sound_input());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let has_sound = sound.is_some();
+        let ended = plan.ended;
+        // The scene's thread drops its sinks when it panics, whichever line did.
+        let guard = PanicGuard::new(move || ended(EndReason::SinkPanicked));
         let scene = TestScene::start(
             options,
             clock,
-            Box::new(move |frame| frames.push(frame)),
+            Box::new(move |frame| {
+                let _kept = &guard;
+                frames.push(frame);
+            }),
             sound.map(|sound| Box::new(move |block| sound.push(block)) as _),
         )?;
         Ok(Self {
@@ -188,22 +204,35 @@ impl RunningSource {
                 }
             }
             Feed::Camera(run) => run.report(),
+            // GStreamer's source tells no count; every picture of it becomes one access unit of each rung that runs.
             Feed::Pipeline => CaptureReport {
-                frames: self.encoder.report().frames_in,
+                frames: most_units(&self.encoder.report()),
                 ..Default::default()
             },
         }
     }
 
-    /// Stops the source, then the encoder with everything that was captured delivered.
+    /// Whether GStreamer fetches the pictures, so that nobody but the encoder's end tells whether they come.
+    pub(crate) fn is_pipeline(&self) -> bool {
+        matches!(self.feed, Feed::Pipeline)
+    }
+
+    /// Stops the encoder with everything that was captured delivered, then the source: a driver may take for ever,
+    /// and what is encoded shall be on its way to the disk by then. May block as long as the driver does.
     pub(crate) fn stop(self) {
+        self.encoder.stop();
         match self.feed {
             Feed::Scene(scene) => scene.stop(),
             Feed::Camera(run) => run.stop(),
             Feed::Pipeline => {}
         }
-        self.encoder.stop();
     }
+}
+
+/// Access units of the rung that has run without a pause.
+fn most_units(report: &EncodeReport) -> u64 {
+    let units = report.rungs.iter().map(|rung| rung.units);
+    units.max().unwrap_or(0)
 }
 
 /// Sets the configured controls; a camera runs without its wishes too.
@@ -326,6 +355,14 @@ fn steady_rate(camera: FrameRate, configured: FrameRate) -> FrameRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_encoder_that_does_not_start_is_not_a_camera_that_is_gone() {
+        let check = |error: StartError, expected| assert_eq!(error.gap_reason(), expected);
+        check(EncodeError::NoRungs.into(), GapReason::EncoderFailed);
+        let busy = OpenError::Busy("/dev/video0".into());
+        check(busy.into(), GapReason::CameraGone);
+    }
 
     #[test]
     fn a_slow_camera_keeps_its_rate_and_a_fast_one_is_thinned() {

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::camera::Camera;
 use super::encoders::Encoders;
 use super::lessons::Lessons;
+use super::parts_watch::{Flow, PartsWatch};
 use super::source::{Origin, RunPlan, RunningSource};
+use super::thread::{Lifeline, Task};
 use crate::adapt::{LoadSample, RungLoad, ShedDecision, ShedPlanner};
 use crate::base::{Clock, SystemClock};
 use crate::board::CpuLoad;
@@ -29,6 +31,12 @@ const CPU_SPAN: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(700);
 /// A camera that fails again and again is tried this rarely.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// What an encoder gets beyond the source's own time limit before a run without a new part is given up: more than
+/// its start and its longest queue take.
+const ENCODER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the end of a run is waited for: the encoder's last pictures and the driver. One that takes longer hangs.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Raw pictures that the encoder lets wait.
 const FRAMES_WAITING_MAX: f32 = 4.0;
@@ -55,9 +63,12 @@ pub(crate) struct Supervisor {
     camera: Arc<Camera>,
     config: Arc<Config>,
     encoders: Arc<Encoders>,
+    lifeline: Lifeline,
     sender: Sender<Message>,
     mailbox: Receiver<Message>,
     origin: Option<Origin>,
+    /// The end of the last run, while it lasts longer than it should.
+    closing: Option<Task>,
     run: u64,
     failures: u32,
     lessons: Lessons,
@@ -75,6 +86,7 @@ impl Supervisor {
         camera: Arc<Camera>,
         config: Arc<Config>,
         encoders: Arc<Encoders>,
+        lifeline: Lifeline,
         origin: Option<Origin>,
     ) -> (Self, Mailbox) {
         let (sender, mailbox) = mpsc::channel();
@@ -82,9 +94,11 @@ impl Supervisor {
             camera,
             config,
             encoders,
+            lifeline,
             sender: sender.clone(),
             mailbox,
             origin,
+            closing: None,
             run: 0,
             failures: 0,
             lessons: Lessons::default(),
@@ -145,6 +159,11 @@ impl Supervisor {
 
     /// One run from opening to closing.
     fn run_once(&mut self) -> Next {
+        if !self.is_closed(Duration::ZERO) {
+            let reason = "the driver or the encoder hangs in the last run; if it stays so, restart Perch, and if that \
+                          does not help, the machine";
+            return self.fail(GapReason::CameraGone, reason);
+        }
         let Some(origin) = &self.origin else {
             return Next::Again(Duration::ZERO);
         };
@@ -180,7 +199,7 @@ impl Supervisor {
         let source = match RunningSource::start(origin, plan) {
             Ok(source) => source,
             Err(error) => {
-                let (kind, reason) = (GapReason::CameraGone, error.to_string());
+                let (kind, reason) = (error.gap_reason(), error.to_string());
                 return self.learn_or_fail(error.culprit(), Duration::ZERO, kind, &reason);
             }
         };
@@ -198,8 +217,14 @@ impl Supervisor {
         let culprit = source.encoder.report().culprit;
         let ran_for = started.elapsed();
         self.camera.stats.observe(source.report());
-        source.stop();
         self.camera.stats.finish();
+        // On a thread of its own: this one must hear that it is to stop, whatever the driver does.
+        let name = format!("close-{}", self.camera.id);
+        self.closing = Some(self.lifeline.spawn(&name, move || source.stop()));
+        if !self.is_closed(CLOSE_PATIENCE) {
+            tracing::error!(camera = %self.camera.id, "the driver or the encoder hangs; the run is left behind");
+            self.camera.update(|condition| condition.hangs = true);
+        }
         match ended {
             Ended::Stop => Next::Stop,
             Ended::Vanished(reason) => {
@@ -212,15 +237,35 @@ impl Supervisor {
         }
     }
 
+    /// Whether the last run has let its source go; waits for that until `limit`.
+    fn is_closed(&mut self, limit: Duration) -> bool {
+        if let Some(closing) = &self.closing
+            && !closing.ends_within(limit)
+        {
+            return false;
+        }
+        self.closing = None;
+        true
+    }
+
     /// Watches a run until something ends it.
     fn watch(&mut self, source: &RunningSource, mut planner: ShedPlanner) -> Ended {
         let mut load = LoadWatch::default();
+        let patience = self.config.stall_timeout + ENCODER_PATIENCE;
+        let parts = self.camera.packager.video_parts_count();
+        let mut parts = PartsWatch::new(parts, Instant::now(), patience);
         let mut next_tick = Instant::now() + TICK;
         loop {
             let patience = next_tick.saturating_duration_since(Instant::now());
             match self.mailbox.recv_timeout(patience) {
                 Err(RecvTimeoutError::Timeout) => {
                     next_tick += TICK;
+                    let count = self.camera.packager.video_parts_count();
+                    match parts.observe(count, Instant::now()) {
+                        Flow::Awaited => {}
+                        Flow::Flows => self.delivers(),
+                        Flow::Silent => return self.silence(source),
+                    }
                     self.tick(source, &mut load, &mut planner);
                 }
                 Err(RecvTimeoutError::Disconnected) | Ok(Message::Stop) => return Ended::Stop,
@@ -245,16 +290,30 @@ impl Supervisor {
         }
     }
 
+    fn delivers(&mut self) {
+        self.failures = 0;
+        self.camera.update(|condition| {
+            condition.state = CameraState::Live;
+            condition.reason = None;
+            condition.hangs = false;
+        });
+    }
+
+    /// The end of a run that has published nothing for too long. A source with a thread of its own would have said
+    /// if it were to blame.
+    fn silence(&self, source: &RunningSource) -> Ended {
+        if source.is_pipeline() {
+            let reason = "the camera delivers no pictures".to_owned();
+            return Ended::Failed(GapReason::CameraGone, reason);
+        }
+        self.camera.update(|condition| condition.hangs = true);
+        let reason = "nothing comes out of the encoder".to_owned();
+        Ended::Failed(GapReason::EncoderFailed, reason)
+    }
+
     fn tick(&mut self, source: &RunningSource, load: &mut LoadWatch, planner: &mut ShedPlanner) {
         self.camera.stats.observe(source.report());
         let report = source.encoder.report();
-        if report.rungs.iter().any(|rung| rung.units > 0) {
-            self.failures = 0;
-            self.camera.update(|condition| {
-                condition.state = CameraState::Live;
-                condition.reason = None;
-            });
-        }
         let sample = load.sample(&report);
         match planner.observe(&sample, SystemClock.monotonic()) {
             None => {}
@@ -279,6 +338,7 @@ impl Supervisor {
             .mark_away(GapReason::CameraGone, reason);
         self.camera.update(|condition| {
             condition.state = CameraState::Vanished;
+            condition.hangs = false;
             condition.reason = Some(format!(
                 "{reason}; it comes back by itself once it is plugged in"
             ));

@@ -1,8 +1,8 @@
-//! Feeds the service manager's watchdog only while frames advance, so that an appliance that serves nothing but old
-//! pictures is started again. A camera that is unplugged is no reason: then there is nothing to advance.
+//! Feeds the service manager's watchdog only while frames advance, and says in `/healthz` whether they do, so that an
+//! appliance that serves nothing but old pictures is started again. A camera that is unplugged is no reason: then there
+//! is nothing to advance.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::fleet::{Fleet, PROGRESS_PATIENCE};
@@ -12,29 +12,27 @@ use crate::board::ServiceManager;
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Starts the thread that feeds. It ends with the appliance.
-pub(super) fn spawn(
-    manager: ServiceManager,
-    lifeline: &Lifeline,
-    fleet: &Arc<Fleet>,
-) -> JoinHandle<()> {
+/// Starts the thread that looks and feeds. It ends within [`TICK`] of the appliance's stop.
+pub(super) fn spawn(manager: ServiceManager, lifeline: &Lifeline, fleet: &Arc<Fleet>) {
     let (fleet, token) = (Arc::clone(fleet), lifeline.token().clone());
     lifeline.spawn("watchdog", move || {
-        let Some(interval) = manager.watchdog_interval() else {
-            return;
-        };
+        let interval = manager.watchdog_interval();
         let mut progress = Progress::new(Instant::now());
         let mut fed = None::<Instant>;
         while !token.is_cancelled() {
             let now = Instant::now();
             let advances = progress.observe(fleet.progress(), fleet.expects_progress(), now);
-            if advances && fed.is_none_or(|fed| now.duration_since(fed) >= interval / 2) {
+            fleet.set_advances(advances);
+            if let Some(interval) = interval
+                && advances
+                && fed.is_none_or(|fed| now.duration_since(fed) >= interval / 2)
+            {
                 manager.feed_watchdog();
                 fed = Some(now);
             }
             std::thread::sleep(TICK);
         }
-    })
+    });
 }
 
 /// Whether frames advance.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use v4l::v4l_sys as sys;
 
-use super::discover::open_camera;
+use super::discover::{Asked, open_camera};
 use super::error::OpenError;
 use super::ioctl::{ControlAnswer, VideoNode};
 
@@ -114,7 +114,7 @@ pub enum ControlError {
 
 /// The controls of the camera at `path`, in the driver's order. Does not disturb whoever streams from it.
 pub fn list_controls(path: &Path) -> Result<Vec<Control>, OpenError> {
-    let ((video, _), _) = open_camera(path)?;
+    let ((video, _), _) = open_camera(path, Asked::ByName)?;
     Ok(read_controls(&video))
 }
 
@@ -127,7 +127,7 @@ pub fn set_controls(
     if wishes.is_empty() {
         return Ok(Vec::new());
     }
-    let ((video, _), _) = open_camera(path)?;
+    let ((video, _), _) = open_camera(path, Asked::ByName)?;
     let controls = read_controls(&video);
     let (plan, mut errors) = plan(&controls, wishes);
     for (control, value) in plan {

@@ -54,7 +54,7 @@ impl fmt::Display for CameraDevice {
 pub fn discover(names: &mut CameraNames) -> Vec<CameraDevice> {
     let found: Vec<_> = sysfs::video_nodes(Path::new(sysfs::SYSFS))
         .iter()
-        .filter_map(|node| match inspect(node) {
+        .filter_map(|node| match inspect(node, Asked::InPassing) {
             Ok(found) => Some(found),
             Err(OpenError::NotACamera { .. } | OpenError::Vanished(_)) => None,
             Err(error) => {
@@ -68,7 +68,7 @@ pub fn discover(names: &mut CameraNames) -> Vec<CameraDevice> {
 
 /// Finds out why `path` is no camera that could be used, or that it is one. For a device that a person named.
 pub fn check_device(path: &Path) -> Result<(), OpenError> {
-    let (_, planes) = open_camera(path)?;
+    let (_, planes) = open_camera(path, Asked::ByName)?;
     tracing::debug!(path = %path.display(), ?planes, "is a camera");
     Ok(())
 }
@@ -83,6 +83,24 @@ fn find_microphone_in(sysfs: &Path, path: &Path) -> Option<String> {
         .into_iter()
         .find(|node| Path::new("/dev").join(&node.name) == path)?;
     node.usb_device()?.microphone()
+}
+
+/// What keeps nodes that may be cameras from being used, for instance rights that this user lacks.
+pub fn unreadable_nodes() -> Vec<OpenError> {
+    sysfs::video_nodes(Path::new(sysfs::SYSFS))
+        .iter()
+        .filter_map(|node| inspect(node, Asked::InPassing).err())
+        .filter(|error| !matches!(error, OpenError::NotACamera { .. } | OpenError::Vanished(_)))
+        .collect()
+}
+
+/// Whether a person named the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nobody did; it was found.
+    InPassing,
+    /// It stands in the configuration or on the command line.
+    ByName,
 }
 
 /// A camera that has no name yet.
@@ -115,9 +133,9 @@ impl Found {
 }
 
 /// Asks one node what it is.
-pub(super) fn inspect(node: &NodePresence) -> Result<Found, OpenError> {
-    let path = Path::new("/dev").join(&node.name);
-    let ((video, capability), planes) = open_camera(&path)?;
+pub(super) fn inspect(node: &NodePresence, asked: Asked) -> Result<Found, OpenError> {
+    let path = node.path();
+    let ((video, capability), planes) = open_camera(&path, asked)?;
     let usb = node.usb_device();
     let identity = CameraIdentity {
         model: usb.as_ref().map_or_else(
@@ -176,23 +194,29 @@ pub(super) fn name(
 }
 
 /// Opens a node and makes sure that it takes pictures.
-pub(super) fn open_camera(path: &Path) -> Result<((VideoNode, Capability), Planes), OpenError> {
+pub(super) fn open_camera(
+    path: &Path,
+    asked: Asked,
+) -> Result<((VideoNode, Capability), Planes), OpenError> {
     let refused = |step| OpenError::when(path, step);
     let video = VideoNode::open(path).map_err(refused("open"))?;
     let capability = video
         .query_capability()
         .map_err(refused("say what it is"))?;
-    match planes_of(capability.device_caps) {
-        Ok(planes) => Ok(((video, capability), planes)),
-        Err(why) => Err(OpenError::NotACamera {
-            device: path.to_owned(),
-            why,
-        }),
+    let none = |why| OpenError::NotACamera {
+        device: path.to_owned(),
+        why,
+    };
+    let planes = planes_of(capability.device_caps, asked).map_err(none)?;
+    let has_input = video.has_input().map_err(refused("say what it shows"))?;
+    if !has_input {
+        return Err(none("part of an image processor, not a camera"));
     }
+    Ok(((video, capability), planes))
 }
 
 /// How a node with these capabilities (V4L2_CAP_*) delivers pictures, or what keeps it from being a camera.
-fn planes_of(device_caps: u32) -> Result<Planes, &'static str> {
+fn planes_of(device_caps: u32, asked: Asked) -> Result<Planes, &'static str> {
     let has = |flags: u32| device_caps & flags != 0;
     if has(sys::V4L2_CAP_VIDEO_M2M | sys::V4L2_CAP_VIDEO_M2M_MPLANE) {
         return Err("a codec or scaler, not a camera");
@@ -217,6 +241,10 @@ fn planes_of(device_caps: u32) -> Result<Planes, &'static str> {
     }
     if !has(sys::V4L2_CAP_STREAMING) {
         return Err("does not stream");
+    }
+    // Delivers nothing until somebody has linked a sensor to it; who names it has done that.
+    if has(sys::V4L2_CAP_IO_MC) && asked == Asked::InPassing {
+        return Err("needs its media graph set up; name it in the configuration once that is done");
     }
     Ok(if has(sys::V4L2_CAP_VIDEO_CAPTURE) {
         Planes::Single
@@ -286,7 +314,8 @@ mod tests {
         let streaming = sys::V4L2_CAP_STREAMING;
         let check = |flags: u32, expected: Result<Planes, &str>| {
             assert_eq!(
-                planes_of(flags).map_err(|why| why.split(' ').next().expect("a word")),
+                planes_of(flags, Asked::InPassing)
+                    .map_err(|why| why.split(' ').next().expect("a word")),
                 expected,
                 "{flags:#x}"
             );
@@ -310,6 +339,19 @@ mod tests {
             sys::V4L2_CAP_VIDEO_CAPTURE | sys::V4L2_CAP_TOUCH | streaming,
             Err("a"),
         );
+    }
+
+    #[test]
+    fn a_node_of_a_media_graph_is_a_camera_only_if_somebody_names_it() {
+        for (capture, planes) in [
+            (sys::V4L2_CAP_VIDEO_CAPTURE, Planes::Single),
+            (sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE, Planes::Multi),
+        ] {
+            let flags = capture | sys::V4L2_CAP_STREAMING | sys::V4L2_CAP_IO_MC;
+            let why = planes_of(flags, Asked::InPassing).expect_err("nobody named it");
+            assert!(why.contains("media graph"), "{why}");
+            assert_eq!(planes_of(flags, Asked::ByName), Ok(planes));
+        }
     }
 
     #[test]

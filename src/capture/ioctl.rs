@@ -36,6 +36,7 @@ macro_rules! plain {
 
 plain!(
     v4l2_capability,
+    v4l2_input,
     v4l2_fmtdesc,
     v4l2_frmsizeenum,
     v4l2_frmivalenum,
@@ -188,6 +189,20 @@ impl VideoNode {
             bus_info: text(&answer.bus_info),
             device_caps,
         })
+    }
+
+    /// Whether pictures come from outside: a sensor, a connector. A node that only hands over what an image processor
+    /// computed has no input (VIDIOC_ENUMINPUT knows none, or is unknown).
+    pub(super) fn has_input(&self) -> io::Result<bool> {
+        let mut input = sys::v4l2_input::zeroed();
+        // SAFETY: VIDIOC_ENUMINPUT takes v4l2_input, which holds no pointers.
+        match unsafe { self.call(vidioc::VIDIOC_ENUMINPUT, &mut input) } {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The fourcc codes of all formats, in the driver's order.

@@ -25,7 +25,7 @@ mod sysfs;
 mod watch;
 
 pub use controls::{Control, ControlError, ControlKind, ControlValue, list_controls, set_controls};
-pub use discover::{CameraDevice, check_device, discover, find_microphone};
+pub use discover::{CameraDevice, check_device, discover, find_microphone, unreadable_nodes};
 pub use error::{EndReason, OpenError};
 pub use identity::{CameraIdentity, CameraNames};
 pub use mode::{FrameRates, Mode};

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use v4l::v4l_sys as sys;
 
-use super::discover::open_camera;
+use super::discover::{Asked, open_camera};
 use super::error::{EndReason, OpenError};
 use super::ioctl::{Layout, Planes, VideoNode};
 use super::judge::{Content, Judge};
@@ -77,7 +77,7 @@ impl Capture {
             device: device.to_owned(),
             offered,
         };
-        let ((video, _), planes) = open_camera(device)?;
+        let ((video, _), planes) = open_camera(device, Asked::ByName)?;
         if planes == Planes::Multi {
             return Err(no_mode("multi-planar formats".to_owned()));
         }

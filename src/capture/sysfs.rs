@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Where sysfs is mounted on every Linux.
 pub(super) const SYSFS: &str = "/sys";
+/// Where udev keeps its socket and what it knows of devices.
+pub(super) const UDEV: &str = "/run/udev";
 
 /// One presence of a video node: a camera that was unplugged and plugged in again is another presence, even if it
 /// got the same number.
@@ -47,6 +49,21 @@ pub(super) fn video_nodes(sysfs: &Path) -> Vec<NodePresence> {
 }
 
 impl NodePresence {
+    /// Where the node is opened.
+    pub(super) fn path(&self) -> PathBuf {
+        Path::new("/dev").join(&self.name)
+    }
+
+    /// Whether udev, whose folder is `udev`, has not come to this node yet: its links and rights are still to be made.
+    /// Never on a machine that runs none.
+    pub(super) fn awaits_udev(&self, udev: &Path) -> bool {
+        // The socket is there while udev runs; the folder alone may be left over, or lent to a container.
+        // The file of a node is written after its links were made (systemd-udevd, udev_event_execute_rules).
+        udev.join("control").exists()
+            && attribute(&self.folder, "dev")
+                .is_some_and(|number| !udev.join("data").join(format!("c{number}")).exists())
+    }
+
     /// The node's number among those of its device: the second lens of a camera with two.
     pub(super) fn index(&self) -> u32 {
         attribute(&self.folder, "index")
@@ -139,6 +156,7 @@ pub(super) mod tests {
         let folder = interface.join("video4linux").join(node);
         fs::create_dir_all(&folder).expect("room");
         fs::write(folder.join("index"), "0\n").expect("room");
+        fs::write(folder.join("dev"), "81:0\n").expect("room");
         fs::write(interface.join("bInterfaceNumber"), "00\n").expect("room");
         symlink(&interface, folder.join("device")).expect("room");
         for (name, value) in [
@@ -176,6 +194,20 @@ pub(super) mod tests {
         let deaf = nodes[0].usb_device().expect("it is on USB");
         assert_eq!(deaf.microphone(), None);
         assert_eq!((nodes[0].index(), nodes[0].usb_interface()), (0, 0));
+    }
+
+    #[test]
+    fn a_node_awaits_udev_until_its_file_is_there_and_never_without_udev() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        plug_in(root.path(), "1-2", "video0", false);
+        let node = &video_nodes(root.path())[0];
+        let udev = root.path().join("udev");
+        fs::create_dir_all(udev.join("data")).expect("room");
+        assert!(!node.awaits_udev(&udev), "a folder without a daemon");
+        fs::write(udev.join("control"), "").expect("room");
+        assert!(node.awaits_udev(&udev));
+        fs::write(udev.join("data/c81:0"), "").expect("room");
+        assert!(!node.awaits_udev(&udev));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Tells which cameras were plugged in and which went away, within half a second. Reads sysfs four times a second,
-//! which costs microseconds and needs neither udev nor rights; opens a node once, when it appears.
+//! which costs microseconds and needs neither udev nor rights; opens a node once, when it appears and udev, where it
+//! runs, has made its links.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::discover::{self, CameraDevice, Found};
+use super::discover::{self, Asked, CameraDevice, Found};
 use super::error::OpenError;
 use super::identity::CameraNames;
 use super::sysfs::{self, NodePresence};
@@ -16,6 +17,9 @@ use crate::base::CameraId;
 
 /// How often sysfs is read.
 const TICK: Duration = Duration::from_millis(250);
+/// Ticks that udev gets to make a new node's links, by which a person may have named it: some 20 ms is usual, and a
+/// camera is to be back within three seconds of being plugged in.
+const UDEV_TICKS: u32 = 7;
 /// Attempts at every tick to ask a node what it is; udev may set its rights a moment after it appears.
 const EAGER_ATTEMPTS: u32 = 20;
 /// Ticks between attempts after those.
@@ -41,23 +45,32 @@ pub struct CameraWatch {
 }
 
 impl CameraWatch {
-    /// Starts to watch. The cameras that are there already appear first, before this returns.
-    pub fn start(names: CameraNames, mut sink: CameraEventSink) -> io::Result<Self> {
+    /// Starts to watch. The cameras that are there already appear first, before this returns; that may take as long
+    /// as udev does with them. `named` are nodes, or links to them, that a person wants as cameras even if nobody
+    /// would take them for such unasked. A panic drops `sink` on the watcher's thread.
+    pub fn start(
+        names: CameraNames,
+        named: Vec<PathBuf>,
+        mut sink: CameraEventSink,
+    ) -> io::Result<Self> {
         let mut presences = Presences::new(names);
-        let nodes = || sysfs::video_nodes(Path::new(sysfs::SYSFS));
-        presences
-            .tick(nodes(), discover::inspect)
-            .into_iter()
-            .for_each(&mut sink);
+        let mut tick = move || {
+            let nodes = sysfs::video_nodes(Path::new(sysfs::SYSFS));
+            presences
+                .tick(nodes, |node, ticks| look_at(node, ticks, &named))
+                .into_iter()
+                .for_each(&mut sink);
+            presences.awaits_udev()
+        };
+        while tick() {
+            thread::sleep(TICK);
+        }
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("camera-watch".to_owned())
             .spawn(move || {
                 while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                    presences
-                        .tick(nodes(), discover::inspect)
-                        .into_iter()
-                        .for_each(&mut sink);
+                    tick();
                 }
             })?;
         Ok(Self {
@@ -79,6 +92,31 @@ impl Drop for CameraWatch {
     }
 }
 
+/// What a look at a node brought.
+enum Look {
+    /// Udev is still at work on it.
+    AwaitsUdev,
+    Asked(Result<Found, OpenError>),
+}
+
+/// Looks at a node that has been there for `ticks`, counted from 1.
+fn look_at(node: &NodePresence, ticks: u32, named: &[PathBuf]) -> Look {
+    if ticks <= UDEV_TICKS && node.awaits_udev(Path::new(sysfs::UDEV)) {
+        return Look::AwaitsUdev;
+    }
+    let path = node.path();
+    // Only now are the links what they will be.
+    let is_named = named
+        .iter()
+        .any(|name| name.canonicalize().is_ok_and(|name| name == path));
+    let asked = if is_named {
+        Asked::ByName
+    } else {
+        Asked::InPassing
+    };
+    Look::Asked(discover::inspect(node, asked))
+}
+
 /// What is known of each node that is there.
 struct Presences {
     names: CameraNames,
@@ -90,6 +128,9 @@ enum Knowledge {
     NotACamera,
     /// It could not be asked yet.
     Unclear {
+        ticks: u32,
+    },
+    AwaitsUdev {
         ticks: u32,
     },
 }
@@ -107,7 +148,7 @@ impl Presences {
     fn tick(
         &mut self,
         nodes: Vec<NodePresence>,
-        mut inspect: impl FnMut(&NodePresence) -> Result<Found, OpenError>,
+        mut look_at: impl FnMut(&NodePresence, u32) -> Look,
     ) -> Vec<CameraEvent> {
         let mut events = Vec::new();
         self.known.retain(|node, knowledge| {
@@ -121,18 +162,21 @@ impl Presences {
         for node in nodes {
             let ticks = match self.known.get(&node) {
                 Some(Knowledge::Camera(_) | Knowledge::NotACamera) => continue,
-                Some(&Knowledge::Unclear { ticks }) => ticks + 1,
+                Some(&(Knowledge::Unclear { ticks } | Knowledge::AwaitsUdev { ticks })) => {
+                    ticks + 1
+                }
                 None => 1,
             };
             let is_due = ticks <= EAGER_ATTEMPTS || ticks.is_multiple_of(PATIENT_TICKS);
-            let knowledge = match is_due.then(|| inspect(&node)) {
+            let knowledge = match is_due.then(|| look_at(&node, ticks)) {
                 None => Knowledge::Unclear { ticks },
-                Some(Ok(camera)) => {
+                Some(Look::AwaitsUdev) => Knowledge::AwaitsUdev { ticks },
+                Some(Look::Asked(Ok(camera))) => {
                     found.push((node, camera));
                     continue;
                 }
-                Some(Err(OpenError::NotACamera { .. })) => Knowledge::NotACamera,
-                Some(Err(error)) => {
+                Some(Look::Asked(Err(OpenError::NotACamera { .. }))) => Knowledge::NotACamera,
+                Some(Look::Asked(Err(error))) => {
                     if ticks == EAGER_ATTEMPTS {
                         tracing::warn!(%error, "a video node was left out");
                     }
@@ -143,6 +187,12 @@ impl Presences {
         }
         events.extend(self.welcome(found));
         events
+    }
+
+    /// Whether udev is still at work on some node.
+    fn awaits_udev(&self) -> bool {
+        let mut known = self.known.values();
+        known.any(|knowledge| matches!(knowledge, Knowledge::AwaitsUdev { .. }))
     }
 
     /// Names the new cameras, with those in mind that are there already.
@@ -175,7 +225,6 @@ impl Presences {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::path::PathBuf;
 
     use super::sysfs::tests::plug_in;
     use super::*;
@@ -197,11 +246,20 @@ mod tests {
         }
 
         fn tick(&mut self, answer: impl Fn(&str) -> Result<(), OpenError>) -> Vec<String> {
+            self.tick_looking(|node, _| {
+                Look::Asked(answer(&node.name).map(|()| Found::for_test(&node.name)))
+            })
+        }
+
+        fn tick_looking(
+            &mut self,
+            mut look: impl FnMut(&NodePresence, u32) -> Look,
+        ) -> Vec<String> {
             let nodes = sysfs::video_nodes(self.root.path());
             let opened = &self.opened;
-            let events = self.presences.tick(nodes, |node| {
+            let events = self.presences.tick(nodes, |node, ticks| {
                 opened.set(opened.get() + 1);
-                answer(&node.name).map(|()| Found::for_test(&node.name))
+                look(node, ticks)
             });
             events
                 .iter()
@@ -250,6 +308,24 @@ mod tests {
             desk.tick(|_| Ok(()));
         }
         assert_eq!(desk.opened.get(), EAGER_ATTEMPTS + 2);
+    }
+
+    #[test]
+    fn a_node_appears_once_udev_has_made_its_links() {
+        let mut desk = Desk::new();
+        plug_in(desk.root.path(), "1-1", "video0", false);
+        let not_yet = |_: &NodePresence, ticks: u32| {
+            if ticks < 3 {
+                return Look::AwaitsUdev;
+            }
+            Look::Asked(Ok(Found::for_test("video0")))
+        };
+        for _ in 0..2 {
+            assert!(desk.tick_looking(not_yet).is_empty());
+            assert!(desk.presences.awaits_udev());
+        }
+        assert_eq!(desk.tick_looking(not_yet), ["+cam"]);
+        assert!(!desk.presences.awaits_udev());
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub struct GapStatus {
 /// What of a camera goes to disk.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordingStatus {
-    /// `recording`, `off`, `paused` or `failed`.
+    /// `recording`, `waiting` for the camera, `off`, `paused` or `failed`.
     pub state: &'static str,
     /// Why it is not recording.
     #[serde(skip_serializing_if = "Option::is_none")]

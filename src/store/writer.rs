@@ -24,6 +24,17 @@ struct Shared {
     ended: bool,
 }
 
+/// The data directory's lock. Let go in so many words: a child that is being started holds a copy of every file of
+/// ours until its program is executed, and with it the lock.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // The system lets go of it at the latest when the process ends.
+        let _ = self.0.unlock();
+    }
+}
+
 /// The caller's end of the writer thread.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Writer(Arc<(Mutex<Shared>, Condvar)>);
@@ -43,7 +54,7 @@ impl Writer {
             .spawn(move || {
                 // Dropped in this order: recorder, lock, and then it is said.
                 let _ended = Ended(&other_end);
-                let _lock = lock;
+                let _lock = Locked(lock);
                 run(&other_end, recorder, &*clock);
             })?;
         Ok(writer)

@@ -17,8 +17,8 @@ fn a_stop_is_clean_and_quick_and_a_restart_goes_on_with_what_was_committed() {
     let live = first.get(&format!("/live/test/low/{msn}.m4s")).body;
     let (status, took) = first.stop();
     assert!(status.success(), "{status}");
-    // The promise is two seconds; a machine that runs every test at once gets more.
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    // The promise is two seconds, which limits hold whatever hangs; the rest is for the process's own end.
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
 
     let second = Appliance::start(&data);
     let recorded = second.get(&format!("/recordings/test/low/{msn}.m4s"));

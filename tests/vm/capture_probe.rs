@@ -101,6 +101,7 @@ fn watch(seconds: u32) -> ExitCode {
     let began = Instant::now();
     let watch = CameraWatch::start(
         CameraNames::default(),
+        Vec::new(),
         Box::new(move |event| {
             let ms = began.elapsed().as_millis();
             match event {

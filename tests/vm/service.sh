@@ -62,7 +62,7 @@ expect 'it runs as its own user' guest 'test "$(ps -o user= -C perch)" = perch'
 expect 'it answers' tries 60 answers /healthz
 expect 'the test scene is live' tries 60 says /api/v1/cameras '"state":"live"'
 expect 'it is recorded' tries 60 says /api/v1/cameras '"state":"recording"'
-expect 'in the folder that systemd made for it' guest 'ls /var/lib/perch/index.db && ls /var/lib/perch/reel/test/*/*'
+expect 'in the folder that systemd made for it' guest 'ls /var/lib/perch/db/index.db && ls /var/lib/perch/reel/test/*/*'
 expect 'a still can be had' answers /api/v1/cameras/test/still.jpg
 expect 'its log is in the journal, with fields' tries 30 journal_has '"F_CAMERA":"test"'
 expect 'nothing was forbidden that it needed' guest '! journalctl -u perch --no-pager | grep -iE "permission denied|not permitted|panick"'
