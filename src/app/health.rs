@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::camera::Camera;
-use super::fleet::PROGRESS_PATIENCE;
 use crate::serve::{CameraState, Health, HealthProblem};
 use crate::store::{RecordingState, StoreStatus};
 
@@ -60,13 +59,10 @@ pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus, advances: bool
 }
 
 fn stand_still(advances: bool) -> Option<HealthProblem> {
-    let detail = format!(
-        "no camera has delivered for {} s though one should; restart Perch if nothing does it by itself",
-        PROGRESS_PATIENCE.as_secs()
-    );
-    (!advances).then_some(HealthProblem {
+    (!advances).then(|| HealthProblem {
         code: "no_progress",
-        detail,
+        detail: "no camera delivers though one should; restart Perch if nothing does it by itself"
+            .to_owned(),
     })
 }
 

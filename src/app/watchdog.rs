@@ -9,6 +9,9 @@ use super::fleet::{Fleet, PROGRESS_PATIENCE};
 use super::thread::Lifeline;
 use crate::board::ServiceManager;
 
+/// How long the first pictures may take: GStreamer reads all its plugins at the very first start, and then encoders are
+/// tried, 5 s each. A small board that is stopped in the midst of that begins anew for ever.
+const START_PATIENCE: Duration = Duration::from_secs(90);
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -49,13 +52,19 @@ impl Progress {
         }
     }
 
-    /// True while the count grew within the last [`PROGRESS_PATIENCE`], or need not grow.
+    /// True while the count grew within the last [`PROGRESS_PATIENCE`], at the start [`START_PATIENCE`], or need not
+    /// grow.
     fn observe(&mut self, count: u64, expected: bool, now: Instant) -> bool {
         if count != self.count || !expected {
             self.count = count;
             self.advanced_at = now;
         }
-        now.duration_since(self.advanced_at) < PROGRESS_PATIENCE
+        let patience = if self.count == 0 {
+            START_PATIENCE
+        } else {
+            PROGRESS_PATIENCE
+        };
+        now.duration_since(self.advanced_at) < patience
     }
 }
 
@@ -67,6 +76,9 @@ mod tests {
     fn frames_that_stand_still_leave_the_watchdog_hungry() {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
+        let mut progress = Progress::new(start);
+        assert!(progress.observe(0, true, at(89)), "the start takes longer");
+        assert!(!progress.observe(0, true, at(90)));
         let mut progress = Progress::new(start);
         assert!(progress.observe(1, true, at(5)));
         assert!(progress.observe(1, true, at(14)));

@@ -24,7 +24,7 @@ export const cases = {
     await playing(page);
     await sleep(SETTLE_MS);
     const looks = await page.evaluate(lookAtPictures, LOOK_MS);
-    const standing = url === standin.url ? standin : null;
+    const standing = standin?.url === url ? standin : null;
     const delays = looks
       .map(({ at, means }) => ({ at, taken: decodeCells(means) }))
       .filter(({ taken }) => taken !== null)

@@ -32,6 +32,9 @@ export const cases = {
     await picture(browser, url, path.join(out, "readme.jpg"), { ...DESKTOP, colorScheme: "dark", deviceScaleFactor: 1.5 }, pointAt);
   },
 
+};
+
+export const standinCases = {
   "pictures of what only the stand-in shows": async ({ browser, standin, out }) => {
     standin.cameras = [
       testCamera({

@@ -6,7 +6,7 @@ import path from "node:path";
 import { launch } from "./browser.mjs";
 import { cases as failures } from "./failures.mjs";
 import { cases as latency } from "./latency.mjs";
-import { cases as pictures } from "./pictures.mjs";
+import { cases as pictures, standinCases } from "./pictures.mjs";
 import { root, Standin, testCamera } from "./standin.mjs";
 import { cases as watching } from "./watch.mjs";
 
@@ -18,7 +18,7 @@ await mkdir(out, { recursive: true });
 // What a real perch can show comes first: the stand-in makes its media with every processor that there is.
 const plan = [
   ...Object.entries({ ...watching, ...latency, ...pictures }).map(([name, run]) => ({ name, run, url: real })),
-  ...Object.entries(failures).map(([name, run]) => ({ name, run, url: undefined })),
+  ...Object.entries({ ...failures, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
 ].filter(({ name }) => name.includes(wanted));
 let standin;
 const browser = await launch();

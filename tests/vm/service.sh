@@ -34,6 +34,11 @@ is() { [ "$(show "$1")" = "$2" ]; }
 journal_has() { guest journalctl -u perch -o json --no-pager | grep -q "$1"; }
 tries() { machine_wait "$@"; }
 
+give_up() {
+  guest 'systemctl status perch --no-pager; journalctl --no-pager -u perch | tail -n 60' || true
+  exit 1
+}
+
 machine_boot systemd
 url=$(machine_url)
 cat >"$machine_folder/exchange/perch.toml" <<'TOML'
@@ -44,7 +49,8 @@ source = "test"
 size = "320x180"
 TOML
 # As the README says it is installed; only the watchdog's patience is shorter than anybody wants to wait.
-guest "
+guest "set -e
+mkdir -p /etc/sysusers.d
 cp '$perch' /usr/local/bin/perch
 cp systemd/perch.service /etc/systemd/system/
 cp systemd/perch.sysusers /etc/sysusers.d/perch.conf
@@ -56,13 +62,14 @@ systemd-sysusers
 systemctl daemon-reload" >/dev/null
 
 expect 'systemd starts it, and waits until it is ready' guest systemctl start perch
+[ "$failures" -eq 0 ] || give_up
 expect 'it is active' is ActiveState active
 expect 'it says that it is ready' is StatusText ''
 expect 'it runs as its own user' guest 'test "$(ps -o user= -C perch)" = perch'
 expect 'it answers' tries 60 answers /healthz
 expect 'the test scene is live' tries 60 says /api/v1/cameras '"state":"live"'
 expect 'it is recorded' tries 60 says /api/v1/cameras '"state":"recording"'
-expect 'in the folder that systemd made for it' guest 'ls /var/lib/perch/db/index.db && ls /var/lib/perch/reel/test/*/*'
+expect 'in the folder that systemd made for it' tries 30 guest 'ls /var/lib/perch/db/index.db && ls /var/lib/perch/reel/test/*/*'
 expect 'a still can be had' answers /api/v1/cameras/test/still.jpg
 expect 'its log is in the journal, with fields' tries 30 journal_has '"F_CAMERA":"test"'
 expect 'nothing was forbidden that it needed' guest '! journalctl -u perch --no-pager | grep -iE "permission denied|not permitted|panick"'
@@ -77,8 +84,5 @@ expect 'by itself' is Result success
 expect 'its last word is in the journal' tries 10 journal_has '"MESSAGE":"stopped"'
 
 echo "$failures failures"
-[ "$failures" -eq 0 ] || {
-  guest 'systemctl status perch --no-pager; journalctl --no-pager -u perch | tail -n 60' || true
-  exit 1
-}
+[ "$failures" -eq 0 ] || give_up
 machine_stop
