@@ -74,6 +74,14 @@ export async function until(what, question, ms = 20_000) {
   }
 }
 
+/** Opens the menu of qualities with a mouse: the controls come when it moves over the picture, and are not there before. */
+export async function openQualities(page) {
+  const { x, y, width, height } = await page.locator(".player").boundingBox();
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.mouse.move(x + width / 2 + 8, y + height / 2, { steps: 2 });
+  await page.locator(".quality").click();
+}
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until pictures move. */

@@ -1,6 +1,6 @@
 // What a viewer sees when something is away, and that the picture returns by itself. Against the stand-in.
 import assert from "node:assert/strict";
-import { countStops, facts, open, playing, sleep, until } from "./browser.mjs";
+import { countStops, facts, open, openQualities, playing, sleep, until } from "./browser.mjs";
 import { RUNGS } from "./standin-media.mjs";
 import { testCamera } from "./standin.mjs";
 
@@ -80,7 +80,7 @@ export const cases = {
   "a rung chosen by the viewer that is shed gives way to Auto": async ({ browser, standin }) => {
     const page = await open(browser, standin.url);
     await playing(page);
-    await page.locator(".quality").click();
+    await openQualities(page);
     await page.getByRole("menuitemradio", { name: "480p" }).click();
     await until("480 rows", async () => (await facts(page)).videoHeight === 480);
     standin.shed("low", true);

@@ -1,6 +1,6 @@
 // The page as pictures, for the README and for a person to look at. They land in target/browser/.
 import path from "node:path";
-import { open, playing, sleep } from "./browser.mjs";
+import { open, openQualities, playing, sleep } from "./browser.mjs";
 import { testCamera } from "./standin.mjs";
 
 const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
@@ -49,7 +49,7 @@ export const standinCases = {
     standin.problems = [{ code: "rungs_shed", detail: "drive: high paused, since the machine cannot encode every quality in time" }];
     const at = (name) => path.join(out, `${name}.png`);
     const menu = async (page) => {
-      await page.locator(".quality").click();
+      await openQualities(page);
       await sleep(400);
     };
     await picture(browser, standin.url, at("several-light"), { ...DESKTOP, colorScheme: "light" }, menu);

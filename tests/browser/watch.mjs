@@ -1,6 +1,6 @@
 // What a viewer does with a healthy appliance. Each case opens the page afresh; `url` may be a real perch.
 import assert from "node:assert/strict";
-import { countStops, facts, open, playing, sleep, until } from "./browser.mjs";
+import { countStops, facts, open, openQualities, playing, sleep, until } from "./browser.mjs";
 
 /** A link that carries the second rung from below with sound, and nothing above. */
 const SLOW_BYTES_PER_SECOND = 190_000;
@@ -58,20 +58,20 @@ export const cases = {
     await playing(page);
     const stops = await countStops(page);
     for (const height of await heights(url)) {
-      await quality(page).click();
+      await openQualities(page);
       await page.getByRole("menuitemradio", { name: new RegExp(`^${height}p`) }).click();
       await until(`the picture has ${height} rows`, async () => (await facts(page)).videoHeight === height);
       const { ranges } = await facts(page);
       assert.equal(ranges.length, 1, JSON.stringify(ranges));
     }
     assert.equal(await stops(), 0);
-    await quality(page).click();
+    await openQualities(page);
     await page.getByRole("menuitemradio", { name: /^Auto/ }).click();
     await until("Auto is on view", async () => (await quality(page).innerText()).includes("Auto"));
 
     // The one that Auto plays is fixed by choosing it: Auto would step down for so small a picture.
     const { videoHeight } = await facts(page);
-    await quality(page).click();
+    await openQualities(page);
     await page.getByRole("menuitemradio", { name: new RegExp(`^${videoHeight}p`) }).click();
     await until("a fixed quality is on view", async () => !(await quality(page).innerText()).includes("Auto"));
     await page.setViewportSize({ width: 480, height: 700 });

@@ -139,6 +139,9 @@ INIT
   # Nothing of the host's own services: our unit, and what every unit needs.
   cat >"$machine_folder/exchange/guest-systemd" <<INIT
 rm -rf /etc/systemd/system/*.wants /etc/fstab
+# It would empty /tmp, which may hold the repository.
+ln -sf /dev/null /etc/systemd/system/systemd-tmpfiles-setup.service
+ln -sf /dev/null /etc/systemd/system/systemd-tmpfiles-clean.timer
 printf '%s\n' '[Unit]' 'Requires=guest.service' 'After=guest.service' >/etc/systemd/system/guest.target
 printf '%s\n' '[Service]' 'ExecStart=/bin/sh /run/exchange/guest-serve' >/etc/systemd/system/guest.service
 exec /lib/systemd/systemd --unit=guest.target
