@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 
 use nix::sys::stat::fstat;
-
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;

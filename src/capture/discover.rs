@@ -81,7 +81,7 @@ pub fn find_microphone(path: &Path) -> Option<String> {
 fn find_microphone_in(sysfs: &Path, path: &Path) -> Option<String> {
     let node = sysfs::video_nodes(sysfs)
         .into_iter()
-        .find(|node| Path::new("/dev").join(&node.name) == path)?;
+        .find(|node| node.path() == path)?;
     node.usb_device()?.microphone()
 }
 

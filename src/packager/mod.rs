@@ -101,11 +101,14 @@ impl Packager {
             StreamEvent::RunStarted { first_picture_at } => {
                 let number = self.next_run.fetch_add(1, Ordering::SeqCst);
                 let msn = self.next_msn.load(Ordering::SeqCst);
-                let mut run = lock(&self.run);
-                let earlier = run.take();
-                let run = run.insert(Run::new(number, msn, first_picture_at, earlier.as_ref()));
-                self.live.begin_run(number, true);
-                let started = run.label(msn, &*self.clock);
+                let started = {
+                    let mut run = lock(&self.run);
+                    let earlier = run.take();
+                    let run = run.insert(Run::new(number, msn, first_picture_at, earlier.as_ref()));
+                    self.live.begin_run(number, true);
+                    run.label(msn, &*self.clock)
+                };
+                // These ask the disk.
                 let away = lock(&self.gaps).close(started);
                 self.mark_stopped(away.as_ref().map_or(started, |gap| gap.from));
                 if let Some(gap) = away {
