@@ -5,33 +5,14 @@
 set -euo pipefail
 # shellcheck source=tests/vm/machine.sh
 . "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+# shellcheck source=tests/vm/checks.sh
+. "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 perch=$(realpath "${PERCH_BIN:-$repository/target/debug/perch}")
 work=$(mktemp -d)
-failures=0
 for tool in curl ffmpeg ffprobe; do
   command -v "$tool" >/dev/null || machine_fail "missing: $tool"
 done
-
-# WHAT COMMAND...: the command must succeed.
-expect() {
-  local what=$1
-  shift
-  if "$@" >"$work/said" 2>&1; then
-    echo "ok   $what"
-    grep '^     ' "$work/said" || true
-  else
-    echo "FAIL $what: $*"
-    tail -n 20 "$work/said"
-    failures=$((failures + 1))
-  fi
-}
-
-# SECONDS COMMAND...: until it succeeds. Generous: the machine is emulated on a host that is busy.
-within() { machine_wait "$@"; }
-
-get() { curl -fsS --max-time 20 "$url$1"; }
-answers() { get "$1" >/dev/null 2>&1; }
 
 # One camera's object of the list. Compact JSON without nested ids, so text tools suffice.
 camera() { get /api/v1/cameras | tr -d '\n' | sed 's/{"id":/\n&/g' | grep "^{\"id\":\"$1\""; }

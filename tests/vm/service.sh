@@ -4,35 +4,19 @@
 set -euo pipefail
 # shellcheck source=tests/vm/machine.sh
 . "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+# shellcheck source=tests/vm/checks.sh
+. "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 [ -x /lib/systemd/systemd ] || {
   echo 'skipped: this system has no systemd'
   exit 0
 }
 perch=$(realpath "${PERCH_BIN:-$repository/target/debug/perch}")
-failures=0
 
-# WHAT COMMAND...: the command must succeed.
-expect() {
-  local what=$1 said status=0
-  shift
-  said=$("$@" 2>&1) || status=$?
-  if [ "$status" -eq 0 ]; then
-    echo "ok   $what"
-  else
-    echo "FAIL $what: $*"
-    tail -n 20 <<<"$said"
-    failures=$((failures + 1))
-  fi
-}
-
-get() { curl -fsS --max-time 20 "$url$1"; }
-answers() { get "$1" >/dev/null 2>&1; }
 says() { get "$1" | grep -q "$2"; }
 show() { guest systemctl show perch --value -p "$1"; }
 is() { [ "$(show "$1")" = "$2" ]; }
 journal_has() { guest journalctl -u perch -o json --no-pager | grep -q "$1"; }
-tries() { machine_wait "$@"; }
 
 give_up() {
   guest 'systemctl status perch --no-pager; journalctl --no-pager -u perch | tail -n 60' || true
@@ -65,21 +49,21 @@ expect 'systemd starts it, and waits until it is ready' guest systemctl start pe
 [ "$failures" -eq 0 ] || give_up
 expect 'it is active' is ActiveState active
 expect 'it runs as its own user' guest 'test "$(ps -o user= -C perch)" = perch'
-expect 'it answers' tries 60 answers /healthz
-expect 'the test scene is live' tries 60 says /api/v1/cameras '"state":"live"'
-expect 'it is recorded' tries 60 says /api/v1/cameras '"state":"recording"'
-expect 'in the folder that systemd made for it' tries 30 guest 'ls /var/lib/perch/db/index.db && ls /var/lib/perch/reel/test/*/*'
+expect 'it answers' within 60 answers /healthz
+expect 'the test scene is live' within 60 says /api/v1/cameras '"state":"live"'
+expect 'it is recorded' within 60 says /api/v1/cameras '"state":"recording"'
+expect 'in the folder that systemd made for it' within 30 guest 'ls /var/lib/perch/db/index.db && ls /var/lib/perch/reel/test/*/*'
 expect 'a still can be had' answers /api/v1/cameras/test/still.jpg
-expect 'its log is in the journal, with fields' tries 30 journal_has '"F_CAMERA":"test"'
+expect 'its log is in the journal, with fields' within 30 journal_has '"F_CAMERA":"test"'
 expect 'nothing was forbidden that it needed' guest '! journalctl -u perch --no-pager | grep -iE "permission denied|not permitted|panick"'
 sleep 8
 expect 'the watchdog is fed' is NRestarts 0
 guest 'kill -STOP $(systemctl show perch --value -p MainPID)'
-expect 'a process that hangs is started again' tries 60 is NRestarts 1
-expect 'and is live again' tries 60 says /api/v1/cameras '"state":"live"'
+expect 'a process that hangs is started again' within 60 is NRestarts 1
+expect 'and is live again' within 60 says /api/v1/cameras '"state":"live"'
 expect 'it stops when told to' guest systemctl stop perch
 expect 'by itself' is Result success
-expect 'its last word is in the journal' tries 10 journal_has '"MESSAGE":"stopped"'
+expect 'its last word is in the journal' within 10 journal_has '"MESSAGE":"stopped"'
 
 echo "$failures failures"
 [ "$failures" -eq 0 ] || give_up
