@@ -202,7 +202,8 @@ impl Performance {
     }
 
     fn frame(&mut self, index: u64, captured_at: Monotonic) -> Option<Frame> {
-        let Some(mut buffer) = self.pool.lend() else {
+        // Without memory, as with all buffers out, the picture is lost and the next one tries again.
+        let Ok(Some(mut buffer)) = self.pool.lend() else {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return None;
         };

@@ -15,7 +15,7 @@ use gstreamer_video as gst_video;
 use super::cadence::Grid;
 use super::options::EncodeError;
 use super::outlet::Outlet;
-use super::rung_flow::RungFlow;
+use super::rung_flow::{CodedPicture, RungFlow};
 use super::scaler::Scaler;
 use super::source::raw_format;
 use super::table::{EncoderChoice, configure, set_if_known};
@@ -365,10 +365,14 @@ impl Graph {
                 .new_sample(move |sink| {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
                     if let Some((ns, keyframe, data)) = coded(&sample) {
-                        let slot = grid.slot_at(ns.max(0) as u64);
-                        flow.unit(slot, keyframe, data, || {
-                            video_parameters(&sample, &spec, rate)
-                        });
+                        let duration = sample.buffer().and_then(|buffer| buffer.duration());
+                        let picture = CodedPicture {
+                            slot: grid.slot_at(ns.max(0) as u64),
+                            places: duration.map_or(1, |time| grid.places_in(time.nseconds())),
+                            keyframe,
+                            data,
+                        };
+                        flow.unit(picture, || video_parameters(&sample, &spec, rate));
                     }
                     Ok(gst::FlowSuccess::Ok)
                 })

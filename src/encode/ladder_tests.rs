@@ -118,6 +118,33 @@ fn every_rung_has_its_keyframes_at_exactly_two_seconds() {
 }
 
 #[test]
+fn a_pause_of_the_source_loses_no_picture_after_it_and_leaves_no_hole() {
+    let run = Run::start(None);
+    run.push(0..50);
+    run.push(95..130);
+    assert_eq!(run.encoder.report().frames_dropped, 0);
+    let events = run.stop();
+    for spec in rungs() {
+        let units = units(&events, RenditionId::video(spec.rung));
+        let starts: Vec<u64> = units.iter().map(|unit| unit.pts_ticks / 3_000).collect();
+        let bridge = [50, 60, 70, 80, 90];
+        let shown: Vec<u64> = (0..50).chain(bridge).chain(95..130).collect();
+        assert_eq!(starts, shown, "{}", spec.rung);
+        assert!(
+            units
+                .windows(2)
+                .all(|pair| pair[0].pts_ticks + u64::from(pair[0].duration_ticks)
+                    == pair[1].pts_ticks)
+        );
+        let keys = units.iter().filter(|unit| unit.keyframe);
+        assert_eq!(
+            keys.map(|unit| unit.pts_ticks).collect::<Vec<_>>(),
+            [0, 180_000, 360_000]
+        );
+    }
+}
+
+#[test]
 fn sound_is_gapless_and_starts_with_the_pictures() {
     let format = AudioFormat {
         sample_rate: 48_000,

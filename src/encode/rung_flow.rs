@@ -14,6 +14,16 @@ use crate::media::{AccessUnit, RenditionId, RungSpec, StreamEvent, TrackParamete
 /// Units that the lateness figures look back on: a second's worth at 30 a second.
 const LATENESS_WINDOW: usize = 30;
 
+/// One coded picture.
+pub(super) struct CodedPicture {
+    /// Its place on the grid.
+    pub(super) slot: u64,
+    /// How many places it is shown for, from 1 on.
+    pub(super) places: u64,
+    pub(super) keyframe: bool,
+    pub(super) data: Bytes,
+}
+
 /// The state of one rung's video.
 pub(super) struct RungFlow {
     pub(super) spec: RungSpec,
@@ -134,11 +144,15 @@ impl RungFlow {
     /// Takes one coded picture from the encoder.
     pub(super) fn unit(
         &self,
-        slot: u64,
-        keyframe: bool,
-        data: Bytes,
+        picture: CodedPicture,
         parameters: impl FnOnce() -> Option<TrackParameters>,
     ) {
+        let CodedPicture {
+            slot,
+            places,
+            keyframe,
+            data,
+        } = picture;
         let rendition = RenditionId::video(self.spec.rung);
         let mut state = self.lock();
         if state.restart_at.is_some_and(|restart| slot >= restart) {
@@ -171,7 +185,7 @@ impl RungFlow {
             rendition,
             unit: AccessUnit {
                 pts_ticks,
-                duration_ticks: (self.grid.ticks(slot + 1) - pts_ticks) as u32,
+                duration_ticks: (self.grid.ticks(slot + places) - pts_ticks) as u32,
                 keyframe,
                 data,
             },
@@ -267,7 +281,17 @@ mod tests {
 
     fn encode(flow: &RungFlow, slot: u64) {
         let key = flow.needs_keyframe(slot);
-        flow.unit(slot, key || slot == 0, Bytes::new(), parameters);
+        unit(flow, slot, key || slot == 0);
+    }
+
+    fn unit(flow: &RungFlow, slot: u64, keyframe: bool) {
+        let picture = CodedPicture {
+            slot,
+            places: 1,
+            keyframe,
+            data: Bytes::new(),
+        };
+        flow.unit(picture, parameters);
     }
 
     #[test]
@@ -308,8 +332,8 @@ mod tests {
         assert!(!flow.admit(60));
         flow.set_running(true);
         assert!(flow.admit(120));
-        flow.unit(59, true, Bytes::new(), parameters);
-        flow.unit(120, true, Bytes::new(), parameters);
+        unit(&flow, 59, true);
+        unit(&flow, 120, true);
         assert_eq!(
             *said.lock().expect("unpoisoned"),
             ["start", "59", "pause", "start", "120"]
@@ -348,8 +372,8 @@ mod tests {
     fn a_track_never_starts_on_a_picture_that_needs_another() {
         let (flow, said) = flow();
         assert!(flow.admit(0) && flow.admit(1));
-        flow.unit(0, false, Bytes::new(), parameters);
-        flow.unit(1, true, Bytes::new(), parameters);
+        unit(&flow, 0, false);
+        unit(&flow, 1, true);
         assert_eq!(*said.lock().expect("unpoisoned"), ["start", "1"]);
         assert_eq!(flow.report().unaligned, 1);
     }

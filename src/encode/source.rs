@@ -134,8 +134,8 @@ pub(super) fn feed_frames(
                 counters.malformed.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            let (repeat_from, slot) = match cadence.place(frame.captured_at) {
-                Placement::Show { repeat_from, slot } => (repeat_from, slot),
+            let (repeats, slot) = match cadence.place(frame.captured_at) {
+                Placement::Show { repeats, slot } => (repeats, slot),
                 Placement::LeaveOut => {
                     counters.surplus.fetch_add(1, Ordering::Relaxed);
                     continue;
@@ -144,16 +144,16 @@ pub(super) fn feed_frames(
             outlet.begin(frame.captured_at);
             counters.lend((*frame.bytes).as_ref().as_ptr().addr());
             if let Some(before) = &before {
-                for slot in repeat_from..slot {
+                for (slot, places) in repeats {
                     counters.repeated.fetch_add(1, Ordering::Relaxed);
-                    let _ = appsrc.push_buffer(stamped(before.copy(), grid, slot));
+                    let _ = appsrc.push_buffer(stamped(before.copy(), grid, slot, places));
                 }
             }
             let mut buffer = gst::Buffer::from_slice(Lent(frame.bytes));
             if let Some(layout) = &layout {
                 layout.describe(&mut buffer);
             }
-            let buffer = stamped(buffer, grid, slot);
+            let buffer = stamped(buffer, grid, slot, 1);
             before = Some(buffer.clone());
             let _ = appsrc.push_buffer(buffer);
             return;
@@ -162,12 +162,13 @@ pub(super) fn feed_frames(
     appsrc.set_callbacks(AppSrcCallbacks::builder().need_data(feed).build());
 }
 
-fn stamped(mut buffer: gst::Buffer, grid: Grid, slot: u64) -> gst::Buffer {
+/// Gives a picture its place on the grid, and lets it last for as many.
+fn stamped(mut buffer: gst::Buffer, grid: Grid, slot: u64, places: u64) -> gst::Buffer {
     let start = grid.nanoseconds(slot);
     let meta = buffer.make_mut();
     meta.set_pts(gst::ClockTime::from_nseconds(start));
     meta.set_duration(gst::ClockTime::from_nseconds(
-        grid.nanoseconds(slot + 1) - start,
+        grid.nanoseconds(slot + places) - start,
     ));
     buffer
 }
@@ -289,6 +290,7 @@ pub(super) fn feed_own_h264(
                 gst::Buffer::from_slice(Lent(frame.bytes)),
                 grid,
                 slot,
+                1,
             ));
             return;
         }
