@@ -70,7 +70,11 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let listener = serve::bind(config.listen)?;
     let address = listener.local_addr().context("the listening address")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (store, recovery) = Store::open(&data_dir, StoreOptions::default(), clock)?;
+    let storing = StoreOptions {
+        retention: config.retention.clone(),
+        ..StoreOptions::default()
+    };
+    let (store, recovery) = Store::open(&data_dir, storing, clock)?;
     if recovery.is_clean() {
         tracing::info!(data = %data_dir.display(), "recordings opened");
     } else {

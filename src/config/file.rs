@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{CameraConfig, Config, FRAME_RATE_MIN, Microphone, RecordPolicy, SourceSelector};
+use crate::base::CameraId;
 use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
+use crate::store::{CameraRetention, Retention};
 
 /// A value that serde accepts and Perch does not.
 pub(super) struct Invalid {
@@ -58,6 +60,10 @@ struct Server {
 #[serde(deny_unknown_fields, default)]
 struct Storage {
     data: Option<PathBuf>,
+    free_mb: Option<u64>,
+    quota_mb: Option<u64>,
+    keep_days: Option<u32>,
+    camera_quota_mb: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -105,6 +111,8 @@ struct Camera {
     size: Option<String>,
     format: Option<String>,
     microphone: Option<String>,
+    keep_days: Option<u32>,
+    quota_mb: Option<u64>,
     #[serde(default)]
     controls: BTreeMap<String, i64>,
 }
@@ -131,10 +139,22 @@ impl File {
             None => default.record,
             Some(names) => check_recorded(&names)?,
         };
+        let usual = CameraRetention {
+            age_max: days("storage.keep_days", self.storage.keep_days)?,
+            bytes_max: megabytes("storage.camera_quota_mb", self.storage.camera_quota_mb)?,
+        };
+        let (cameras, of_cameras) = check_cameras(self.cameras, usual)?;
+        let retention = Retention {
+            free_bytes: megabytes("storage.free_mb", self.storage.free_mb)?,
+            bytes_max: megabytes("storage.quota_mb", self.storage.quota_mb)?,
+            usual,
+            cameras: of_cameras,
+        };
         Ok(Config {
             listen,
             names: check_names(self.server.names)?,
             data_dir: self.storage.data,
+            retention,
             ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
             frame_rate,
             encoder: self.ladder.encoder.filter(|name| name != "auto"),
@@ -147,7 +167,7 @@ impl File {
                 None => default.stall_timeout,
                 Some(s) => Duration::from_secs(in_range("capture.stall_timeout_s", s, (1, 60))?),
             },
-            cameras: check_cameras(self.cameras)?,
+            cameras,
         })
     }
 }
@@ -254,8 +274,25 @@ fn check_recorded(names: &[String]) -> Result<RecordPolicy, Invalid> {
     Ok(RecordPolicy::Rungs(rungs))
 }
 
-fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
+/// Days as a duration, at most a hundred years.
+fn days(key: impl Into<String>, days: Option<u32>) -> Result<Option<Duration>, Invalid> {
+    let days = days.map(|days| in_range(&key.into(), days, (1, 36_500)));
+    Ok(days
+        .transpose()?
+        .map(|days| Duration::from_secs(u64::from(days) * 86_400)))
+}
+
+/// Megabytes of a million bytes, as disks are sold, up to a million million.
+fn megabytes(key: impl Into<String>, count: Option<u64>) -> Result<Option<u64>, Invalid> {
+    let count = count.map(|count| in_range(&key.into(), count, (1, 1_000_000_000_000)));
+    Ok(count.transpose()?.map(|count| count * 1_000_000))
+}
+
+type CheckedCameras = (Vec<CameraConfig>, BTreeMap<CameraId, CameraRetention>);
+
+fn check_cameras(cameras: Vec<Camera>, usual: CameraRetention) -> Result<CheckedCameras, Invalid> {
     let mut checked: Vec<CameraConfig> = Vec::with_capacity(cameras.len());
+    let mut retention = BTreeMap::new();
     for (i, given) in cameras.into_iter().enumerate() {
         let key = |field: &str| format!("cameras[{i}].{field}");
         let source = SourceSelector::parse(&given.source);
@@ -309,9 +346,23 @@ fn check_cameras(cameras: Vec<Camera>) -> Result<Vec<CameraConfig>, Invalid> {
             let message = format!("two cameras would be called {id}; give one an id of its own");
             return Err(invalid(key("id"), message));
         }
+        let age_max = days(key("keep_days"), given.keep_days)?;
+        let bytes_max = megabytes(key("quota_mb"), given.quota_mb)?;
+        if age_max.is_some() || bytes_max.is_some() {
+            let is_named = camera.id.is_some() || camera.name.is_some();
+            if !is_named && camera.source != SourceSelector::Test {
+                let message = "is missing: recordings are kept by it; give the camera one";
+                return Err(invalid(key("id"), message));
+            }
+            let own = CameraRetention {
+                age_max: age_max.or(usual.age_max),
+                bytes_max: bytes_max.or(usual.bytes_max),
+            };
+            retention.insert(id, own);
+        }
         checked.push(camera);
     }
-    Ok(checked)
+    Ok((checked, retention))
 }
 
 fn parse_size(text: &str) -> Option<(u32, u32)> {

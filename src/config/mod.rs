@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::CameraId;
 use crate::media::{FrameRate, LADDER, PART_TARGET_MS, PixelFormat, Rung, RungSpec};
+use crate::store::Retention;
 
 /// The lowest steady frame rate. A part holds a third of a second, and a picture must fit into it (slower cameras'
 /// pictures are repeated).
@@ -25,6 +26,8 @@ pub struct Config {
     pub names: Vec<String>,
     /// Where recordings and the index live; `None` leaves the choice to the command line.
     pub data_dir: Option<PathBuf>,
+    /// How long recordings are kept.
+    pub retention: Retention,
     /// What is encoded, lowest first; at least one rung.
     pub ladder: Vec<RungSpec>,
     /// Steady frame rate of every rendition, at most this; a slower camera sets its own.
@@ -156,6 +159,7 @@ impl Default for Config {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             names: Vec::new(),
             data_dir: None,
+            retention: Retention::default(),
             ladder: LADDER.to_vec(),
             frame_rate: FrameRate::whole(30),
             encoder: None,

@@ -71,6 +71,12 @@ impl Query {
         self.0.get(name).map(String::as_str)
     }
 
+    /// A camera's name.
+    pub(super) fn camera(&self, name: &str) -> Result<Option<CameraId>, Problem> {
+        let parsed = self.get(name).map(str::parse).transpose();
+        parsed.map_err(|error| Problem::bad_request(format!("{name}: {error}")))
+    }
+
     /// A moment in RFC 3339. A `+` that arrived undecoded as a space is taken for what was meant.
     pub(super) fn moment(&self, name: &str) -> Result<Option<Wall>, Problem> {
         let Some(text) = self.get(name) else {

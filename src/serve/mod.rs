@@ -13,6 +13,7 @@ mod page;
 mod problem;
 mod recordings;
 mod router;
+mod storage;
 
 use std::sync::Arc;
 

@@ -50,8 +50,13 @@ impl Problem {
     pub(super) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "this address answers GET and HEAD only",
+            "this address does not answer this method",
         )
+    }
+
+    /// 415: the body is of another kind than is read here.
+    pub(super) fn unsupported_media_type(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
     /// 421: the name in `Host` is not one that this server goes by.

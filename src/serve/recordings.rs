@@ -60,7 +60,7 @@ impl Range {
 }
 
 /// Runs a query of the index where blocking is allowed.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     appliance: Shared,
     read: impl FnOnce(&Store) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -16,7 +16,10 @@ use super::appliance::Appliance;
 use super::bounds::Bounds;
 use super::host::Names;
 use super::problem::Problem;
-use super::{api, host, live, page, recordings};
+use super::{api, host, live, page, recordings, storage};
+
+/// A request that says something in JSON says it in so many bytes.
+const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// What every handler is given.
 pub(super) type Shared = Arc<dyn Appliance>;
@@ -45,6 +48,15 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
     let text = Router::new()
         .route("/api/v1/cameras", get(api::cameras))
         .route("/api/v1/time", get(api::time))
+        .route("/api/v1/timeline", get(storage::timeline))
+        .route("/api/v1/store", get(storage::store))
+        .route(
+            "/api/v1/clips",
+            get(storage::clips)
+                .post(storage::make_clip)
+                .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
+        .route("/api/v1/clips/{id}", delete(storage::remove_clip))
         .route("/healthz", get(api::health))
         .route("/metrics", get(api::metrics))
         .route(

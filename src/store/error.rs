@@ -165,6 +165,32 @@ pub enum ReadError {
     Index(#[from] rusqlite::Error),
 }
 
+/// A clip cannot be made or removed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClipError {
+    /// It would end before it starts, or where it starts.
+    #[error("the clip ends at or before its start; ask for `to` later than `from`")]
+    RangeBackwards,
+    /// It would hold what is not recorded yet.
+    #[error("the clip ends in the future; what is not recorded yet cannot be kept")]
+    InTheFuture,
+    /// The name is too long or no line of text.
+    #[error("`name` is one line of at most 200 characters")]
+    InvalidName,
+    /// Nothing is there to be kept.
+    #[error("nothing of this camera is recorded in this range")]
+    NothingRecorded,
+    /// The disk takes no change at the moment.
+    #[error("the recordings' index takes no change at the moment: {0}")]
+    NotWritable(String),
+}
+
+impl From<rusqlite::Error> for ClipError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::NotWritable(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

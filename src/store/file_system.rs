@@ -23,12 +23,23 @@ pub(super) trait FileSystem: Send + Sync + fmt::Debug {
     fn open_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>>;
     /// Removes a file. Durable once the folder is synced.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty folder; fails if anything lies in it.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError>;
     /// The names of the files and folders in a folder, in no order; none if the folder does not exist.
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>>;
-    /// Bytes that this process may still write to the disk under `path`.
-    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// How much room the disk under `path` has.
+    fn space(&self, path: &Path) -> io::Result<DiskSpace>;
+}
+
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DiskSpace {
+    /// What this process may still write.
+    pub(super) free: u64,
+    /// What the disk holds in all.
+    pub(super) total: u64,
 }
 
 /// Why the names in a folder are not durable.
@@ -91,6 +102,10 @@ impl FileSystem for RealFileSystem {
         fs::remove_file(path)
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
     fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError> {
         let folder = File::open(path).map_err(FolderSyncError::NotOpened)?;
         folder.sync_all().map_err(FolderSyncError::NotSynced)
@@ -111,11 +126,15 @@ impl FileSystem for RealFileSystem {
         Ok(names)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         let stat = nix::sys::statvfs::statvfs(path)?;
         // The types are narrower on 32-bit boards.
         #[allow(clippy::unnecessary_cast)]
-        Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
+        let bytes = |blocks| blocks as u64 * stat.fragment_size() as u64;
+        Ok(DiskSpace {
+            free: bytes(stat.blocks_available()),
+            total: bytes(stat.blocks()),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The index of recordings as its one writer sees it: rows go in by whole batches, each one transaction.
 //! Knows rows, not files; `reader` looks things up for everyone else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::error::OpenError;
+use super::clips::{Clip, ClipWish, make_clip, remove_clip};
+use super::error::{ClipError, OpenError};
+use super::garbage::Garbage;
 use super::index_file::{PAGE_BYTES, open_index_file};
 use super::numbers::CameraPosition;
+use super::recorder::reel_path;
+use super::reel_rows::{close_reel, forget_reel};
 use super::rows::{Batch, CameraRow, REEL_SEGMENTS_MAX, TrackRow, segment_key};
 use super::status::{GapMark, GapReason};
-use crate::base::CameraId;
+use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
 
 /// Frames in the write-ahead log after which they are copied into the index: 4 MiB.
@@ -208,7 +212,10 @@ impl Index {
         }
         for reel in &batch.reels {
             transaction
-                .prepare_cached("INSERT INTO reel VALUES (?, ?, ?, ?, ?, ?, ?, NULL)")?
+                .prepare_cached(
+                    "INSERT INTO reel (id, track, run, day, first_msn, wall_ms, start_ticks)
+                     VALUES (?, ?, ?, ?, ?, ?, ?)",
+                )?
                 .execute(params![
                     reel.id,
                     reel.track,
@@ -235,12 +242,11 @@ impl Index {
             transaction.execute("DELETE FROM segment WHERE id = ?", [segment])?;
         }
         for reel in &batch.lost_reels {
+            transaction.execute("DELETE FROM clip_reel WHERE reel = ?", [reel])?;
             transaction.execute("DELETE FROM reel WHERE id = ?", [reel])?;
         }
         for (reel, bytes) in &batch.closed {
-            transaction
-                .prepare_cached("UPDATE reel SET bytes = ? WHERE id = ?")?
-                .execute(params![bytes, reel])?;
+            close_reel(&transaction, *reel, *bytes)?;
         }
         let mut cameras = BTreeMap::new();
         let named = batch.ceilings.keys();
@@ -270,6 +276,101 @@ impl Index {
         self.count_pages();
         self.cameras.extend(cameras);
         self.latest_gaps.extend(latest_gaps);
+        Ok(())
+    }
+
+    /// Makes a clip of what is committed. Durable on return.
+    pub(super) fn make_clip(&mut self, wish: &ClipWish, now: Wall) -> Result<Clip, ClipError> {
+        let transaction = begin(&mut self.connection)?;
+        let clip = make_clip(&transaction, wish, now)?;
+        transaction.commit()?;
+        self.count_pages();
+        Ok(clip)
+    }
+
+    /// Removes a clip; its reels stay until retention takes them. Durable on return.
+    pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipError> {
+        let transaction = begin(&mut self.connection)?;
+        let removed = remove_clip(&transaction, id)?;
+        transaction.commit()?;
+        self.count_pages();
+        Ok(removed)
+    }
+
+    /// Civil time at which the newest closed reel ends; `None` without one.
+    pub(super) fn newest_label(&self) -> rusqlite::Result<Option<Wall>> {
+        let newest: Option<i64> =
+            self.connection
+                .query_row("SELECT max(to_ms) FROM span", (), |row| row.get(0))?;
+        Ok(newest.map(Wall))
+    }
+
+    /// Forgets closed reels that no clip holds, and gaps before what is left of their cameras; notes the files to be
+    /// removed. Durable on return. Returns how many reels, and their bytes.
+    pub(super) fn forget_reels(&mut self, reels: &[i64]) -> rusqlite::Result<(u64, u64)> {
+        let names: BTreeMap<i64, &CameraId> = self
+            .cameras
+            .iter()
+            .map(|(camera, row)| (row.id, camera))
+            .collect();
+        let transaction = begin(&mut self.connection)?;
+        let (mut count, mut bytes) = (0, 0);
+        let mut touched = BTreeSet::new();
+        for &reel in reels {
+            let Some(forgotten) = forget_reel(&transaction, reel)? else {
+                continue;
+            };
+            let Some(camera) = names.get(&forgotten.camera) else {
+                continue;
+            };
+            let path = reel_path(Path::new(""), camera, &forgotten.day, reel);
+            transaction
+                .prepare_cached("INSERT INTO garbage (path) VALUES (?)")?
+                .execute([path.to_str()])?;
+            touched.insert(forgotten.camera);
+            (count, bytes) = (count + 1, bytes + forgotten.bytes);
+        }
+        for camera in touched {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM gap WHERE camera = ?1 AND to_ms <= (
+                         SELECT min(wall_ms) FROM reel WHERE track IN (SELECT id FROM track WHERE camera = ?1)
+                     )",
+                )?
+                .execute([camera])?;
+        }
+        transaction.commit()?;
+        self.count_pages();
+        Ok((count, bytes))
+    }
+
+    /// Files that are to be removed.
+    pub(super) fn garbage(&self) -> rusqlite::Result<Vec<Garbage>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, path FROM garbage ORDER BY id LIMIT 1000")?;
+        let rows = statement.query_map((), |row| {
+            Ok(Garbage {
+                id: row.get(0)?,
+                path: row.get::<_, String>(1)?.into(),
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Drops the notes of files that are gone.
+    pub(super) fn drop_garbage(&mut self, notes: &[i64]) -> rusqlite::Result<()> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let transaction = begin(&mut self.connection)?;
+        for note in notes {
+            transaction
+                .prepare_cached("DELETE FROM garbage WHERE id = ?")?
+                .execute([note])?;
+        }
+        transaction.commit()?;
+        self.count_pages();
         Ok(())
     }
 

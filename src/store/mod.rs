@@ -15,13 +15,17 @@
 //! db/index.db                     see `schema` for the tables
 //! ```
 
+mod ballast;
 mod bytes_io;
+mod clips;
 mod digest;
 mod error;
 mod failure;
 mod file_system;
+mod garbage;
 mod index;
 mod index_file;
+mod keeper;
 mod numbers;
 mod parameters;
 mod queue;
@@ -29,11 +33,15 @@ mod reader;
 mod recorder;
 mod recovery;
 mod reel;
+mod reel_rows;
 mod reel_writer;
+mod retention;
 mod rows;
 mod schema;
 mod status;
+mod timeline;
 mod unnamed;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -46,11 +54,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use self::error::{OpenError, ReadError};
+pub use self::clips::{Clip, ClipWish};
+pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::numbers::CameraPosition;
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
+pub use self::retention::{CameraRetention, Retention};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
+
+pub use self::timeline::{Bucket, Timeline};
+pub use self::usage::{CameraUsage, Forecast, Usage};
 
 use self::file_system::{FileSystem, RealFileSystem};
 use self::index::Index;
@@ -66,6 +79,9 @@ use crate::media::{RenditionId, Segment};
 
 /// The longest that a camera's start waits for the disk; its live view does not depend on it.
 const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The longest that somebody who changes a clip waits for the disk.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A data directory in use. Cheap to clone; the last clone to go closes it.
 #[derive(Clone, Debug)]
@@ -200,6 +216,57 @@ impl Store {
         run: u64,
     ) -> Result<Option<Bytes>, ReadError> {
         self.0.reader.load_init(camera, rendition, run)
+    }
+
+    /// Keeps a stretch of a camera's recording, whatever retention says, until the clip is removed. Copies nothing.
+    /// Waits for the disk.
+    pub fn make_clip(&self, wish: ClipWish) -> Result<Clip, ClipError> {
+        self.ask(move |recorder| recorder.make_clip(&wish))
+    }
+
+    /// Removes a clip; what it held is kept as long as any recording. Returns whether there was such a clip.
+    /// Waits for the disk.
+    pub fn remove_clip(&self, id: i64) -> Result<bool, ClipError> {
+        self.ask(move |recorder| recorder.remove_clip(id))
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Recorder) -> Result<T, ClipError> + Send + 'static,
+    ) -> Result<T, ClipError> {
+        let answer = self.0.writer.ask(ANSWER_WAIT_MAX, request);
+        answer.unwrap_or_else(|| {
+            Err(ClipError::NotWritable(
+                "the disk does not answer in time, or the appliance is stopping".to_owned(),
+            ))
+        })
+    }
+
+    /// A camera's recordings between two labels as a line of time, in buckets of about `bucket_ms`. Reads the index.
+    pub fn timeline(
+        &self,
+        camera: &CameraId,
+        from: Wall,
+        to: Wall,
+        bucket_ms: i64,
+    ) -> Result<Timeline, ReadError> {
+        self.0.reader.timeline(camera, from, to, bucket_ms)
+    }
+
+    /// How much room recordings take and have. Reads the index.
+    pub fn usage(&self) -> Result<Usage, ReadError> {
+        let space = RealFileSystem
+            .space(&self.0.dir)
+            .map_err(|cause| ReadError::Io {
+                path: self.0.dir.clone(),
+                cause,
+            })?;
+        self.0.reader.usage(&self.0.options.retention, space)
+    }
+
+    /// The clips of a camera, or of all, by their start. Reads disk.
+    pub fn clips(&self, camera: Option<&CameraId>) -> Result<Vec<Clip>, ReadError> {
+        self.0.reader.clips(camera)
     }
 
     /// Counters and state. Costs no disk access.

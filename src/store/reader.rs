@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
+use super::clips::{Clip, clips_of};
 use super::error::ReadError;
 use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
@@ -30,8 +31,8 @@ pub(super) const REEL_DURATION_MAX: Duration = Duration::from_secs(300);
 
 /// A reel's segments start and end at labels from [`LABEL_BEFORE_MS`] before its first label to this after it: the
 /// longest reel, the longest segment (60 s) and the drift of labels that a reel bears (10 s).
-const LABEL_AFTER_MS: i64 = REEL_DURATION_MAX.as_millis() as i64 + 60_000 + 10_000;
-const LABEL_BEFORE_MS: i64 = 10_000;
+pub(super) const LABEL_AFTER_MS: i64 = REEL_DURATION_MAX.as_millis() as i64 + 60_000 + 10_000;
+pub(super) const LABEL_BEFORE_MS: i64 = 10_000;
 
 /// Idle connections that are kept for the next reader.
 const CONNECTIONS_MAX: usize = 8;
@@ -146,8 +147,18 @@ impl Reader {
         rendition: RenditionId,
         msn: u64,
     ) -> Result<Option<Bytes>, ReadError> {
-        let found = self.find_segment(camera, rendition, msn)?;
-        found.map(|found| found.load(msn)).transpose()
+        let Some(found) = self.find_segment(camera, rendition, msn)? else {
+            return Ok(None);
+        };
+        match found.load(msn) {
+            // Retention took it between the row and the file.
+            Err(ReadError::Damaged { .. })
+                if self.find_segment(camera, rendition, msn)?.is_none() =>
+            {
+                Ok(None)
+            }
+            outcome => outcome.map(Some),
+        }
     }
 
     /// The size of a segment by the index; `None` if it is not recorded.
@@ -212,8 +223,13 @@ impl Reader {
         })
     }
 
+    /// The clips of a camera, or of all, by their start.
+    pub(super) fn clips(&self, camera: Option<&CameraId>) -> Result<Vec<Clip>, ReadError> {
+        self.read(|connection| clips_of(connection, camera))
+    }
+
     /// Lends a connection to `read`, which sees one state of the index throughout.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
@@ -299,7 +315,7 @@ fn read_place(path: &Path, place: Place) -> io::Result<Vec<u8>> {
     Ok(buffer)
 }
 
-fn tracks(
+pub(super) fn tracks(
     connection: &Connection,
     camera: &CameraId,
 ) -> Result<Vec<(RenditionId, i64)>, ReadError> {
@@ -319,7 +335,7 @@ fn tracks(
 }
 
 /// Civil time at which the last segment of a track ends.
-fn track_end(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
+pub(super) fn track_end(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
     let newest = connection
         .prepare_cached(
             "SELECT reel.wall_ms + segment.wall_ms, segment.duration_ticks, run.parameters
@@ -397,7 +413,7 @@ fn segments(
     Ok((latest_parameters, segments))
 }
 
-fn gaps(
+pub(super) fn gaps(
     connection: &Connection,
     camera: &CameraId,
     from: Wall,

@@ -6,11 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::clips::{Clip, ClipWish};
+use super::error::ClipError;
 use super::failure::{
     Failure, create_failed, folder_sync_failed, index_failed, sync_failed, write_failed,
 };
 use super::file_system::FileSystem;
 use super::index::Index;
+use super::keeper::Keeper;
 use super::numbers::Numbers;
 use super::parameters::encode_parameters;
 use super::queue::QueuedSegment;
@@ -55,6 +58,7 @@ pub(super) struct Recorder {
     next_reel: i64,
     retry_at: Monotonic,
     pause_reason: GapReason,
+    keeper: Keeper,
 }
 
 impl Recorder {
@@ -67,8 +71,10 @@ impl Recorder {
         index: Index,
         numbers: Arc<Numbers>,
     ) -> rusqlite::Result<Self> {
+        let keeper = Keeper::new(dir, &options, &*clock, &index)?;
         Ok(Self {
             dir: dir.to_owned(),
+            keeper,
             numbers,
             next_reel: index.last_reel()? + 1,
             options,
@@ -165,11 +171,68 @@ impl Recorder {
         }
     }
 
+    /// Makes a clip of what was handed over before.
+    pub(super) fn make_clip(&mut self, wish: &ClipWish) -> Result<Clip, ClipError> {
+        self.commit();
+        self.may_change()?;
+        self.index.make_clip(wish, self.clock.wall())
+    }
+
+    /// Removes a clip. Returns whether there was one.
+    pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipError> {
+        self.may_change()?;
+        self.index.remove_clip(id)
+    }
+
+    /// Nobody knows what a poisoned store's disk holds.
+    fn may_change(&self) -> Result<(), ClipError> {
+        match &self.status.state {
+            RecordingState::Poisoned { reason } => Err(ClipError::NotWritable(reason.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes recordings that are over, when it is time to look, a few at a time.
+    pub(super) fn keep_room(&mut self) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. })
+            || !self.keeper.is_due(self.clock.monotonic())
+        {
+            return;
+        }
+        let before = self.index.bytes_written();
+        let kept = self
+            .keeper
+            .keep_room(&*self.files, &mut self.index, &*self.clock);
+        let added = self.index.bytes_written() - before;
+        self.status.bytes_written += added;
+        self.status.index_bytes_written += added;
+        match kept {
+            Ok(kept) => {
+                self.status.free_bytes = kept.free_bytes;
+                self.status.reels_expired += kept.reels;
+                self.status.bytes_expired += kept.bytes;
+                if kept.reels > 0 {
+                    // What the disk had no room for may have some now.
+                    self.retry_at = self.retry_at.min(self.clock.monotonic());
+                }
+            }
+            Err(failure) => {
+                self.fail(failure);
+            }
+        }
+    }
+
     /// Closes every reel and commits.
     pub(super) fn close(&mut self) {
         self.closing
             .extend(std::mem::take(&mut self.reels).into_values());
         self.commit();
+    }
+
+    /// The index, to be changed behind the recorder's back.
+    #[cfg(test)]
+    pub(super) fn index_mut(&mut self) -> &mut Index {
+        &mut self.index
     }
 
     /// Lets the index grow no further than `pages`, as if the disk were full.
@@ -190,12 +253,8 @@ impl Recorder {
             // What waits from before goes first, so that it cannot pile up.
             self.sync_and_commit()?;
         }
-        let free = self.files.free_bytes(&self.dir).map_err(|error| {
-            Failure::Pause(
-                GapReason::DiskFailed,
-                format!("{}: {error}", self.dir.display()),
-            )
-        })?;
+        let space = self.files.space(&self.dir);
+        let free = space.map_err(|error| write_failed(&self.dir, &error))?.free;
         self.status.free_bytes = free;
         if free < self.options.free_bytes_min {
             let reason = format!(

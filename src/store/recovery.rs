@@ -12,6 +12,7 @@ use rusqlite::params;
 use super::digest::Digest;
 use super::error::OpenError;
 use super::file_system::{FileSystem, StoredFile};
+use super::garbage::sweep;
 use super::index::Index;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
@@ -153,6 +154,9 @@ pub(super) fn recover(
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
     let mut report = RecoveryReport::default();
     let mut batch = Batch::default();
+    if let Some((path, error)) = sweep(dir, files, index).map_err(sqlite)? {
+        tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
+    }
     check_not_outdated(dir, files, index)?;
     for reel in open_reels(index).map_err(sqlite)? {
         let committed = committed_segments(index, &reel).map_err(sqlite)?;

@@ -1,12 +1,37 @@
 //! Tables of the index and how an older index becomes a new one. Knows SQL, not reels.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::reel_rows::summarize_closed_reels;
 
 /// Marks the file as perch's index: `prch`.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"prch");
 
+/// What makes the next version out of the one before.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    sql: &'static str,
+    /// What SQL alone cannot fill in.
+    fill: fn(&Transaction<'_>) -> rusqlite::Result<()>,
+}
+
+impl Step {
+    const fn sql(sql: &'static str) -> Self {
+        Self {
+            sql,
+            fill: |_| Ok(()),
+        }
+    }
+}
+
 /// One step a version: step `n` makes version `n + 1` out of version `n`. A step that has landed never changes.
-pub(super) const STEPS: &[&str] = &[VERSION_1];
+pub(super) const STEPS: &[Step] = &[
+    Step::sql(VERSION_1),
+    Step {
+        sql: VERSION_2,
+        fill: summarize_closed_reels,
+    },
+];
 
 /// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and
 /// its digest lies behind its bytes in the reel. No look-up by time or msn needs an index of segments, since a
@@ -75,6 +100,66 @@ CREATE TABLE gap (
 CREATE INDEX gap_by_end ON gap (camera, to_ms);
 ";
 
+/// What retention and timelines need without looking at segments: a year of four cameras has 63 million of them, but
+/// two million reels, 35,000 hours and, where nothing went wrong, four spans.
+const VERSION_2: &str = "
+-- Size of the camera's closed reels.
+ALTER TABLE camera ADD COLUMN reel_bytes INTEGER NOT NULL DEFAULT 0;
+
+-- Of a closed reel: where its last segment ends since wall_ms, and how long its segments last together.
+ALTER TABLE reel ADD COLUMN end_ms INTEGER;
+ALTER TABLE reel ADD COLUMN media_ms INTEGER;
+-- Clips that hold it.
+ALTER TABLE reel ADD COLUMN refs INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX reel_by_age ON reel (track, wall_ms) WHERE refs = 0 AND bytes IS NOT NULL;
+
+-- Closed reels of a track that follow each other without a break.
+CREATE TABLE span (
+    id INTEGER PRIMARY KEY,
+    track INTEGER NOT NULL REFERENCES track (id),
+    first_msn INTEGER NOT NULL,
+    -- Of its last reel.
+    last_msn INTEGER NOT NULL,
+    from_ms INTEGER NOT NULL,
+    to_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX span_by_msn ON span (track, first_msn);
+CREATE INDEX span_by_end ON span (track, to_ms);
+
+-- Closed reels that start within an hour of civil time.
+CREATE TABLE hour (
+    track INTEGER NOT NULL REFERENCES track (id),
+    hour INTEGER NOT NULL,
+    media_ms INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (track, hour)
+) STRICT, WITHOUT ROWID;
+
+-- A stretch of a camera's recording that retention leaves alone.
+CREATE TABLE clip (
+    id INTEGER PRIMARY KEY,
+    camera INTEGER NOT NULL REFERENCES camera (id),
+    name TEXT NOT NULL,
+    from_ms INTEGER NOT NULL,
+    to_ms INTEGER NOT NULL,
+    made_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX clip_by_end ON clip (camera, to_ms);
+
+CREATE TABLE clip_reel (
+    clip INTEGER NOT NULL REFERENCES clip (id),
+    reel INTEGER NOT NULL REFERENCES reel (id),
+    PRIMARY KEY (clip, reel)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX clip_by_reel ON clip_reel (reel);
+
+-- Files that no row names any more and that are yet to be removed, by their path below the data directory.
+CREATE TABLE garbage (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL
+) STRICT;
+";
+
 /// Why an index cannot be brought up to date.
 #[derive(Debug)]
 pub(super) enum MigrateError {
@@ -94,7 +179,7 @@ impl From<rusqlite::Error> for MigrateError {
 
 /// Brings an index, empty or older, to the version of the last step, all in one transaction.
 /// A newer or foreign one is left as it was.
-pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), MigrateError> {
+pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<(), MigrateError> {
     let version = header_value(connection, "user_version")?;
     let application = header_value(connection, "application_id")?;
     if version as usize > steps.len() {
@@ -116,7 +201,8 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(),
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     for step in &steps[version as usize..] {
-        transaction.execute_batch(step)?;
+        transaction.execute_batch(step.sql)?;
+        (step.fill)(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", steps.len())?;
     transaction.commit()?;
@@ -149,13 +235,13 @@ mod tests {
     #[test]
     fn an_older_index_gets_the_missing_steps_and_a_newer_one_is_left_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, &[VERSION_1]).unwrap();
+        migrate(&mut connection, &STEPS[..1]).unwrap();
         connection
             .execute("INSERT INTO camera VALUES (1, 'a', NULL, 5, 6)", ())
             .unwrap();
 
-        let next = "ALTER TABLE camera ADD COLUMN title TEXT";
-        migrate(&mut connection, &[VERSION_1, next]).unwrap();
+        let next = Step::sql("ALTER TABLE camera ADD COLUMN title TEXT");
+        migrate(&mut connection, &[STEPS[0], next]).unwrap();
         let kept: (u32, Option<String>) = connection
             .query_row("SELECT next_run, title FROM camera", (), |row| {
                 Ok((row.get(0)?, row.get(1)?))
@@ -163,7 +249,7 @@ mod tests {
             .unwrap();
         assert_eq!(kept, (5, None));
 
-        let refused = migrate(&mut connection, &[VERSION_1]);
+        let refused = migrate(&mut connection, &STEPS[..1]);
         assert!(matches!(refused, Err(MigrateError::Newer(2))));
         assert_eq!(header_value(&connection, "user_version").unwrap(), 2);
     }
@@ -171,9 +257,9 @@ mod tests {
     #[test]
     fn a_step_that_fails_leaves_the_older_index_as_it_was() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, &[VERSION_1]).unwrap();
-        let broken = "CREATE TABLE more (id INTEGER); CREATE TABLE camera (id INTEGER)";
-        assert!(migrate(&mut connection, &[VERSION_1, broken]).is_err());
+        migrate(&mut connection, &STEPS[..1]).unwrap();
+        let broken = Step::sql("CREATE TABLE more (id INTEGER); CREATE TABLE camera (id INTEGER)");
+        assert!(migrate(&mut connection, &[STEPS[0], broken]).is_err());
         assert_eq!(header_value(&connection, "user_version").unwrap(), 1);
         assert!(connection.execute("SELECT * FROM more", ()).is_err());
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::REEL_DURATION_MAX;
+use super::retention::Retention;
 use crate::base::{CameraId, Monotonic, Wall};
 use crate::media::RenditionId;
 
@@ -20,6 +21,12 @@ pub struct StoreOptions {
     pub free_bytes_min: u64,
     /// How long `close` waits for the disk.
     pub close_timeout: Duration,
+    /// How long recordings are kept.
+    pub retention: Retention,
+    /// How often recordings that are over are looked for.
+    pub retention_interval: Duration,
+    /// Bytes set aside in the index's folder, given up when the disk is so full that nothing could be deleted.
+    pub ballast_bytes: u64,
 }
 
 impl Default for StoreOptions {
@@ -30,6 +37,9 @@ impl Default for StoreOptions {
             reel_duration: Duration::from_secs(60),
             free_bytes_min: 32 << 20,
             close_timeout: Duration::from_millis(1500),
+            retention: Retention::default(),
+            retention_interval: Duration::from_secs(5),
+            ballast_bytes: 8 << 20,
         }
     }
 }
@@ -100,8 +110,12 @@ pub struct StoreStatus {
     pub segments_dropped: u64,
     /// Segments refused because their order, length or header breaks the recording's rules.
     pub segments_refused: u64,
-    /// Free bytes of the disk, as of the last commit or try.
+    /// Free bytes of the disk, as of the last write or look.
     pub free_bytes: u64,
+    /// Reels deleted because they were over.
+    pub reels_expired: u64,
+    /// Their bytes.
+    pub bytes_expired: u64,
     /// When the last commit ended.
     pub last_commit: Option<Monotonic>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, params};
 
 use super::error::OpenError;
 use super::file_system::FileSystem;
@@ -151,9 +151,14 @@ pub(super) fn unnamed_reels(
         let Some(id) = id.filter(|&id| reel_path(dir, camera, day, id) == path) else {
             continue;
         };
+        let below = reel_path(Path::new(""), camera, day, id);
         let named = index
             .connection()
-            .query_row("SELECT 1 FROM reel WHERE id = ?", [id], |_| Ok(()))
+            .query_row(
+                "SELECT 1 FROM reel WHERE id = ?1 UNION ALL SELECT 1 FROM garbage WHERE path = ?2",
+                params![id, below.to_str()],
+                |_| Ok(()),
+            )
             .optional()
             .map_err(|error| OpenError::from_sqlite(dir, &error))?;
         if named.is_none() {

@@ -1,6 +1,7 @@
 //! The one thread that writes: takes from the queue, drives the recorder. Ends when told to, or
 //! by a panic, which poisons the store.
 
+use std::fmt;
 use std::fs::File;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -14,9 +15,16 @@ use crate::base::Clock;
 /// The longest that the thread sleeps without looking at the clock.
 const NAP_MAX: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Default)]
+/// What is asked of the recorder by those who wait for its answer.
+type Request = Box<dyn FnOnce(&mut Recorder) + Send>;
+
+/// Requests that wait; more are refused, for each has a thread that waits with it.
+const REQUESTS_MAX: usize = 64;
+
+#[derive(Default)]
 struct Shared {
     queue: Queue,
+    requests: Vec<Request>,
     /// Those who wait for a flush.
     flushes: Vec<SyncSender<()>>,
     status: StoreStatus,
@@ -36,8 +44,14 @@ impl Drop for Locked {
 }
 
 /// The caller's end of the writer thread.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Writer(Arc<(Mutex<Shared>, Condvar)>);
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
 
 impl Writer {
     /// Starts the thread. It holds `lock` until nothing can write any more.
@@ -78,6 +92,28 @@ impl Writer {
             mark.add_to(&mut shared.queue.gaps);
             self.0.1.notify_all();
         }
+    }
+
+    /// Has something done on the writer's thread, after all that was handed over before, and waits for the answer.
+    /// `None` if the writer takes nothing more, is asked too much, or does not answer within `timeout`.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        request: impl FnOnce(&mut Recorder) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, wait) = sync_channel(1);
+        {
+            let mut shared = self.lock();
+            if shared.closing || shared.ended || shared.requests.len() >= REQUESTS_MAX {
+                return None;
+            }
+            shared.requests.push(Box::new(move |recorder| {
+                // Whoever asked may have given up waiting.
+                let _ = answer.send(request(recorder));
+            }));
+            self.0.1.notify_all();
+        }
+        wait.recv_timeout(timeout).ok()
     }
 
     /// Waits until all that was handed over before is committed or given up, `timeout` at the longest.
@@ -131,6 +167,7 @@ impl Shared {
         self.queue.segments_count() > 0
             || !self.queue.gaps.is_empty()
             || !self.flushes.is_empty()
+            || !self.requests.is_empty()
             || self.closing
     }
 }
@@ -143,6 +180,7 @@ impl Drop for Ended<'_> {
         let mut shared = self.0.lock();
         shared.ended = true;
         shared.flushes.clear();
+        shared.requests.clear();
         if std::thread::panicking() {
             shared.status.state = RecordingState::Poisoned {
                 reason: "the store's writer panicked; start perch again".to_owned(),
@@ -175,6 +213,11 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
         } else {
             Vec::new()
         };
+        let requests = if settled {
+            std::mem::take(&mut shared.requests)
+        } else {
+            Vec::new()
+        };
         let closing = settled && shared.closing;
         drop(shared);
 
@@ -184,6 +227,9 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
         for mark in gaps {
             recorder.mark_gap(mark);
         }
+        for request in requests {
+            request(&mut recorder);
+        }
         let due = recorder
             .commit_due()
             .is_some_and(|due| due <= clock.monotonic());
@@ -191,6 +237,9 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
             recorder.close();
         } else if due || !flushes.is_empty() {
             recorder.commit();
+        }
+        if settled {
+            recorder.keep_room();
         }
         writer.lock().status = recorder.status().clone();
         // Whoever waits sees the status that belongs to the answer, or has given up waiting.

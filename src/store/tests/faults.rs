@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::faulty_disk::{Fault, FaultyDisk};
 use super::made::*;
+use super::retention::check_summaries;
 use crate::base::{Clock, SimulatedClock, Wall};
 use crate::media::RenditionId;
 use crate::store::file_system::{FileSystem, RealFileSystem};
@@ -27,7 +28,7 @@ fn label(msn: u64) -> Wall {
 }
 
 /// In memory, where a sync costs nothing.
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
@@ -102,7 +103,7 @@ fn read_all(dir: &Path) -> (Recording, BTreeSet<(RenditionId, u64)>) {
 }
 
 /// Files and rows agree exactly: every reel has a row with its size, and every row its file.
-fn check_files(dir: &Path) {
+pub(super) fn check_files(dir: &Path) {
     let mut on_disk = BTreeSet::new();
     let mut folders = vec![dir.join("reel")];
     while let Some(folder) = folders.pop() {
@@ -125,6 +126,7 @@ fn check_files(dir: &Path) {
     });
     let named: BTreeSet<_> = rows.unwrap().map(Result::unwrap).collect();
     assert_eq!(on_disk, named);
+    check_summaries(&index);
 }
 
 fn check_afterwards(dir: &Path, told: &StoreStatus) -> BTreeSet<(RenditionId, u64)> {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
 
-use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, StoredFile};
+use crate::store::file_system::{
+    DiskSpace, FileSystem, FolderSyncError, RealFileSystem, StoredFile,
+};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,14 +200,19 @@ impl FileSystem for FaultyDisk {
         Ok(())
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.step_whole()?;
+        RealFileSystem.remove_folder(path)
+    }
+
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {
         self.step_whole()?;
         RealFileSystem.list_folder(path)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         self.step_whole()?;
-        RealFileSystem.free_bytes(path)
+        RealFileSystem.space(path)
     }
 }
 

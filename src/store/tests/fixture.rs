@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::durable::open;
 use super::made::*;
+use super::retention::check_summaries;
 use crate::base::Wall;
 use crate::store::{Gap, GapReason, Store};
 
@@ -89,6 +90,12 @@ fn a_data_directory_of_version_1_opens_and_records_on() {
     let all = |id| (0..MSNS).map(move |msn| (id, msn / 2, msn));
     let mut expected: Vec<_> = all(VIDEO).chain(all(AUDIO)).collect();
     assert_eq!(msns(&store), expected);
+
+    // What version 1 did not keep is filled in.
+    check_summaries(&rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap());
+    let (from, to) = (NOON.plus_ms(-1), NOON.plus_ms(3_600_000));
+    let line = store.timeline(&front, from, to, 60_000).unwrap();
+    assert_eq!(line.spans, [(NOON, NOON.plus_ms(8_000))]);
 
     let position = store.camera_position(&front);
     assert!(position.next_run > 1 && position.next_msn > MSNS);

@@ -11,7 +11,9 @@ use std::time::Duration;
 use super::faulty_disk::FaultyDisk;
 use super::made::*;
 use crate::base::{Clock, SimulatedClock, Wall};
-use crate::store::file_system::{FileSystem, FolderSyncError, RealFileSystem, StoredFile};
+use crate::store::file_system::{
+    DiskSpace, FileSystem, FolderSyncError, RealFileSystem, StoredFile,
+};
 use crate::store::queue::{QUEUE_SEGMENTS_MAX, QueuedSegment};
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
@@ -39,14 +41,20 @@ impl FileSystem for ToldDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         RealFileSystem.remove_file(path)
     }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        RealFileSystem.remove_folder(path)
+    }
     fn sync_folder(&self, path: &Path) -> Result<(), FolderSyncError> {
         RealFileSystem.sync_folder(path)
     }
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>> {
         RealFileSystem.list_folder(path)
     }
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok((self.0)())
+    fn space(&self, _: &Path) -> io::Result<DiskSpace> {
+        Ok(DiskSpace {
+            free: (self.0)(),
+            total: u64::MAX,
+        })
     }
 }
 

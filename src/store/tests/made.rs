@@ -10,7 +10,7 @@ use crate::media::{
     AudioParameters, FrameRate, InitSegment, Part, RenditionId, Rung, Segment, TrackParameters,
     VideoParameters,
 };
-use crate::store::StoreOptions;
+use crate::store::{Retention, StoreOptions};
 
 /// 2026-11-21T10:00:00Z.
 pub(super) const NOON: Wall = Wall(1_795_255_200_000);
@@ -26,6 +26,10 @@ pub(super) fn camera(name: &str) -> CameraId {
 pub(super) fn patient() -> StoreOptions {
     StoreOptions {
         free_bytes_min: 0,
+        retention: Retention {
+            free_bytes: Some(0),
+            ..Retention::default()
+        },
         close_timeout: Duration::from_secs(30),
         ..StoreOptions::default()
     }

@@ -9,3 +9,4 @@ mod full_disk;
 mod made;
 mod outdated;
 mod plays;
+mod retention;

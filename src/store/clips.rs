@@ -1,0 +1,176 @@
+//! Clips: stretches of a camera's recording that stay whatever retention says. A clip holds reels, and copies nothing.
+//! The writer makes and removes them, since it alone changes rows.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::error::{ClipError, ReadError};
+use super::reader::{LABEL_AFTER_MS, LABEL_BEFORE_MS};
+use super::reel_rows::extent;
+use crate::base::{CameraId, Wall};
+
+/// The longest name, in characters.
+const NAME_CHARS_MAX: usize = 200;
+
+/// What somebody wants to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipWish {
+    /// Whose recording.
+    pub camera: CameraId,
+    /// What people call it, at most 200 characters; may be empty.
+    pub name: String,
+    /// Civil time at which it starts.
+    pub from: Wall,
+    /// Civil time at which it ends; not in the future.
+    pub to: Wall,
+}
+
+/// A stretch that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clip {
+    /// Its number, never used again while a later clip exists.
+    pub id: i64,
+    /// Whose recording.
+    pub camera: CameraId,
+    /// What people call it.
+    pub name: String,
+    /// Civil time at which it starts.
+    pub from: Wall,
+    /// Civil time at which it ends.
+    pub to: Wall,
+    /// When it was made.
+    pub made: Wall,
+    /// Bytes of the reels that it holds, which other clips may hold, too.
+    pub bytes_held: u64,
+}
+
+impl ClipWish {
+    /// Refuses what cannot be kept, whatever is recorded.
+    pub(super) fn check(&self, now: Wall) -> Result<(), ClipError> {
+        if self.to <= self.from {
+            return Err(ClipError::RangeBackwards);
+        }
+        if self.to > now {
+            return Err(ClipError::InTheFuture);
+        }
+        let name_fits =
+            self.name.chars().count() <= NAME_CHARS_MAX && !self.name.chars().any(char::is_control);
+        if !name_fits {
+            return Err(ClipError::InvalidName);
+        }
+        Ok(())
+    }
+}
+
+/// Makes a clip of what is committed.
+pub(super) fn make_clip(
+    transaction: &Transaction<'_>,
+    wish: &ClipWish,
+    now: Wall,
+) -> Result<Clip, ClipError> {
+    wish.check(now)?;
+    let camera: Option<i64> = transaction
+        .prepare_cached("SELECT id FROM camera WHERE name = ?")?
+        .query_row([wish.camera.as_str()], |row| row.get(0))
+        .optional()?;
+    let reels = match camera {
+        Some(camera) => reels_within(transaction, camera, wish.from, wish.to)?,
+        None => Vec::new(),
+    };
+    let (Some(camera), false) = (camera, reels.is_empty()) else {
+        return Err(ClipError::NothingRecorded);
+    };
+    transaction.execute(
+        "INSERT INTO clip (camera, name, from_ms, to_ms, made_ms) VALUES (?, ?, ?, ?, ?)",
+        params![camera, wish.name, wish.from.0, wish.to.0, now.0],
+    )?;
+    let id = transaction.last_insert_rowid();
+    for reel in reels {
+        transaction
+            .prepare_cached("INSERT INTO clip_reel VALUES (?, ?)")?
+            .execute([id, reel])?;
+        transaction
+            .prepare_cached("UPDATE reel SET refs = refs + 1 WHERE id = ?")?
+            .execute([reel])?;
+    }
+    let clip = clips(transaction, "WHERE clip.id = ?1", params![id])?.pop();
+    clip.ok_or(ClipError::NothingRecorded)
+}
+
+/// Lets a clip's reels go. Returns whether there was such a clip.
+pub(super) fn remove_clip(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<bool> {
+    transaction.execute(
+        "UPDATE reel SET refs = refs - 1 WHERE id IN (SELECT reel FROM clip_reel WHERE clip = ?)",
+        [id],
+    )?;
+    transaction.execute("DELETE FROM clip_reel WHERE clip = ?", [id])?;
+    Ok(transaction.execute("DELETE FROM clip WHERE id = ?", [id])? > 0)
+}
+
+/// Reels of all renditions with a segment between two labels.
+fn reels_within(
+    connection: &Connection,
+    camera: i64,
+    from: Wall,
+    to: Wall,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut near = connection.prepare_cached(
+        "SELECT reel.id, reel.wall_ms FROM track JOIN reel ON reel.track = track.id
+         WHERE track.camera = ?1 AND reel.wall_ms > ?2 AND reel.wall_ms < ?3 ORDER BY reel.id",
+    )?;
+    let earliest = from.plus_ms(-LABEL_AFTER_MS).0;
+    let latest = to.plus_ms(LABEL_BEFORE_MS).0;
+    let mut rows = near.query(params![camera, earliest, latest])?;
+    let mut within = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (reel, wall_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if let Some(extent) = extent(connection, reel)?
+            && wall_ms + extent.first_ms < to.0
+            && wall_ms + extent.end_ms > from.0
+        {
+            within.push(reel);
+        }
+    }
+    Ok(within)
+}
+
+/// The clips that a condition on the table `clip` leaves, by their start.
+pub(super) fn clips(
+    connection: &Connection,
+    condition: &str,
+    values: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Clip>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT clip.id, camera.name, clip.name, clip.from_ms, clip.to_ms, clip.made_ms,
+                (SELECT coalesce(sum(reel.bytes), 0) FROM clip_reel JOIN reel ON reel.id = clip_reel.reel
+                 WHERE clip_reel.clip = clip.id)
+         FROM clip JOIN camera ON camera.id = clip.camera {condition} ORDER BY clip.from_ms, clip.id"
+    ))?;
+    let mut rows = statement.query(values)?;
+    let mut clips = Vec::new();
+    while let Some(row) = rows.next()? {
+        let camera: String = row.get(1)?;
+        let Ok(camera) = camera.parse() else { continue };
+        clips.push(Clip {
+            id: row.get(0)?,
+            camera,
+            name: row.get(2)?,
+            from: Wall(row.get(3)?),
+            to: Wall(row.get(4)?),
+            made: Wall(row.get(5)?),
+            bytes_held: row.get(6)?,
+        });
+    }
+    Ok(clips)
+}
+
+/// The clips of a camera, or of all.
+pub(super) fn clips_of(
+    connection: &Connection,
+    camera: Option<&CameraId>,
+) -> Result<Vec<Clip>, ReadError> {
+    let found = match camera {
+        Some(camera) => clips(connection, "WHERE camera.name = ?1", [camera.as_str()]),
+        None => clips(connection, "", []),
+    };
+    Ok(found?)
+}

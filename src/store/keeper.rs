@@ -1,0 +1,122 @@
+//! Keeps room on the disk: looks every few seconds which recordings are over, forgets them, removes their files.
+//! Runs between the recorder's writes, on its thread, a bounded piece at a time.
+
+use std::path::{Path, PathBuf};
+
+use super::ballast::Ballast;
+use super::failure::{Failure, index_failed, write_failed};
+use super::file_system::{DiskSpace, FileSystem};
+use super::garbage::sweep;
+use super::index::Index;
+use super::retention::{BelievedTime, Situation, expired_reels};
+use super::status::{GapReason, StoreOptions};
+use crate::base::{Clock, Monotonic};
+
+/// What one look brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) free_bytes: u64,
+    pub(super) reels: u64,
+    pub(super) bytes: u64,
+}
+
+pub(super) struct Keeper {
+    dir: PathBuf,
+    options: StoreOptions,
+    believed: BelievedTime,
+    ballast: Ballast,
+    due: Monotonic,
+    /// A file that cannot be removed was told of already.
+    has_warned: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        dir: &Path,
+        options: &StoreOptions,
+        clock: &dyn Clock,
+        index: &Index,
+    ) -> rusqlite::Result<Self> {
+        let (wall, now) = (clock.wall(), clock.monotonic());
+        Ok(Self {
+            dir: dir.to_owned(),
+            believed: BelievedTime::new(index.newest_label()?, wall, now),
+            ballast: Ballast::new(dir, options.ballast_bytes),
+            options: options.clone(),
+            due: now,
+            has_warned: false,
+        })
+    }
+
+    /// Whether it is time to look again.
+    pub(super) fn is_due(&self, now: Monotonic) -> bool {
+        now >= self.due
+    }
+
+    /// Forgets what is over and removes its files; the next look comes at once if there may be more.
+    pub(super) fn keep_room(
+        &mut self,
+        files: &dyn FileSystem,
+        index: &mut Index,
+        clock: &dyn Clock,
+    ) -> Result<Kept, Failure> {
+        let now = clock.monotonic();
+        self.due = now.after(self.options.retention_interval);
+        let space = self.space(files)?;
+        let situation = Situation {
+            retention: &self.options.retention,
+            now: self.believed.advance(clock.wall(), now),
+            space,
+        };
+        let over = expired_reels(index.connection(), &situation).map_err(|e| index_failed(&e))?;
+        let mut kept = Kept {
+            free_bytes: space.free,
+            reels: 0,
+            bytes: 0,
+        };
+        if !over.is_empty() {
+            (kept.reels, kept.bytes) = self.forget(files, index, &over)?;
+            self.due = now;
+        }
+        self.remove_files(files, index)?;
+        let space = self.space(files)?;
+        kept.free_bytes = space.free;
+        if space.free >= 4 * self.options.ballast_bytes {
+            self.ballast.take_on(files);
+        }
+        Ok(kept)
+    }
+
+    fn space(&self, files: &dyn FileSystem) -> Result<DiskSpace, Failure> {
+        files
+            .space(&self.dir)
+            .map_err(|error| write_failed(&self.dir, &error))
+    }
+
+    fn forget(
+        &mut self,
+        files: &dyn FileSystem,
+        index: &mut Index,
+        reels: &[i64],
+    ) -> Result<(u64, u64), Failure> {
+        match index.forget_reels(reels).map_err(|e| index_failed(&e)) {
+            Err(Failure::Pause(GapReason::DiskFull, _)) if self.ballast.give_up(files) => {
+                tracing::info!("the disk is full: giving up the ballast to delete recordings");
+                index.forget_reels(reels).map_err(|e| index_failed(&e))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn remove_files(&mut self, files: &dyn FileSystem, index: &mut Index) -> Result<(), Failure> {
+        match sweep(&self.dir, files, index).map_err(|e| index_failed(&e))? {
+            Some((path, error)) if !self.has_warned => {
+                self.has_warned = true;
+                tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
+            }
+            Some(_) => {}
+            None => self.has_warned = false,
+        }
+        Ok(())
+    }
+}

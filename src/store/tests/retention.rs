@@ -1,0 +1,360 @@
+//! Recordings that are over go, whatever fails meanwhile, and nothing else does; what is told of those that stay is
+//! what their reels say.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::faults::{check_files, folder};
+use super::faulty_disk::{Fault, FaultyDisk};
+use super::made::*;
+use crate::base::{Clock, SimulatedClock, Wall};
+use crate::store::file_system::{FileSystem, RealFileSystem};
+use crate::store::queue::QueuedSegment;
+use crate::store::reader::Reader;
+use crate::store::recorder::Recorder;
+use crate::store::reel_rows::HOUR_MS;
+use crate::store::{ClipWish, OpenError, Retention, StoreOptions, open_recorder};
+
+/// A reel of three segments is about 3.5 kB: room for some ten of them.
+const BYTES_MAX: u64 = 40_000;
+
+fn options(bytes_max: Option<u64>) -> StoreOptions {
+    StoreOptions {
+        reel_duration: Duration::from_secs(6),
+        retention: Retention {
+            bytes_max,
+            ..patient().retention
+        },
+        ..patient()
+    }
+}
+
+fn open(
+    dir: &Path,
+    clock: &SimulatedClock,
+    files: Arc<dyn FileSystem>,
+    bytes_max: Option<u64>,
+) -> Result<Recorder, OpenError> {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    Ok(open_recorder(dir, &options(bytes_max), &clock, files)?.0)
+}
+
+fn accept(recorder: &mut Recorder, run: u64, msn: u64, wall: Wall) {
+    for rendition in [VIDEO, AUDIO] {
+        recorder.accept(&QueuedSegment {
+            camera: camera("door"),
+            rendition,
+            segment: segment_at(rendition, run, msn, wall),
+        });
+    }
+    recorder.commit();
+}
+
+/// Spans, hours and sizes are those of the closed reels.
+pub(super) fn check_summaries(index: &Connection) {
+    let mut statement = index
+        .prepare(
+            "SELECT track, first_msn, wall_ms, wall_ms + end_ms, media_ms, bytes FROM reel
+             WHERE bytes IS NOT NULL AND end_ms IS NOT NULL ORDER BY track, first_msn",
+        )
+        .unwrap();
+    let mut rows = statement.query(()).unwrap();
+    let mut spans: Vec<(i64, i64, i64, i64, i64)> = Vec::new();
+    let (mut hours, mut bytes_in_all) = (BTreeMap::new(), 0);
+    while let Some(row) = rows.next().unwrap() {
+        let [track, msn, from, to, media_ms, bytes] =
+            std::array::from_fn(|column| row.get::<_, i64>(column).unwrap());
+        match spans.last_mut() {
+            Some((of, _, last_msn, _, end)) if *of == track && (from - *end).abs() <= 500 => {
+                (*last_msn, *end) = (msn, to);
+            }
+            _ => spans.push((track, msn, msn, from, to)),
+        }
+        let hour: &mut (i64, i64) = hours.entry((track, from.div_euclid(HOUR_MS))).or_default();
+        *hour = (hour.0 + media_ms, hour.1 + bytes);
+        bytes_in_all += bytes;
+    }
+    let told: Vec<_> = index
+        .prepare(
+            "SELECT track, first_msn, last_msn, from_ms, to_ms FROM span ORDER BY track, first_msn",
+        )
+        .unwrap()
+        .query_map((), |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(told, spans);
+    let told: BTreeMap<_, _> = index
+        .prepare("SELECT track, hour, media_ms, bytes FROM hour")
+        .unwrap()
+        .query_map((), |row| {
+            Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(told, hours);
+    let told: i64 = index
+        .query_row(
+            "SELECT coalesce(sum(reel_bytes), 0) FROM camera",
+            (),
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(told, bytes_in_all);
+}
+
+fn msns(dir: &Path) -> Vec<u64> {
+    let recording = Reader::new(dir)
+        .recording(&camera("door"), Wall(0), Wall(i64::MAX))
+        .unwrap();
+    let tracks = recording.renditions;
+    tracks.first().map_or_else(Vec::new, |track| {
+        track.segments.iter().map(|entry| entry.msn).collect()
+    })
+}
+
+#[test]
+fn the_oldest_goes_and_the_newest_stays() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let mut recorder = open(
+        dir.path(),
+        &clock,
+        Arc::new(RealFileSystem),
+        Some(BYTES_MAX),
+    )
+    .unwrap();
+    for msn in 0..60 {
+        accept(&mut recorder, msn / 7, msn, NOON.plus_ms(msn as i64 * 2000));
+        clock.advance(Duration::from_secs(6));
+        recorder.keep_room();
+    }
+    let before = msns(dir.path());
+    assert!(before[0] > 20 && before.len() > 9, "{before:?}");
+    assert!(before.iter().copied().eq(before[0]..60), "{before:?}");
+    let (expired, bytes) = (
+        recorder.status().reels_expired,
+        recorder.status().bytes_expired,
+    );
+    assert!(expired > 10 && bytes > expired * 1000);
+    let gone = Reader::new(dir.path()).load_segment(&camera("door"), VIDEO, 3);
+    assert_eq!(gone.unwrap(), None);
+    recorder.close();
+    drop(recorder);
+    check_files(dir.path());
+
+    // With room for nothing at all, the last reel of each track is what numbers go on from.
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), Some(0)).unwrap();
+    recorder.keep_room();
+    recorder.keep_room();
+    drop(recorder);
+    check_files(dir.path());
+    assert!((1..=3).contains(&msns(dir.path()).len()));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    accept(&mut recorder, 20, 60, NOON.plus_ms(200_000));
+    assert_eq!(recorder.status().segments_committed, 2);
+}
+
+#[test]
+fn a_fault_at_any_operation_loses_nothing_that_is_to_stay_and_leaves_nothing_behind() {
+    let run = |disk: &FaultyDisk, dir: &Path| {
+        let clock = SimulatedClock::new(NOON);
+        let mut recorder = open(dir, &clock, Arc::new(disk.clone()), Some(6_000)).ok()?;
+        for msn in 0..10 {
+            accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+            clock.advance(Duration::from_secs(5));
+            recorder.keep_room();
+        }
+        recorder.close();
+        Some(recorder.status().clone())
+    };
+    let whole = FaultyDisk::default();
+    let dir = folder();
+    assert!(run(&whole, dir.path()).unwrap().reels_expired >= 2);
+    for fault in [Fault::Full, Fault::Io, Fault::PowerCut] {
+        for at in 0..whole.operations() {
+            let dir = folder();
+            let disk = FaultyDisk::failing(at, fault);
+            run(&disk, dir.path());
+            disk.lose_what_is_not_synced();
+            let clock = SimulatedClock::new(NOON.plus_ms(100_000));
+            let real = Arc::new(RealFileSystem);
+            let mut recorder = open(dir.path(), &clock, real, Some(6_000)).unwrap();
+            recorder.keep_room();
+            drop(recorder);
+            check_files(dir.path());
+            let found = msns(dir.path());
+            for &msn in &found {
+                let loaded = Reader::new(dir.path()).load_segment(&camera("door"), VIDEO, msn);
+                let original = segment_at(VIDEO, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+                assert_eq!(loaded.unwrap().unwrap(), bytes_of(&original));
+            }
+        }
+    }
+}
+
+fn wish(from_s: i64, to_s: i64) -> ClipWish {
+    ClipWish {
+        camera: camera("door"),
+        name: "the visitor".to_owned(),
+        from: NOON.plus_ms(from_s * 1000),
+        to: NOON.plus_ms(to_s * 1000),
+    }
+}
+
+#[test]
+fn what_a_clip_holds_stays_until_the_clip_goes() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(40_000));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), Some(0)).unwrap();
+    for msn in 0..18 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    // Segments 4 to 7: of two reels.
+    let clip = recorder.make_clip(&wish(9, 15)).unwrap();
+    assert_eq!(Reader::new(dir.path()).clips(None).unwrap(), [clip.clone()]);
+    assert!(clip.bytes_held > 4 * 1000);
+    let other = recorder.make_clip(&wish(8, 10)).unwrap();
+    recorder.keep_room();
+    assert_eq!(msns(dir.path()), [3, 4, 5, 6, 7, 8, 15, 16, 17]);
+
+    assert!(recorder.remove_clip(clip.id).unwrap());
+    assert!(!recorder.remove_clip(clip.id).unwrap());
+    clock.advance(Duration::from_secs(5));
+    recorder.keep_room();
+    assert_eq!(msns(dir.path()), [3, 4, 5, 15, 16, 17]);
+    assert!(recorder.remove_clip(other.id).unwrap());
+    clock.advance(Duration::from_secs(5));
+    recorder.keep_room();
+    assert_eq!(msns(dir.path()), [15, 16, 17]);
+    recorder.close();
+    drop(recorder);
+    check_files(dir.path());
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused_and_nothing_changes() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(40_000));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    accept(&mut recorder, 0, 0, NOON);
+    let long = ClipWish {
+        name: "n".repeat(201),
+        ..wish(0, 1)
+    };
+    let nobody = ClipWish {
+        camera: camera("nobody"),
+        ..wish(0, 1)
+    };
+    for (wish, reason) in [
+        (wish(1, 1), "later than"),
+        (wish(0, 41), "future"),
+        (wish(20, 30), "nothing of this camera"),
+        (nobody, "nothing of this camera"),
+        (long, "200 characters"),
+    ] {
+        let refused = recorder.make_clip(&wish).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+    }
+    assert_eq!(Reader::new(dir.path()).clips(None).unwrap(), []);
+}
+
+#[test]
+fn a_timeline_tells_spans_breaks_and_how_much_is_recorded() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(400_000));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    for msn in (0..30).chain(90..120) {
+        accept(
+            &mut recorder,
+            msn / 60,
+            msn,
+            NOON.plus_ms(msn as i64 * 2000),
+        );
+    }
+    recorder.make_clip(&wish(10, 20)).unwrap();
+    let reader = Reader::new(dir.path());
+    let (from, to) = (NOON.plus_ms(-60_000), NOON.plus_ms(400_000));
+    let line = reader.timeline(&camera("door"), from, to, 60_000).unwrap();
+    let moment = |s: i64| NOON.plus_ms(s * 1000);
+    assert_eq!((line.oldest, line.newest), (Some(NOON), Some(moment(240))));
+    assert_eq!(
+        line.spans,
+        [(moment(0), moment(60)), (moment(180), moment(240))]
+    );
+    assert_eq!(line.clips.len(), 1);
+    let buckets: Vec<_> = line
+        .density
+        .iter()
+        .map(|bucket| (bucket.from, bucket.media_ms))
+        .collect();
+    // What is still being written is not counted yet.
+    assert_eq!(buckets, [(moment(0), 60_000), (moment(180), 54_000)]);
+    let week = reader
+        .timeline(&camera("door"), from, to.plus_ms(7 * 24 * HOUR_MS), 1)
+        .unwrap();
+    assert_eq!(week.bucket_ms, HOUR_MS);
+    assert_eq!(week.density.len(), 1);
+    let bytes: u64 = line.density.iter().map(|bucket| bucket.bytes).sum();
+    assert_eq!(
+        (week.density[0].bytes, week.density[0].media_ms),
+        (bytes, 114_000)
+    );
+
+    let nothing = reader.timeline(&camera("nobody"), from, to, 1).unwrap();
+    assert_eq!((nothing.spans.len(), nothing.newest), (0, None));
+    assert!(reader.timeline(&camera("door"), to, from, 1).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn summaries_are_those_of_the_reels_whatever_comes_and_goes(
+        steps in proptest::collection::vec((0u8..10, 0usize..8), 1..60),
+    ) {
+        let dir = folder();
+        let clock = SimulatedClock::new(NOON);
+        let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+        let (mut msn, mut run, mut wall) = (0, 0, NOON);
+        for (kind, which) in steps {
+            match kind {
+                // Another run, after a while in which the clock may have been set back.
+                0 => (run, wall) = (run + 1, wall.plus_ms((which as i64 - 2) * 1_700_000)),
+                1 => {
+                    let index = recorder.index_mut();
+                    let closed: Vec<i64> = index
+                        .connection()
+                        .prepare("SELECT id FROM reel WHERE bytes IS NOT NULL ORDER BY id")
+                        .unwrap()
+                        .query_map((), |row| row.get(0))
+                        .unwrap()
+                        .map(Result::unwrap)
+                        .collect();
+                    if let Some(reel) = closed.get(which) {
+                        index.forget_reels(&[*reel]).unwrap();
+                    }
+                }
+                _ => {
+                    accept(&mut recorder, run, msn, wall);
+                    (msn, wall) = (msn + 1, wall.plus_ms(2000));
+                }
+            }
+            check_summaries(recorder.index_mut().connection());
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! A camera's recordings as a line of time, for drawing: where something is recorded and how much, where nothing is
+//! and why, what is kept. Reads spans, hours and reels, never segments, so that a year answers in milliseconds.
+
+use rusqlite::{Connection, params};
+
+use super::clips::{Clip, clips};
+use super::error::ReadError;
+use super::reader::{Reader, gaps, track_end, tracks};
+use super::reel_rows::HOUR_MS;
+use super::status::Gap;
+use crate::base::{CameraId, Wall};
+
+/// Up to this much, in ms, reels are counted one by one; beyond, by the hour: three days have 8,640 of them.
+const REEL_RANGE_MAX_MS: i64 = 3 * 24 * HOUR_MS;
+
+/// The narrowest bucket, in ms: about a reel.
+const BUCKET_MS_MIN: i64 = 60_000;
+
+/// Gaps and spans closer than this part of a bucket are drawn as one.
+const MERGED_PARTS: i64 = 4;
+
+/// One camera's line of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// Width of a bucket, in ms: the one asked for, or the next that can be told.
+    pub bucket_ms: i64,
+    /// The first label of all that is recorded of the camera.
+    pub oldest: Option<Wall>,
+    /// Where the newest segment ends.
+    pub newest: Option<Wall>,
+    /// Where something is recorded, in order, none touching another.
+    pub spans: Vec<(Wall, Wall)>,
+    /// Where something is missing, by their end.
+    pub gaps: Vec<Gap>,
+    /// What is kept, by start.
+    pub clips: Vec<Clip>,
+    /// How much is recorded; buckets without anything are left out.
+    pub density: Vec<Bucket>,
+}
+
+/// A piece of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Where it starts: a multiple of the width.
+    pub from: Wall,
+    /// Bytes of the reels that start in it, of all renditions.
+    pub bytes: u64,
+    /// How long the longest of its renditions is recorded, in ms.
+    pub media_ms: u64,
+}
+
+impl Reader {
+    /// A camera's line of time between two labels, in buckets of about `bucket_ms`. Empty for an unknown camera.
+    pub(super) fn timeline(
+        &self,
+        camera: &CameraId,
+        from: Wall,
+        to: Wall,
+        bucket_ms: i64,
+    ) -> Result<Timeline, ReadError> {
+        if to <= from {
+            return Err(ReadError::RangeBackwards);
+        }
+        self.read(|connection| {
+            let by_hour = to - from > REEL_RANGE_MAX_MS;
+            let bucket_ms = if by_hour {
+                bucket_ms.max(HOUR_MS).div_euclid(HOUR_MS) * HOUR_MS
+            } else {
+                bucket_ms.max(BUCKET_MS_MIN)
+            };
+            let merged_ms = bucket_ms / MERGED_PARTS;
+            let mut line = Timeline {
+                bucket_ms,
+                oldest: None,
+                newest: None,
+                spans: Vec::new(),
+                gaps: merge_gaps(gaps(connection, camera, from, to)?, merged_ms),
+                clips: clips(
+                    connection,
+                    "WHERE camera.name = ?1 AND clip.to_ms > ?2 AND clip.from_ms < ?3",
+                    params![camera.as_str(), from.0, to.0],
+                )?,
+                density: Vec::new(),
+            };
+            for (_, track) in tracks(connection, camera)? {
+                line.newest = line.newest.max(track_end(connection, track)?);
+                line.oldest = match (line.oldest, oldest(connection, track)?) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+                spans(connection, track, from, to, &mut line.spans)?;
+                let mut density = Vec::new();
+                if by_hour {
+                    count_hours(connection, track, from, to, bucket_ms, &mut density)?;
+                } else {
+                    count_reels(connection, track, from, to, bucket_ms, &mut density)?;
+                }
+                line.density = join(&line.density, &density);
+            }
+            line.spans = merge_spans(line.spans, merged_ms);
+            Ok(line)
+        })
+    }
+}
+
+fn oldest(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
+    let oldest: Option<i64> = connection
+        .prepare_cached("SELECT min(wall_ms) FROM reel WHERE track = ?")?
+        .query_row([track], |row| row.get(0))?;
+    Ok(oldest.map(Wall))
+}
+
+fn spans(
+    connection: &Connection,
+    track: i64,
+    from: Wall,
+    to: Wall,
+    found: &mut Vec<(Wall, Wall)>,
+) -> Result<(), ReadError> {
+    let mut closed = connection.prepare_cached(
+        "SELECT from_ms, to_ms FROM span WHERE track = ? AND to_ms > ? AND from_ms < ?",
+    )?;
+    let mut rows = closed.query(params![track, from.0, to.0])?;
+    while let Some(row) = rows.next()? {
+        found.push((Wall(row.get(0)?), Wall(row.get(1)?)));
+    }
+    // The open one: it starts where the newest span ends, or after a break.
+    let open: Option<i64> = connection
+        .prepare_cached("SELECT max(wall_ms) FROM reel WHERE track = ? AND bytes IS NULL")?
+        .query_row([track], |row| row.get(0))?;
+    if let (Some(start), Some(end)) = (open.map(Wall), track_end(connection, track)?)
+        && start < to
+        && end > from
+    {
+        found.push((start, end));
+    }
+    Ok(())
+}
+
+fn count_hours(
+    connection: &Connection,
+    track: i64,
+    from: Wall,
+    to: Wall,
+    bucket_ms: i64,
+    density: &mut Vec<Bucket>,
+) -> Result<(), ReadError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT hour, bytes, media_ms FROM hour WHERE track = ? AND hour >= ? AND hour <= ? ORDER BY hour",
+    )?;
+    let (first, last) = (from.0.div_euclid(HOUR_MS), to.0.div_euclid(HOUR_MS));
+    let mut rows = statement.query(params![track, first, last])?;
+    while let Some(row) = rows.next()? {
+        let hour: i64 = row.get(0)?;
+        add(density, bucket_ms, hour * HOUR_MS, row.get(1)?, row.get(2)?);
+    }
+    Ok(())
+}
+
+fn count_reels(
+    connection: &Connection,
+    track: i64,
+    from: Wall,
+    to: Wall,
+    bucket_ms: i64,
+    density: &mut Vec<Bucket>,
+) -> Result<(), ReadError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT wall_ms, bytes, media_ms FROM reel
+         WHERE track = ? AND wall_ms >= ? AND wall_ms < ? AND media_ms IS NOT NULL ORDER BY wall_ms",
+    )?;
+    let first = from.0.div_euclid(bucket_ms) * bucket_ms;
+    let mut rows = statement.query(params![track, first, to.0])?;
+    while let Some(row) = rows.next()? {
+        add(density, bucket_ms, row.get(0)?, row.get(1)?, row.get(2)?);
+    }
+    Ok(())
+}
+
+/// Adds what starts at `wall_ms`, not before what was added last.
+fn add(density: &mut Vec<Bucket>, bucket_ms: i64, wall_ms: i64, bytes: u64, media_ms: u64) {
+    let from = Wall(wall_ms.div_euclid(bucket_ms) * bucket_ms);
+    match density.last_mut() {
+        Some(last) if last.from == from => {
+            last.bytes += bytes;
+            last.media_ms += media_ms;
+        }
+        _ => density.push(Bucket {
+            from,
+            bytes,
+            media_ms,
+        }),
+    }
+}
+
+/// Two renditions' buckets as one line: their bytes together, the longer of their times.
+fn join(one: &[Bucket], other: &[Bucket]) -> Vec<Bucket> {
+    let mut joined = [one, other].concat();
+    joined.sort_by_key(|bucket| bucket.from);
+    joined.dedup_by(|later, kept| {
+        let same = later.from == kept.from;
+        if same {
+            kept.bytes += later.bytes;
+            kept.media_ms = kept.media_ms.max(later.media_ms);
+        }
+        same
+    });
+    joined
+}
+
+fn merge_spans(mut spans: Vec<(Wall, Wall)>, merged_ms: i64) -> Vec<(Wall, Wall)> {
+    spans.sort_unstable();
+    let mut merged: Vec<(Wall, Wall)> = Vec::new();
+    for (from, to) in spans {
+        match merged.last_mut() {
+            Some(last) if from - last.1 <= merged_ms.max(1) => last.1 = last.1.max(to),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+/// Gaps of one kind that lie closer than can be drawn become one.
+fn merge_gaps(gaps: Vec<Gap>, merged_ms: i64) -> Vec<Gap> {
+    let mut merged: Vec<Gap> = Vec::new();
+    for gap in gaps {
+        match merged.last_mut() {
+            Some(last)
+                if (last.rendition, last.reason) == (gap.rendition, gap.reason)
+                    && gap.from - last.to <= merged_ms =>
+            {
+                last.from = last.from.min(gap.from);
+                last.to = last.to.max(gap.to);
+            }
+            _ => merged.push(gap),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(from: i64, bytes: u64, media_ms: u64) -> Bucket {
+        Bucket {
+            from: Wall(from),
+            bytes,
+            media_ms,
+        }
+    }
+
+    #[test]
+    fn renditions_make_one_line() {
+        let video = [bucket(0, 10, 5), bucket(60, 10, 5), bucket(180, 1, 1)];
+        let audio = [bucket(60, 2, 6), bucket(120, 2, 6)];
+        let line = [
+            bucket(0, 10, 5),
+            bucket(60, 12, 6),
+            bucket(120, 2, 6),
+            bucket(180, 1, 1),
+        ];
+        assert_eq!(join(&video, &audio), line);
+        assert_eq!(join(&audio, &video), line);
+    }
+
+    #[test]
+    fn spans_of_all_renditions_become_those_without_a_break() {
+        let spans = [(0, 10), (10, 20), (5, 12), (30, 40)].map(|(a, b)| (Wall(a), Wall(b)));
+        let merged = [(0, 20), (30, 40)].map(|(a, b)| (Wall(a), Wall(b)));
+        assert_eq!(merge_spans(spans.to_vec(), 0), merged);
+        assert_eq!(merge_spans(spans.to_vec(), 10), [(Wall(0), Wall(40))]);
+    }
+}

@@ -1,0 +1,255 @@
+//! How much room recordings take, how fast that grows, and when it ends: what people want to know before a disk is
+//! full. Reads the index's summaries.
+
+use rusqlite::params;
+
+use super::error::ReadError;
+use super::file_system::DiskSpace;
+use super::reader::{Reader, track_end, tracks};
+use super::reel_rows::HOUR_MS;
+use super::retention::{CameraRetention, Retention};
+use crate::base::{CameraId, Wall};
+
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A rate is told once so much is recorded, in ms.
+const RATE_MS_MIN: i64 = 10 * 60_000;
+
+/// Room for less than this part of a day's recordings is as good as none: retention works in steps.
+const FULL_DAYS: f64 = 0.05;
+
+/// The recordings' share of the disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    /// Bytes of the disk in all.
+    pub disk_bytes: u64,
+    /// Bytes of it that are free.
+    pub free_bytes: u64,
+    /// Bytes of it that retention keeps free.
+    pub keep_free_bytes: u64,
+    /// Bytes that all recordings together may take.
+    pub bytes_max: Option<u64>,
+    /// Each camera that was ever recorded, by name.
+    pub cameras: Vec<CameraUsage>,
+}
+
+/// One camera's recordings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraUsage {
+    /// Whose.
+    pub camera: CameraId,
+    /// Bytes of its closed reels.
+    pub bytes: u64,
+    /// What holds for it.
+    pub limits: CameraRetention,
+    /// Its first label.
+    pub oldest: Option<Wall>,
+    /// Where its newest segment ends.
+    pub newest: Option<Wall>,
+    /// Bytes a day at the rate of its last day; `None` until ten minutes are recorded.
+    pub bytes_per_day: Option<f64>,
+}
+
+/// What becomes of the disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Forecast {
+    /// Too little is recorded to tell.
+    Unknown,
+    /// There is room for so many days at the present rate.
+    Filling {
+        /// Days until the oldest recordings begin to go.
+        days_left: f64,
+        /// Days that recordings will reach back then.
+        reach_days: f64,
+    },
+    /// What comes takes the place of the oldest.
+    Full {
+        /// Days that recordings reach back at the present rate.
+        reach_days: f64,
+    },
+}
+
+impl Usage {
+    /// Bytes of all recordings.
+    pub fn bytes(&self) -> u64 {
+        self.cameras.iter().map(|camera| camera.bytes).sum()
+    }
+
+    /// Bytes a day of all cameras.
+    pub fn bytes_per_day(&self) -> f64 {
+        let rates = self
+            .cameras
+            .iter()
+            .filter_map(|camera| camera.bytes_per_day);
+        rates.sum()
+    }
+
+    /// What becomes of the disk if all goes on as on the last day. A camera at a limit of its own grows no more.
+    pub fn forecast(&self) -> Forecast {
+        let rate = self.bytes_per_day();
+        if rate < 1.0 {
+            return Forecast::Unknown;
+        }
+        let bytes = self.bytes();
+        let room_on_disk = (bytes + self.free_bytes).saturating_sub(self.keep_free_bytes);
+        let capacity = room_on_disk.min(self.bytes_max.unwrap_or(u64::MAX));
+        let reach_days = capacity as f64 / rate;
+        let growth: f64 = self
+            .cameras
+            .iter()
+            .filter(|camera| !camera.is_at_its_limit())
+            .filter_map(|camera| camera.bytes_per_day)
+            .sum();
+        let left = capacity.saturating_sub(bytes) as f64;
+        if growth < 1.0 || left < rate * FULL_DAYS {
+            return Forecast::Full { reach_days };
+        }
+        Forecast::Filling {
+            days_left: left / growth,
+            reach_days,
+        }
+    }
+}
+
+impl CameraUsage {
+    fn is_at_its_limit(&self) -> bool {
+        let a_step = self.bytes_per_day.unwrap_or_default() * FULL_DAYS;
+        let by_bytes = self
+            .limits
+            .bytes_max
+            .is_some_and(|max| self.bytes as f64 + a_step >= max as f64);
+        let recorded_ms = match (self.oldest, self.newest) {
+            (Some(oldest), Some(newest)) => newest - oldest,
+            _ => 0,
+        };
+        let by_age = self.limits.age_max.is_some_and(|max| {
+            recorded_ms as f64 + DAY_MS as f64 * FULL_DAYS >= max.as_millis() as f64
+        });
+        by_bytes || by_age
+    }
+}
+
+impl Reader {
+    /// How much room recordings take on a disk with this much.
+    pub(super) fn usage(
+        &self,
+        retention: &Retention,
+        space: DiskSpace,
+    ) -> Result<Usage, ReadError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT name, reel_bytes FROM camera ORDER BY name")?;
+            let mut rows = statement.query(())?;
+            let mut cameras = Vec::new();
+            while let Some(row) = rows.next()? {
+                let name: String = row.get(0)?;
+                let Ok(camera) = name.parse::<CameraId>() else {
+                    continue;
+                };
+                let mut usage = CameraUsage {
+                    bytes: row.get(1)?,
+                    limits: retention.of(&camera),
+                    oldest: None,
+                    newest: None,
+                    bytes_per_day: None,
+                    camera,
+                };
+                let tracks = tracks(connection, &usage.camera)?;
+                for (_, track) in &tracks {
+                    usage.newest = usage.newest.max(track_end(connection, *track)?);
+                    let oldest: Option<i64> = connection
+                        .prepare_cached("SELECT min(wall_ms) FROM reel WHERE track = ?")?
+                        .query_row([track], |row| row.get(0))?;
+                    if let Some(oldest) = oldest.map(Wall) {
+                        usage.oldest = Some(usage.oldest.map_or(oldest, |known| known.min(oldest)));
+                    }
+                }
+                if let Some(newest) = usage.newest {
+                    let (mut bytes, mut from) = (0, newest);
+                    for (_, track) in &tracks {
+                        let (of_track, start): (u64, Option<i64>) = connection
+                            .prepare_cached(
+                                "SELECT coalesce(sum(bytes), 0), min(wall_ms) FROM reel
+                                 WHERE track = ? AND wall_ms > ? AND bytes IS NOT NULL",
+                            )?
+                            .query_row(params![track, newest.plus_ms(-DAY_MS).0], |row| {
+                                Ok((row.get(0)?, row.get(1)?))
+                            })?;
+                        bytes += of_track;
+                        from = from.min(start.map_or(from, Wall));
+                    }
+                    usage.bytes_per_day = rate(bytes, newest - from);
+                }
+                cameras.push(usage);
+            }
+            Ok(Usage {
+                disk_bytes: space.total,
+                free_bytes: space.free,
+                keep_free_bytes: retention.free_bytes_on(space.total),
+                bytes_max: retention.bytes_max,
+                cameras,
+            })
+        })
+    }
+}
+
+fn rate(bytes: u64, ms: i64) -> Option<f64> {
+    (ms >= RATE_MS_MIN).then(|| bytes as f64 * DAY_MS as f64 / ms as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const GB: u64 = 1_000_000_000;
+
+    fn usage(bytes: u64, free: u64, limits: CameraRetention) -> Usage {
+        Usage {
+            disk_bytes: 1000 * GB,
+            free_bytes: free,
+            keep_free_bytes: 4 * GB,
+            bytes_max: None,
+            cameras: vec![CameraUsage {
+                camera: CameraId::from_description("a"),
+                bytes,
+                limits,
+                oldest: Some(Wall(0)),
+                newest: Some(Wall(2 * DAY_MS)),
+                bytes_per_day: Some(40.0 * GB as f64),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_forecast_says_when_room_ends_and_how_far_back_it_reaches() {
+        let none = CameraRetention::default();
+        let filling = Forecast::Filling {
+            days_left: 3.0,
+            reach_days: 5.0,
+        };
+        assert_eq!(usage(80 * GB, 124 * GB, none).forecast(), filling);
+        let full = Forecast::Full { reach_days: 2.0 };
+        assert_eq!(usage(80 * GB, 4 * GB, none).forecast(), full);
+        assert_eq!(
+            usage(80 * GB, 3 * GB, none).forecast(),
+            Forecast::Full { reach_days: 1.975 }
+        );
+    }
+
+    #[test]
+    fn a_camera_at_its_own_limit_grows_no_more() {
+        let two_days = CameraRetention {
+            age_max: Some(Duration::from_secs(2 * 86_400)),
+            bytes_max: None,
+        };
+        assert!(matches!(
+            usage(80 * GB, 800 * GB, two_days).forecast(),
+            Forecast::Full { .. }
+        ));
+        let mut unknown = usage(0, 800 * GB, two_days);
+        unknown.cameras[0].bytes_per_day = rate(5, RATE_MS_MIN - 1);
+        assert_eq!(unknown.forecast(), Forecast::Unknown);
+    }
+}
