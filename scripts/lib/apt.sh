@@ -65,13 +65,13 @@ apt_update() {
   apt_updated=1
 }
 
-# apt_install TITLE PACKAGE… ; options of apt-get may stand among the packages.
+# apt_install TITLE PACKAGE… ; options of apt-get may stand among the packages. Fails rather than remove what is there.
 apt_install() {
   local title=$1
   shift
   apt_authorise || return 1
   say_step "$root/.cache/logs/apt-install.log" "$title" \
-    apt_as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
+    apt_as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends --no-remove "$@"
 }
 
 # Installs what is missing for the purposes, after saying what and why. Nothing happens when nothing is missing.

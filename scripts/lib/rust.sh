@@ -108,11 +108,11 @@ rust_ensure() {
   apt_update
   if rust_from_distribution "$@" && rust_use "$@"; then return 0; fi
   if apt_is_offered rustup; then
-    say 'Rust: no package of this system is new enough, but it has rustup, which brings one'
-    apt_ensure rustup
-    if rust_from_rustup "$@" && rust_use "$@"; then return 0; fi
+    say 'Rust: this system has rustup, which brings a new enough one'
+    # Its package and those of a compiler that is here exclude each other: then the one that is here stays.
+    if apt_install 'installing rustup' "$(packages_for rustup | cut -f 2)" && rust_from_rustup "$@" && rust_use "$@"; then return 0; fi
   fi
-  say "Rust: this system offers none from $want on; taking the official one (rustup, into ${CARGO_HOME:-$HOME/.cargo}, no profile file is touched)"
+  say "Rust: nothing of this system brings one from $want on; taking the official one (rustup, into ${CARGO_HOME:-$HOME/.cargo}, no profile file is touched)"
   [[ ${1:-} != check ]] || components=(--component clippy --component rustfmt)
   installer=$root/.cache/rustup-init.sh
   mkdir -p "$root/.cache"
