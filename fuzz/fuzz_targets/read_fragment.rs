@@ -1,13 +1,13 @@
 //! Any bytes as a fragment behind a header of ours: an error, or samples that all lie inside of the bytes.
-//! `cargo +nightly fuzz run read_fragment`
+//! `./scripts/fuzz read_fragment`
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use perch::cmaf::{ReadHeader, TrackOrigin, TrackWriter, read_fragment, read_init};
-use perch::media::{AudioParameters, TrackParameters};
+use perch_fuzz::cmaf::{ReadHeader, TrackOrigin, TrackWriter, read_fragment, read_init};
+use perch_fuzz::media::{AudioParameters, TrackParameters};
 
 static HEADER: LazyLock<ReadHeader> = LazyLock::new(|| {
     let parameters = TrackParameters::Audio(AudioParameters {

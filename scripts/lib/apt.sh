@@ -52,21 +52,26 @@ apt_as_root() {
   fi
 }
 
+# Asks for the password, where one is needed, before a step whose output goes into a log. `sudo -v` alone asks even
+# those who need none for any command, if one of their rules (as that of the group sudo) is without NOPASSWD.
+apt_authorise() { ((EUID == 0)) || ! command -v sudo >/dev/null || sudo -n true 2>/dev/null || sudo -v; }
+
 # Fetches the package lists, once a run.
 apt_update() {
   [[ -z ${apt_updated:-} ]] || return 0
+  apt_authorise || true
   say_step "$root/.cache/logs/apt-update.log" 'fetching the package lists' apt_as_root apt-get -q update ||
     say 'going on with the package lists that are here'
   apt_updated=1
 }
 
-# apt_install TITLE PACKAGE… ; options of apt-get may stand among the packages.
+# apt_install TITLE PACKAGE… ; options of apt-get may stand among the packages. Fails rather than remove what is there.
 apt_install() {
   local title=$1
   shift
-  if ((EUID != 0)) && command -v sudo >/dev/null; then sudo -v; fi
+  apt_authorise || return 1
   say_step "$root/.cache/logs/apt-install.log" "$title" \
-    apt_as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
+    apt_as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends --no-remove "$@"
 }
 
 # Installs what is missing for the purposes, after saying what and why. Nothing happens when nothing is missing.

@@ -13,20 +13,34 @@ rust_version_of() { "$1" --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/
 # rust_has DIR clippy|fmt
 rust_has() { PATH="$1:$PATH" cargo "$2" --version >/dev/null 2>&1; }
 
+# rust_suits CARGO [check] : is it new enough, with clippy and rustfmt where they are asked for?
+rust_suits() {
+  local dir
+  dir=$(dirname "$1")
+  rust_version=$(rust_version_of "$1")
+  [[ -n $rust_version ]] && version_at_least "$rust_version" "$(rust_required)" || return 1
+  [[ ${2:-} != check ]] || { rust_has "$dir" clippy && rust_has "$dir" fmt; }
+}
+
+# rust_stable_behind CARGO : is it rustup's, and is a stable toolchain there? (rustup fetches one that is named and is not.)
+rust_stable_behind() {
+  local rustup
+  rustup=$(dirname "$1")/rustup
+  [[ -x $rustup && $'\n'$("$rustup" toolchain list 2>/dev/null || true) == *$'\n'stable* ]]
+}
+
 # Puts a new enough cargo first in PATH: the one in PATH, rustup's, or one of Ubuntu's versioned ones. With `check`,
 # clippy and rustfmt have to be there too. Fails when there is none.
 rust_use() {
-  local want cargo version dir
-  want=$(rust_required)
+  local cargo
   for cargo in "$(command -v cargo || true)" "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" $(printf '%s\n' /usr/lib/rust-*/bin/cargo | sort -rV); do
     [[ -x $cargo ]] || continue
-    version=$(rust_version_of "$cargo")
-    if [[ -z $version ]] || ! version_at_least "$version" "$want"; then continue; fi
-    dir=$(dirname "$cargo")
-    if [[ ${1:-} == check ]] && ! { rust_has "$dir" clippy && rust_has "$dir" fmt; }; then continue; fi
-    [[ $(command -v cargo) == "$cargo" ]] || export PATH="$dir:$PATH"
-    # shellcheck disable=SC2034 # for whoever tells what was tested
-    rust_version=$version
+    if ! rust_suits "$cargo" "$@"; then
+      # Stable wins over an older default of rustup's, which stays what it is.
+      if ! rust_stable_behind "$cargo" || ! RUSTUP_TOOLCHAIN=stable rust_suits "$cargo" "$@"; then continue; fi
+      export RUSTUP_TOOLCHAIN=stable
+    fi
+    [[ $(command -v cargo) == "$cargo" ]] || export PATH="${cargo%/*}:$PATH"
     return 0
   done
   return 1
@@ -74,9 +88,7 @@ rust_from_rustup() {
   [[ ${1:-} != check ]] || components=(--component clippy --component rustfmt)
   say 'Rust: rustup is here; asking it for the stable toolchain'
   say_step "$root/.cache/logs/rustup.log" 'installing the stable toolchain' \
-    "$rustup" toolchain install stable --profile minimal --no-self-update "${components[@]}" || return 1
-  # Wins over an older default without changing it.
-  export RUSTUP_TOOLCHAIN=stable
+    "$rustup" toolchain install stable --profile minimal --no-self-update "${components[@]}"
 }
 
 # rust_ensure [check] : the compiler that is here, else the distribution's, else its rustup, else the official installer.
@@ -96,11 +108,11 @@ rust_ensure() {
   apt_update
   if rust_from_distribution "$@" && rust_use "$@"; then return 0; fi
   if apt_is_offered rustup; then
-    say 'Rust: no package of this system is new enough, but it has rustup, which brings one'
-    apt_ensure rustup
-    if rust_from_rustup "$@" && rust_use "$@"; then return 0; fi
+    say 'Rust: this system has rustup, which brings a new enough one'
+    # Its package and those of a compiler that is here exclude each other: then the one that is here stays.
+    if apt_install 'installing rustup' "$(packages_for rustup | cut -f 2)" && rust_from_rustup "$@" && rust_use "$@"; then return 0; fi
   fi
-  say "Rust: this system offers none from $want on; taking the official one (rustup, into ${CARGO_HOME:-$HOME/.cargo}, no profile file is touched)"
+  say "Rust: nothing of this system brings one from $want on; taking the official one (rustup, into ${CARGO_HOME:-$HOME/.cargo}, no profile file is touched)"
   [[ ${1:-} != check ]] || components=(--component clippy --component rustfmt)
   installer=$root/.cache/rustup-init.sh
   mkdir -p "$root/.cache"

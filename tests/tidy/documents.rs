@@ -4,12 +4,13 @@ use super::files::root;
 use std::path::Path;
 
 /// Where a cited path may point without being there: what is built or recorded.
-const MADE_LATER: [&str; 5] = [
+const MADE_LATER: [&str; 6] = [
     "target/",
     "web/dist",
     "web/node_modules",
     ".cache",
     "perch-data",
+    "fuzz/corpus",
 ];
 /// Folders whose name alone makes a word a path of the repository, besides those that are there.
 const FOLDERS: [&str; 11] = [
