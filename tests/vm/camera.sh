@@ -14,29 +14,6 @@ for tool in curl ffmpeg ffprobe; do
   command -v "$tool" >/dev/null || machine_fail "missing: $tool"
 done
 
-# One camera's object of the list. Compact JSON without nested ids, so text tools suffice.
-camera() { get /api/v1/cameras | tr -d '\n' | sed 's/{"id":/\n&/g' | grep "^{\"id\":\"$1\""; }
-state() { camera "$1" | grep -o '"state":"[a-z]*"' | head -n 1 | cut -d '"' -f 4; }
-is() { [ "$(state "$1")" = "$2" ]; }
-gaps() { camera "$1" | grep -o '"gaps":\[[^]]*\]' | grep -o '"from":[^}]*' || true; }
-gap_count() { gaps "$1" | wc -l; }
-has_gaps() { [ "$(gap_count "$1")" -eq "$2" ]; }
-has_gaps_closed() { [ "$(gaps "$1" | grep -vc '"to":null')" -ge "$2" ] && ! gaps "$1" | grep -q '"to":null'; }
-last_gap_ms() {
-  local from to
-  from=$(gaps "$1" | tail -n 1 | sed 's/.*"from":"\([^"]*\)".*/\1/')
-  to=$(gaps "$1" | tail -n 1 | sed 's/.*"to":"\([^"]*\)".*/\1/')
-  echo $(($(date -d "$to" +%s%3N) - $(date -d "$from" +%s%3N)))
-}
-# A counter of one camera: NAME CAMERA.
-metric() { get /metrics | sed -n "s/^perch_$1\(_total\)\?{[^}]*camera=\"$2\"[^}]*} \([0-9]*\).*/\2/p" | head -n 1; }
-grew() { [ "$(metric "$1" "$2")" -gt "$3" ]; }
-
-rendition() { get "/live/$1/master.m3u8" | grep -v '^#' | head -n 1; }
-playlist() { get "/live/$1/$(rendition "$1")"; }
-has_segment() { playlist "$1" | grep -q '^#EXTINF'; }
-media_sequence() { playlist "$1" | sed -n 's/^#EXT-X-MEDIA-SEQUENCE://p'; }
-
 # Copies SECONDS of a playlist to a file and decodes it: every picture must be sound, and near SECONDS of them there.
 plays() {
   local address=$1 seconds=$2 file=$work/play.mp4 facts
@@ -48,13 +25,6 @@ plays() {
   [[ $facts == h264,320,180,* ]] && [ "${facts##*,}" -ge $((seconds * 10 - 10)) ]
 }
 
-start_perch() {
-  guest "'$perch' run --config /run/guest/perch.toml --data /run/guest/data >>/run/exchange/log-perch 2>&1 & echo \$! >/run/guest/perch.pid"
-}
-# SIGNAL: sends it; fails if perch is gone.
-signal_perch() { guest "kill -$1 \$(cat /run/guest/perch.pid)"; }
-perch_runs() { signal_perch 0; }
-perch_is_gone() { ! perch_runs; }
 set_control() { guest "v4l2-ctl -d $1 -c $2" >/dev/null; }
 
 machine_boot
