@@ -366,7 +366,7 @@ impl Appliance for Fleet {
     }
 
     fn metrics(&self) -> String {
-        metrics::render(&Self::cameras(self), &self.store.status())
+        metrics::render(&Self::cameras(self), &self.store)
     }
 
     fn store(&self) -> &Store {

@@ -12,14 +12,15 @@ use prometheus_client::registry::{Registry, Unit};
 use super::camera::Camera;
 use crate::board;
 use crate::serve::CameraState;
-use crate::store::{RecordingState, StoreStatus};
+use crate::store::{Forecast, RecordingState, Store, StoreStatus, Usage};
 
 /// Renders all metrics in the OpenMetrics text format.
-pub(crate) fn render(cameras: &[Arc<Camera>], store: &StoreStatus) -> String {
+pub(crate) fn render(cameras: &[Arc<Camera>], store: &Store) -> String {
     let mut registry = Registry::with_prefix("perch");
     registry.register_collector(Box::new(Snapshot {
         cameras: cameras.to_vec(),
-        store: store.clone(),
+        store: store.status(),
+        usage: store.usage().ok(),
     }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
@@ -30,6 +31,8 @@ pub(crate) fn render(cameras: &[Arc<Camera>], store: &StoreStatus) -> String {
 struct Snapshot {
     cameras: Vec<Arc<Camera>>,
     store: StoreStatus,
+    /// Unless the index cannot be read.
+    usage: Option<Usage>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -73,6 +76,16 @@ impl Collector for Snapshot {
                 "Segments that broke the recording's rules",
                 store.segments_refused,
             ),
+            (
+                "store_reels_expired",
+                "Reels deleted to make room or because of their age",
+                store.reels_expired,
+            ),
+            (
+                "store_expired_bytes",
+                "Bytes of the reels deleted",
+                store.bytes_expired,
+            ),
         ] {
             counter(&mut encoder, name, help, &[("", value)])?;
         }
@@ -95,6 +108,27 @@ impl Collector for Snapshot {
             "Segments waiting",
             store.segments_queued as f64,
         )?;
+        if let Some(usage) = &self.usage {
+            gauge(
+                &mut encoder,
+                "store_recordings_bytes",
+                "Bytes of all recordings",
+                usage.bytes() as f64,
+            )?;
+            let days = match usage.forecast() {
+                Forecast::Unknown => None,
+                Forecast::Filling { days_left, .. } => Some(days_left),
+                Forecast::Full { .. } => Some(0.0),
+            };
+            if let Some(days) = days {
+                gauge(
+                    &mut encoder,
+                    "store_days_left",
+                    "Days until the oldest recordings begin to go, once that can be told",
+                    days,
+                )?;
+            }
+        }
         if let Some(celsius) = board::temperature_celsius() {
             gauge(
                 &mut encoder,

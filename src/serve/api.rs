@@ -57,9 +57,12 @@ pub(super) async fn health(State(appliance): State<Shared>) -> impl IntoResponse
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(appliance): State<Shared>) -> impl IntoResponse {
+pub(super) async fn metrics(State(appliance): State<Shared>) -> Result<Response, Problem> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], appliance.metrics())
+    let text = tokio::task::spawn_blocking(move || appliance.metrics())
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 /// `GET /api/v1/cameras/{camera}/still.jpg?width=1280`: in the next of [`STILL_WIDTHS`], or the camera's own width if

@@ -9,7 +9,7 @@ use crate::base::{CameraId, Clock};
 use crate::live::LiveCamera;
 use crate::store::Store;
 
-/// The appliance as its viewers see it. Every method but [`Self::still`] answers at once.
+/// The appliance as its viewers see it. Every method but [`Self::still`] and [`Self::metrics`] answers at once.
 pub trait Appliance: Send + Sync + 'static {
     /// Every camera known, in a stable order, also those that are away.
     fn cameras(&self) -> Vec<CameraStatus>;
@@ -20,7 +20,7 @@ pub trait Appliance: Send + Sync + 'static {
     fn still(&self, camera: &CameraId, width_max: u32) -> Result<Bytes, StillError>;
     /// What works and what does not.
     fn health(&self) -> Health;
-    /// Every counter in Prometheus' text format.
+    /// Every counter in Prometheus' text format. Reads the index of recordings: call it where blocking is allowed.
     fn metrics(&self) -> String;
     /// The recordings.
     fn store(&self) -> &Store;

@@ -54,6 +54,11 @@ impl Problem {
         )
     }
 
+    /// 413: the body is longer than anything that is read here.
+    pub(super) fn content_too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
     /// 415: the body is of another kind than is read here.
     pub(super) fn unsupported_media_type(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -232,7 +233,7 @@ impl NewClip {
 pub(super) async fn make_clip(
     State(appliance): State<Shared>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     // Pages of other sites cannot send this type without asking first (Fetch standard, CORS-safelisted types).
     let is_json = headers
@@ -244,6 +245,12 @@ pub(super) async fn make_clip(
             "send application/json with camera, from, to and name",
         ));
     }
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::content_too_large("the body is larger than 16 KiB")
+        }
+        _ => Problem::bad_request(format!("the body: {}", error.body_text())),
+    })?;
     let wish = serde_json::from_slice::<NewClip>(&body)
         .map_err(|error| Problem::bad_request(format!("the body: {error}")))?
         .wish()?;

@@ -334,7 +334,8 @@ impl Index {
             transaction
                 .prepare_cached(
                     "DELETE FROM gap WHERE camera = ?1 AND to_ms <= (
-                         SELECT min(wall_ms) FROM reel WHERE track IN (SELECT id FROM track WHERE camera = ?1)
+                         SELECT min((SELECT min(wall_ms) FROM reel WHERE reel.track = track.id))
+                         FROM track WHERE camera = ?1
                      )",
                 )?
                 .execute([camera])?;

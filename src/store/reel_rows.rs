@@ -243,19 +243,33 @@ pub(super) fn forget_reel(
     transaction
         .prepare_cached("DELETE FROM hour WHERE track = ? AND hour = ? AND media_ms <= 0")?
         .execute(params![reel.track, reel.hour()])?;
-    // The header of a run goes with its last reel.
-    transaction
-        .prepare_cached(
-            "DELETE FROM run WHERE track = ?1 AND run = ?2
-             AND NOT EXISTS (SELECT 1 FROM reel WHERE track = ?1 AND run = ?2)",
-        )?
-        .execute(params![reel.track, reel.run])?;
+    forget_run(transaction, &reel)?;
     cut_span(transaction, &reel)?;
     Ok(Some(ForgottenReel {
         camera: reel.camera,
         day,
         bytes: reel.bytes.unsigned_abs(),
     }))
+}
+
+/// Removes the header of a reel's run with its last reel. A run's reels are neighbours: numbers of segments only grow.
+fn forget_run(transaction: &Transaction<'_>, reel: &ClosedReel) -> rusqlite::Result<()> {
+    for (side, order) in [("<", "DESC"), (">", "ASC")] {
+        let beside: Option<i64> = transaction
+            .prepare_cached(&format!(
+                "SELECT run FROM reel WHERE track = ? AND first_msn {side} ?
+                 ORDER BY first_msn {order} LIMIT 1"
+            ))?
+            .query_row(params![reel.track, reel.first_msn], |row| row.get(0))
+            .optional()?;
+        if beside == Some(reel.run) {
+            return Ok(());
+        }
+    }
+    transaction
+        .prepare_cached("DELETE FROM run WHERE track = ? AND run = ?")?
+        .execute([reel.track, reel.run])?;
+    Ok(())
 }
 
 /// Takes a reel, whose row is gone already, out of its span: an end moves, or a middle makes two of one.

@@ -189,9 +189,9 @@ fn oldest_of(
     candidates: &mut Vec<Candidate>,
 ) -> rusqlite::Result<()> {
     let mut oldest = connection.prepare_cached(
-        "SELECT id, bytes, wall_ms, wall_ms + coalesce(end_ms, 0) FROM reel
+        "SELECT id, bytes, wall_ms, wall_ms + end_ms FROM reel INDEXED BY reel_by_age
          WHERE track = ?1 AND refs = 0 AND bytes IS NOT NULL AND end_ms IS NOT NULL
-         AND first_msn < (SELECT max(first_msn) FROM reel WHERE track = ?1)
+         AND first_msn <> (SELECT max(first_msn) FROM reel WHERE track = ?1)
          ORDER BY wall_ms LIMIT ?2",
     )?;
     let mut rows = oldest.query(params![track, PLAN_REELS_MAX])?;

@@ -10,8 +10,8 @@ use super::reel_rows::HOUR_MS;
 use super::status::Gap;
 use crate::base::{CameraId, Wall};
 
-/// Up to this much, in ms, reels are counted one by one; beyond, by the hour: three days have 8,640 of them.
-const REEL_RANGE_MAX_MS: i64 = 3 * 24 * HOUR_MS;
+/// Up to this much, in ms, reels are counted one by one; beyond, by the hour: two days of a track have 2,880 of them.
+const REEL_RANGE_MAX_MS: i64 = 2 * 24 * HOUR_MS;
 
 /// The narrowest bucket, in ms: about a reel.
 const BUCKET_MS_MIN: i64 = 60_000;
@@ -126,7 +126,9 @@ fn spans(
     }
     // The open one: it starts where the newest span ends, or after a break.
     let open: Option<i64> = connection
-        .prepare_cached("SELECT max(wall_ms) FROM reel WHERE track = ? AND bytes IS NULL")?
+        .prepare_cached(
+            "SELECT max(wall_ms) FROM reel INDEXED BY reel_open WHERE track = ? AND bytes IS NULL",
+        )?
         .query_row([track], |row| row.get(0))?;
     if let (Some(start), Some(end)) = (open.map(Wall), track_end(connection, track)?)
         && start < to

@@ -1,13 +1,14 @@
 //! How much room recordings take, how fast that grows, and when it ends: what people want to know before a disk is
 //! full. Reads the index's summaries.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::error::ReadError;
 use super::file_system::DiskSpace;
 use super::reader::{Reader, track_end, tracks};
 use super::reel_rows::HOUR_MS;
 use super::retention::{CameraRetention, Retention};
+use super::rows::REEL_SEGMENTS_MAX;
 use crate::base::{CameraId, Wall};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -38,7 +39,7 @@ pub struct Usage {
 pub struct CameraUsage {
     /// Whose.
     pub camera: CameraId,
-    /// Bytes of its closed reels.
+    /// Bytes of its reels.
     pub bytes: u64,
     /// What holds for it.
     pub limits: CameraRetention,
@@ -156,6 +157,7 @@ impl Reader {
                 };
                 let tracks = tracks(connection, &usage.camera)?;
                 for (_, track) in &tracks {
+                    usage.bytes += open_bytes(connection, *track)?;
                     usage.newest = usage.newest.max(track_end(connection, *track)?);
                     let oldest: Option<i64> = connection
                         .prepare_cached("SELECT min(wall_ms) FROM reel WHERE track = ?")?
@@ -191,6 +193,17 @@ impl Reader {
             })
         })
     }
+}
+
+/// Bytes of a track's reels that still grow.
+fn open_bytes(connection: &Connection, track: i64) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum((SELECT max(offset + bytes) FROM segment
+                                  WHERE id >= reel.id * ?2 AND id < (reel.id + 1) * ?2)), 0)
+             FROM reel INDEXED BY reel_open WHERE track = ?1 AND bytes IS NULL",
+        )?
+        .query_row(params![track, REEL_SEGMENTS_MAX as i64], |row| row.get(0))
 }
 
 fn rate(bytes: u64, ms: i64) -> Option<f64> {
