@@ -18,7 +18,9 @@ use super::{health, metrics};
 use crate::base::{CameraId, Clock, SystemClock};
 use crate::capture::{CameraDevice, CameraEvent, check_device};
 use crate::config::{CameraConfig, Config, SourceSelector};
+use crate::encode;
 use crate::live::{LiveCamera, LiveOptions};
+use crate::media::VideoParameters;
 use crate::serve::{Appliance, CameraState, CameraStatus, Health, StillError};
 use crate::store::Store;
 
@@ -358,6 +360,16 @@ impl Appliance for Fleet {
         self.camera(camera)
             .ok_or(StillError::UnknownCamera)?
             .still(width_max)
+    }
+
+    fn recorded_still(
+        &self,
+        video: &VideoParameters,
+        keyframe: Bytes,
+        width_max: u32,
+    ) -> Result<Bytes, StillError> {
+        encode::recorded_still(video, keyframe, width_max)
+            .map_err(|error| StillError::NotDecoded(error.to_string()))
     }
 
     fn health(&self) -> Health {

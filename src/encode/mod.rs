@@ -32,5 +32,6 @@ pub use options::{
 pub use outlet::EventSink;
 pub use probe::{Doubts, EncoderListing, ProbeOptions, choose_encoder, list_encoders};
 pub use source::{FrameInput, SoundInput};
+pub use still::recorded_still;
 pub use table::{EncoderChoice, EncoderEntry, TABLE};
 pub use trial::{TrialTask, Verdict, trial_child_main};

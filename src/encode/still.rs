@@ -1,5 +1,5 @@
-//! Stills: the next raw picture of the source as a JPEG, caught only when somebody asks, so that no picture
-//! is held back in between.
+//! Stills as JPEG: the next raw picture of the source, caught only when somebody asks, so that no picture is held back
+//! in between; and the picture of a recorded keyframe.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,13 +7,108 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_app::{AppSink, AppSrc};
 use gstreamer_video as gst_video;
 
+use super::graph::{Graph, make};
 use super::options::EncodeError;
+use super::table::set_if_known;
+use crate::media::VideoParameters;
 
 /// A source that gives no picture for this long gives no still.
 const CATCH_LIMIT: Duration = Duration::from_secs(1);
 const CONVERT_LIMIT: gst::ClockTime = gst::ClockTime::from_seconds(2);
+
+/// The picture of one coded keyframe as a JPEG, no wider than `width_max` and never enlarged. `keyframe` is an access
+/// unit with lengths before its parts, decoded by what `video` says. Blocks for some 30 ms of work.
+pub fn recorded_still(
+    video: &VideoParameters,
+    keyframe: Bytes,
+    width_max: u32,
+) -> Result<Bytes, EncodeError> {
+    let graph = Graph::new();
+    let caps = gst::Caps::builder("video/x-h264")
+        .field("stream-format", "avc")
+        .field("alignment", "au")
+        .field("width", video.width as i32)
+        .field("height", video.height as i32)
+        .field("codec_data", gst::Buffer::from_slice(video.avcc.clone()))
+        .build();
+    let source = AppSrc::builder()
+        .caps(&caps)
+        .format(gst::Format::Time)
+        .build();
+    let decoder = make("avdec_h264")?;
+    // More threads would hold the only picture back.
+    set_if_known(&decoder, "max-threads", "1");
+    let sink = AppSink::builder().sync(false).build();
+    let elements = [
+        graph.add(source.clone().upcast())?,
+        graph.add(decoder)?,
+        graph.add(sink.clone().upcast())?,
+    ];
+    graph.link(&elements.iter().collect::<Vec<_>>())?;
+    let running = Running::start(graph.pipeline)?;
+    let mut buffer = gst::Buffer::from_slice(keyframe);
+    if let Some(meta) = buffer.get_mut() {
+        meta.set_pts(gst::ClockTime::ZERO);
+    }
+    let decoded = source
+        .push_buffer(buffer)
+        .and_then(|_| source.end_of_stream())
+        .ok()
+        .and_then(|_| sink.try_pull_sample(CONVERT_LIMIT));
+    drop(running);
+    let decoded =
+        decoded.ok_or_else(|| EncodeError::Still("the picture cannot be decoded".to_owned()))?;
+    jpeg(&decoded, width_max)
+}
+
+/// A pipeline that runs until it is dropped.
+struct Running(gst::Pipeline);
+
+impl Running {
+    fn start(pipeline: gst::Pipeline) -> Result<Self, EncodeError> {
+        let running = Self(pipeline);
+        running
+            .0
+            .set_state(gst::State::Playing)
+            .map_err(|error| EncodeError::Still(error.to_string()))?;
+        Ok(running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Going down cannot be refused.
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+fn jpeg(sample: &gst::Sample, width_max: u32) -> Result<Bytes, EncodeError> {
+    let failed = |reason: String| EncodeError::Still(reason);
+    let info = sample
+        .caps()
+        .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
+        .ok_or_else(|| failed("the source gives no raw pictures".to_owned()))?;
+    let width = info.width().min(width_max.max(16)) & !1;
+    let height = (u64::from(info.height()) * u64::from(width) / u64::from(info.width().max(1)))
+        .max(2) as u32
+        & !1;
+    let caps = gst::Caps::builder("image/jpeg")
+        .field("width", width as i32)
+        .field("height", height as i32)
+        .build();
+    let converted = gst_video::convert_sample(sample, &caps, Some(CONVERT_LIMIT))
+        .map_err(|error| failed(error.to_string()))?;
+    let buffer = converted
+        .buffer()
+        .ok_or_else(|| failed("no picture came out".to_owned()))?;
+    let map = buffer
+        .map_readable()
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Bytes::copy_from_slice(&map))
+}
 
 /// Waits at the source for whoever wants a still. Cheap to clone.
 #[derive(Clone, Default)]
@@ -59,28 +154,7 @@ impl StillCatcher {
     /// between two pictures and some 10 ms of work.
     pub(super) fn take(&self, width_max: u32) -> Result<Bytes, EncodeError> {
         let sample = self.catch().ok_or(EncodeError::NoPicture)?;
-        let failed = |reason: String| EncodeError::Still(reason);
-        let info = sample
-            .caps()
-            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
-            .ok_or_else(|| failed("the source gives no raw pictures".to_owned()))?;
-        let width = info.width().min(width_max.max(16)) & !1;
-        let height = (u64::from(info.height()) * u64::from(width) / u64::from(info.width().max(1)))
-            .max(2) as u32
-            & !1;
-        let caps = gst::Caps::builder("image/jpeg")
-            .field("width", width as i32)
-            .field("height", height as i32)
-            .build();
-        let converted = gst_video::convert_sample(&sample, &caps, Some(CONVERT_LIMIT))
-            .map_err(|error| failed(error.to_string()))?;
-        let buffer = converted
-            .buffer()
-            .ok_or_else(|| failed("no picture came out".to_owned()))?;
-        let map = buffer
-            .map_readable()
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Bytes::copy_from_slice(&map))
+        jpeg(&sample, width_max)
     }
 
     fn catch(&self) -> Option<gst::Sample> {

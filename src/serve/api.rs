@@ -74,14 +74,12 @@ pub(super) async fn still(
     query: Query,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
-    let width = query
-        .number("width", STILL_WIDTH)?
-        .unwrap_or(STILL_WIDTH_DEFAULT);
+    let width = asked_width(&query)?;
     let place = bounds.still()?;
     let make = move || {
         // Held to the end also when the client has gone, as the thread is.
         let _place = place;
-        appliance.still(&camera, still_width(width))
+        appliance.still(&camera, width)
     };
     let still = tokio::task::spawn_blocking(make)
         .await
@@ -94,9 +92,24 @@ pub(super) async fn still(
             ];
             Ok((headers, jpeg).into_response())
         }
-        Err(error @ StillError::UnknownCamera) => Err(Problem::not_found(error.to_string())),
-        Err(error @ StillError::NoPicture(_)) => Err(Problem::unavailable(error.to_string(), 2)),
+        Err(error) => Err(error.into()),
     }
+}
+
+impl From<StillError> for Problem {
+    fn from(error: StillError) -> Self {
+        match error {
+            StillError::UnknownCamera => Self::not_found(error.to_string()),
+            StillError::NoPicture(_) => Self::unavailable(error.to_string(), 2),
+            StillError::NotDecoded(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// The width of a still in pixels, as `?width=` says.
+pub(super) fn asked_width(query: &Query) -> Result<u32, Problem> {
+    let asked = query.number("width", STILL_WIDTH)?;
+    Ok(still_width(asked.unwrap_or(STILL_WIDTH_DEFAULT)))
 }
 
 fn still_width(asked: u32) -> u32 {

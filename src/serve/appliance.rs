@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::base::{CameraId, Clock};
 use crate::live::LiveCamera;
+use crate::media::VideoParameters;
 use crate::store::Store;
 
-/// The appliance as its viewers see it. Every method but [`Self::still`] and [`Self::metrics`] answers at once.
+/// The appliance as its viewers see it. Those methods that take their time say so.
 pub trait Appliance: Send + Sync + 'static {
     /// Every camera known, in a stable order, also those that are away.
     fn cameras(&self) -> Vec<CameraStatus>;
@@ -18,6 +19,14 @@ pub trait Appliance: Send + Sync + 'static {
     /// The newest picture as JPEG, at most `width_max` pixels wide. May take some 50 ms: call it where blocking is
     /// allowed, with few widths, of which each is made anew.
     fn still(&self, camera: &CameraId, width_max: u32) -> Result<Bytes, StillError>;
+    /// The picture of a recorded keyframe as JPEG, at most `width_max` pixels wide. Takes some 30 ms: call it where
+    /// blocking is allowed.
+    fn recorded_still(
+        &self,
+        video: &VideoParameters,
+        keyframe: Bytes,
+        width_max: u32,
+    ) -> Result<Bytes, StillError>;
     /// What works and what does not.
     fn health(&self) -> Health;
     /// Every counter in Prometheus' text format. Reads the index of recordings: call it where blocking is allowed.
@@ -37,6 +46,9 @@ pub enum StillError {
     /// The camera is there by name, but nothing comes from it.
     #[error("the camera shows nothing at the moment: {0}")]
     NoPicture(String),
+    /// A recorded picture cannot be shown.
+    #[error("the recorded picture cannot be shown: {0}")]
+    NotDecoded(String),
 }
 
 /// Whether a camera works.

@@ -1,16 +1,19 @@
 //! Recordings over HLS: any range of civil time as an ordinary playlist over the bytes that were live once.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use super::api::asked_width;
 use super::bounds::Bounds;
 use super::extract::{Path, Query};
 use super::media_response::{MediaFile, media, playlist as playlist_response};
 use super::problem::Problem;
 use super::router::Shared;
 use crate::base::{CameraId, Wall};
-use crate::media::{RenditionId, TrackKind, TrackParameters};
+use crate::cmaf::{read_fragment, read_init};
+use crate::media::{RenditionId, TrackKind, TrackParameters, VideoParameters};
 use crate::playlist::{
     AlignedSegment, OpenRendition, RecordedSegment, RecordedTrack, align_recording,
     render_multivariant, render_recording_playlist,
@@ -205,10 +208,81 @@ pub(super) async fn file(
     Ok(media(vec![bytes], rendition.kind == TrackKind::Audio))
 }
 
+/// A recorded keyframe of the best rendition, with what decodes it.
+struct Keyframe {
+    video: VideoParameters,
+    unit: Bytes,
+}
+
+/// The keyframe at or before a moment, if that moment is recorded.
+fn keyframe_at(
+    store: &Store,
+    bounds: &Bounds,
+    camera: &CameraId,
+    at: Wall,
+) -> Result<Keyframe, Problem> {
+    let nothing = || Problem::not_found(format!("no picture of {camera} is recorded at {at}"));
+    let recording = store.recording(camera, at, at.plus_ms(1))?;
+    // The highest rung comes last; a moment that a set clock brought twice shows its second time.
+    let found = recording
+        .renditions
+        .iter()
+        .filter(|rendition| rendition.id.kind == TrackKind::Video)
+        .filter_map(|rendition| Some((rendition.id, rendition.segments.last()?)))
+        .next_back();
+    let (id, entry) = found.ok_or_else(nothing)?;
+    let room = bounds.recorded(entry.bytes)?;
+    let init = store
+        .load_init(camera, id, entry.run)?
+        .ok_or_else(nothing)?;
+    let segment = store.load_segment(camera, id, entry.msn)?;
+    let segment = room.fill(segment.ok_or_else(nothing)?);
+    let header = read_init(&init).map_err(|error| Problem::internal(&error))?;
+    let fragment = read_fragment(&segment, &header).map_err(|error| Problem::internal(&error))?;
+    let (TrackParameters::Video(video), Some(first)) =
+        (header.parameters, fragment.samples.first())
+    else {
+        return Err(nothing());
+    };
+    Ok(Keyframe {
+        video,
+        unit: segment.slice(first.offset..first.offset + first.size_bytes),
+    })
+}
+
+/// `GET /recordings/{camera}/still.jpg?at=&width=`: the recorded keyframe at or before a moment.
+pub(super) async fn still(
+    State(appliance): State<Shared>,
+    State(bounds): State<Bounds>,
+    path: Path,
+    query: Query,
+) -> Result<Response, Problem> {
+    let camera = path.camera()?;
+    let at = query.moment("at")?.ok_or_else(|| {
+        Problem::bad_request("at: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z")
+    })?;
+    let width = asked_width(&query)?;
+    let place = bounds.still()?;
+    let make = move || -> Result<Bytes, Problem> {
+        // Held to the end also when the client has gone, as the thread is.
+        let _place = place;
+        let Keyframe { video, unit } = keyframe_at(appliance.store(), &bounds, &camera, at)?;
+        Ok(appliance.recorded_still(&video, unit, width)?)
+    };
+    let jpeg = tokio::task::spawn_blocking(make)
+        .await
+        .map_err(|error| Problem::internal(&error))??;
+    // What was recorded at a moment stays what it is, but may be deleted.
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, "private, max-age=3600"),
+    ];
+    Ok((headers, jpeg).into_response())
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use axum::response::IntoResponse;
 
     use super::*;
 

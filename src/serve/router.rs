@@ -72,6 +72,7 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
     // Media is compressed already, and live playlists bring their own gzip.
     let media = Router::new()
         .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
+        .route("/recordings/{camera}/still.jpg", get(recordings::still))
         .route("/live/{camera}/master.m3u8", get(live::multivariant))
         .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
         .route("/live/{camera}/{rendition}/{file}", get(live::file))

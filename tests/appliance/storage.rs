@@ -140,3 +140,32 @@ fn what_cannot_be_kept_or_told_gets_a_problem() {
         assert!(found.contains(detail), "{path}: {found}");
     }
 }
+
+#[test]
+fn a_recorded_moment_has_a_picture_and_any_other_has_none() {
+    let line = recorded_line();
+    let from = line["spans"][0]["from"].as_str().expect("a moment");
+    let still = get(&format!("/recordings/test/still.jpg?at={from}&width=160"));
+    assert_eq!(still.status, 200, "{}", still.head);
+    assert_eq!(still.header("content-type"), Some("image/jpeg"));
+    assert_eq!(&still.body[..2], [0xFF, 0xD8], "JPEG begins with SOI");
+    for (path, status, detail) in [
+        ("/recordings/test/still.jpg", 400, "at"),
+        ("/recordings/test/still.jpg?at=noon", 400, "at"),
+        (
+            "/recordings/test/still.jpg?at=2001-01-01T00:00:00Z",
+            404,
+            "no picture",
+        ),
+        (
+            "/recordings/nobody/still.jpg?at=2001-01-01T00:00:00Z",
+            404,
+            "no picture",
+        ),
+    ] {
+        let response = get(path);
+        assert_eq!(response.status, status, "{path}");
+        let found = response.problem();
+        assert!(found.contains(detail), "{path}: {found}");
+    }
+}
