@@ -5,6 +5,7 @@ mod devices;
 mod doctor;
 mod encoder_trial;
 mod run;
+mod store;
 mod table;
 
 use std::path::PathBuf;
@@ -28,6 +29,11 @@ enum Command {
     Doctor(doctor::Arguments),
     /// List the cameras with their modes and controls.
     Devices(devices::Arguments),
+    /// Look at what is recorded.
+    Store {
+        #[command(subcommand)]
+        command: store::Command,
+    },
     /// Work with the configuration.
     Config {
         #[command(subcommand)]
@@ -53,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Store { command } => store::run(command),
         Command::Config {
             command: ConfigCommand::Check { file },
         } => config_check::run(&file),

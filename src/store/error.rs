@@ -43,6 +43,14 @@ pub enum OpenError {
         /// The newest that this program knows.
         known: u32,
     },
+    /// Nothing was ever recorded there.
+    #[error("data directory {0}: nothing is recorded there; name the right one with --data")]
+    NothingRecorded(PathBuf),
+    /// An older perch wrote it, and reading alone does not change it.
+    #[error(
+        "data directory {0}: written by an older perch; `perch run` brings it up to date when it starts there"
+    )]
+    OlderVersion(PathBuf),
     /// There are recordings but no index of them.
     #[error(
         "data directory {0}: there are recordings in reel/ but db/index.db is missing; put the index back from \

@@ -43,6 +43,14 @@ fn newer(dir: &Path, found: u32) -> OpenError {
 
 /// Refuses a newer or foreign index before SQLite touches it.
 pub(super) fn check_header(dir: &Path) -> Result<(), OpenError> {
+    match header_version(dir)? {
+        Some(found) if found as usize > STEPS.len() => Err(newer(dir, found)),
+        _ => Ok(()),
+    }
+}
+
+/// The version of the index below `dir`; `None` without one. Refuses what is no database.
+pub(super) fn header_version(dir: &Path) -> Result<Option<u32>, OpenError> {
     let path = dir.join(INDEX_PATH);
     let first_bytes = match File::open(&path) {
         Ok(file) => {
@@ -52,11 +60,11 @@ pub(super) fn check_header(dir: &Path) -> Result<(), OpenError> {
                 .map_err(|cause| OpenError::from_io(dir, cause))?;
             bytes
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OpenError::from_io(dir, error)),
     };
     if first_bytes.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     if !first_bytes.starts_with(b"SQLite format 3\0") {
         return Err(OpenError::IndexDamaged {
@@ -64,10 +72,7 @@ pub(super) fn check_header(dir: &Path) -> Result<(), OpenError> {
             cause: "it does not start as a SQLite database".to_owned(),
         });
     }
-    match version_in_header(&first_bytes) {
-        Some(found) if found as usize > STEPS.len() => Err(newer(dir, found)),
-        _ => Ok(()),
-    }
+    Ok(version_in_header(&first_bytes))
 }
 
 fn configure(connection: &mut Connection) -> rusqlite::Result<()> {

@@ -15,6 +15,7 @@
 //! db/index.db                     see `schema` for the tables
 //! ```
 
+mod archive;
 mod ballast;
 mod bytes_io;
 mod clips;
@@ -54,6 +55,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::archive::{Archive, DamagedSegment, Source, Statistics, VerifyReport};
 pub use self::clips::{Clip, ClipWish};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::numbers::CameraPosition;

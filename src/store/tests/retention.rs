@@ -16,9 +16,9 @@ use crate::base::{Clock, SimulatedClock, Wall};
 use crate::store::file_system::{FileSystem, RealFileSystem};
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
-use crate::store::recorder::Recorder;
+use crate::store::recorder::{Recorder, reel_path};
 use crate::store::reel_rows::HOUR_MS;
-use crate::store::{ClipWish, OpenError, Retention, StoreOptions, open_recorder};
+use crate::store::{Archive, ClipWish, OpenError, Retention, StoreOptions, open_recorder};
 
 /// A reel of three segments is about 3.5 kB: room for some ten of them.
 const BYTES_MAX: u64 = 40_000;
@@ -257,6 +257,60 @@ fn what_a_clip_holds_stays_until_the_clip_goes() {
     recorder.close();
     drop(recorder);
     check_files(dir.path());
+}
+
+#[test]
+fn an_archive_adds_up_and_tells_exactly_what_is_damaged() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(40_000));
+    assert!(matches!(
+        Archive::open(dir.path()),
+        Err(OpenError::NothingRecorded(_))
+    ));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    for msn in 0..18 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    recorder.make_clip(&wish(0, 36)).unwrap();
+    // While it records.
+    let archive = Archive::open(dir.path()).unwrap();
+    let sums = archive.statistics().unwrap();
+    let unique = sums.unique_bytes();
+    assert_eq!(
+        (sums.logical_bytes(), sums.dedup_ratio()),
+        (2 * unique, 2.0)
+    );
+    assert!(sums.physical_bytes > unique);
+    let mut last = (0, 0);
+    let report = archive.verify(|done, total| last = (done, total)).unwrap();
+    assert_eq!((report.segments_sound, report.bytes_sound), (36, unique));
+    assert_eq!((report.damaged, last), (vec![], (unique, unique)));
+    recorder.close();
+
+    // One bit of the fifth segment of the picture, and the last reel of sound cut short.
+    let reel = |id: i64| {
+        let day = NOON.date();
+        reel_path(dir.path(), &camera("door"), &day, id)
+    };
+    let place = Reader::new(dir.path())
+        .recording(&camera("door"), NOON.plus_ms(8_000), NOON.plus_ms(8_001))
+        .unwrap();
+    assert_eq!(place.renditions[0].segments[0].msn, 4);
+    let mut bytes = std::fs::read(reel(3)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(reel(3), &bytes).unwrap();
+    let cut = std::fs::read(reel(12)).unwrap();
+    std::fs::write(reel(12), &cut[..cut.len() - 1]).unwrap();
+    let report = archive.verify(|_, _| {}).unwrap();
+    let damaged: Vec<_> = report
+        .damaged
+        .iter()
+        .map(|segment| (segment.rendition, segment.msn, segment.wall_start))
+        .collect();
+    let at = |msn: u64| NOON.plus_ms(msn as i64 * 2000);
+    assert_eq!(damaged, [(VIDEO, 4, at(4)), (AUDIO, 17, at(17))]);
+    assert_eq!(report.segments_sound, 34);
 }
 
 #[test]

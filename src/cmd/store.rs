@@ -1,0 +1,193 @@
+//! `perch store stats|verify`: looks at recordings, also while an appliance records there.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::run::data_dir;
+use super::table;
+use crate::config::Config;
+use crate::store::{Archive, Statistics, VerifyReport};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// How many bytes are recorded, and how many the disk holds for them.
+    Stats(Arguments),
+    /// Read every recorded segment again and compare it with its digest. Status 1 if any is damaged.
+    Verify(Arguments),
+}
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
+    data: Option<PathBuf>,
+    /// JSON for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    fn open(&self) -> anyhow::Result<Archive> {
+        let dir = data_dir(self.data.clone(), &Config::default());
+        Ok(Archive::open(&dir)?)
+    }
+}
+
+pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Stats(arguments) => stats(&arguments),
+        Command::Verify(arguments) => verify(&arguments),
+    }
+}
+
+#[derive(Serialize)]
+struct StatsReport {
+    logical_bytes: u64,
+    unique_bytes: u64,
+    physical_bytes: u64,
+    dedup_ratio: f64,
+    sources: Vec<SourceReport>,
+}
+
+#[derive(Serialize)]
+struct SourceReport {
+    source: &'static str,
+    logical_bytes: u64,
+    unique_bytes: u64,
+}
+
+impl From<Statistics> for StatsReport {
+    fn from(statistics: Statistics) -> Self {
+        Self {
+            logical_bytes: statistics.logical_bytes(),
+            unique_bytes: statistics.unique_bytes(),
+            physical_bytes: statistics.physical_bytes,
+            dedup_ratio: statistics.dedup_ratio(),
+            sources: statistics
+                .sources
+                .into_iter()
+                .map(|source| SourceReport {
+                    source: source.name,
+                    logical_bytes: source.logical_bytes,
+                    unique_bytes: source.unique_bytes,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn stats(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let report = StatsReport::from(arguments.open()?.statistics()?);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = report.sources.iter().map(|source| {
+        vec![
+            source.source.to_owned(),
+            megabytes(source.logical_bytes),
+            megabytes(source.unique_bytes),
+        ]
+    });
+    println!("{}", table::render(&["content", "as seen", "stored"], rows));
+    println!(
+        "{} on the disk, the index with it; each byte stored is seen {:.2} times",
+        megabytes(report.physical_bytes),
+        report.dedup_ratio
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+#[derive(Serialize)]
+struct VerifiedReport {
+    segments_sound: u64,
+    bytes_sound: u64,
+    damaged: Vec<DamageReport>,
+}
+
+#[derive(Serialize)]
+struct DamageReport {
+    camera: String,
+    rendition: String,
+    from: String,
+    to: String,
+    path: PathBuf,
+    offset: u64,
+    what: String,
+}
+
+impl From<VerifyReport> for VerifiedReport {
+    fn from(report: VerifyReport) -> Self {
+        Self {
+            segments_sound: report.segments_sound,
+            bytes_sound: report.bytes_sound,
+            damaged: report
+                .damaged
+                .into_iter()
+                .map(|segment| DamageReport {
+                    camera: segment.camera.to_string(),
+                    rendition: segment.rendition.to_string(),
+                    from: segment.wall_start.to_string(),
+                    to: segment.wall_end.to_string(),
+                    path: segment.path,
+                    offset: segment.offset,
+                    what: segment.what,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let archive = arguments.open()?;
+    let shows_progress = stderr().is_terminal();
+    let mut shown = u64::MAX;
+    let report = archive.verify(|done, total| {
+        let percent = done * 100 / total.max(1);
+        if shows_progress && percent != shown {
+            shown = percent;
+            let (done, total) = (megabytes(done), megabytes(total));
+            // A terminal that does not take it is no reason to stop.
+            let _ = write!(stderr(), "\r{percent:3} %  {done} of {total} ");
+        }
+    })?;
+    if shows_progress {
+        eprintln!();
+    }
+    let report = VerifiedReport::from(report);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!(
+            "{} segments, {}: sound; {} damaged",
+            report.segments_sound,
+            megabytes(report.bytes_sound),
+            report.damaged.len()
+        );
+        for segment in &report.damaged {
+            println!(
+                "{} {} from {} to {}: {} in {} at byte {}",
+                segment.camera,
+                segment.rendition,
+                segment.from,
+                segment.to,
+                segment.what,
+                segment.path.display(),
+                segment.offset
+            );
+        }
+    }
+    Ok(if report.damaged.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,337 @@
+//! A data directory that is only read, whether an appliance records there or not: how its bytes add up, and whether
+//! they are still what they were.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::error::{OpenError, ReadError};
+use super::index_file::{check_header, header_version};
+use super::parameters::decode_parameters;
+use super::reader::Reader;
+use super::recorder::reel_path;
+use super::recovery::{verify, wall_end};
+use super::reel_writer::{Place, committed_end};
+use super::rows::REEL_SEGMENTS_MAX;
+use super::schema::STEPS;
+use crate::base::{CameraId, Wall};
+use crate::media::RenditionId;
+
+/// Reels that are looked up at a time. No look into the index lasts longer than it takes to list these, or its log
+/// could not be cut back meanwhile.
+const REELS_AT_A_TIME: usize = 64;
+
+/// Recordings that are only read.
+#[derive(Debug)]
+pub struct Archive {
+    dir: PathBuf,
+    reader: Reader,
+}
+
+/// How the bytes of a data directory add up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// Where bytes come from.
+    pub sources: Vec<Source>,
+    /// What the files take on the disk, the index with them.
+    pub physical_bytes: u64,
+}
+
+/// One kind of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// `recordings`, `clips`.
+    pub name: &'static str,
+    /// Bytes as they would be if everything were stored for itself.
+    pub logical_bytes: u64,
+    /// Bytes that are stored because of it.
+    pub unique_bytes: u64,
+}
+
+impl Statistics {
+    /// Bytes as they would be if everything were stored for itself.
+    pub fn logical_bytes(&self) -> u64 {
+        self.sources.iter().map(|source| source.logical_bytes).sum()
+    }
+
+    /// Bytes of content that are stored.
+    pub fn unique_bytes(&self) -> u64 {
+        self.sources.iter().map(|source| source.unique_bytes).sum()
+    }
+
+    /// Logical over unique bytes, 1 for nothing stored.
+    pub fn dedup_ratio(&self) -> f64 {
+        match self.unique_bytes() {
+            0 => 1.0,
+            unique => self.logical_bytes() as f64 / unique as f64,
+        }
+    }
+}
+
+/// What reading every segment again has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Segments whose bytes are what they were.
+    pub segments_sound: u64,
+    /// Their bytes.
+    pub bytes_sound: u64,
+    /// Segments whose bytes are not, in the order of their reels.
+    pub damaged: Vec<DamagedSegment>,
+}
+
+/// A segment that cannot be played any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedSegment {
+    /// Whose recording it is of.
+    pub camera: CameraId,
+    /// Which rendition.
+    pub rendition: RenditionId,
+    /// Media sequence number.
+    pub msn: u64,
+    /// Civil time at which it starts.
+    pub wall_start: Wall,
+    /// Civil time at which it ends.
+    pub wall_end: Wall,
+    /// The reel.
+    pub path: PathBuf,
+    /// Where in the reel it starts.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+struct ReelToRead {
+    id: i64,
+    path: PathBuf,
+    run: u64,
+    segments: Vec<(Place, DamagedSegment)>,
+}
+
+impl Archive {
+    /// Opens the recordings of a directory. Fails where there are none, or other versions' ones.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        check_header(dir)?;
+        match header_version(dir)? {
+            None => return Err(OpenError::NothingRecorded(dir.to_owned())),
+            Some(version) if (version as usize) < STEPS.len() => {
+                return Err(OpenError::OlderVersion(dir.to_owned()));
+            }
+            Some(_) => {}
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            reader: Reader::new(dir),
+        })
+    }
+
+    /// Adds everything up. Reads the index and the sizes of files.
+    pub fn statistics(&self) -> Result<Statistics, ReadError> {
+        let recorded = self.reader.read(|connection| {
+            let bytes =
+                connection.query_row("SELECT coalesce(sum(bytes), 0) FROM segment", (), |row| {
+                    row.get(0)
+                })?;
+            Ok(bytes)
+        })?;
+        let mut clipped = 0;
+        for clip in self.reader.clips(None)? {
+            let recording = self.reader.recording(&clip.camera, clip.from, clip.to)?;
+            let segments = recording
+                .renditions
+                .iter()
+                .flat_map(|track| &track.segments);
+            clipped += segments.map(|segment| segment.bytes).sum::<u64>();
+        }
+        let mut physical_bytes = 0;
+        for folder in [self.dir.join("reel"), self.dir.join("db")] {
+            physical_bytes += bytes_on_disk(&folder).map_err(|cause| ReadError::Io {
+                path: folder.clone(),
+                cause,
+            })?;
+        }
+        Ok(Statistics {
+            sources: vec![
+                Source {
+                    name: "recordings",
+                    logical_bytes: recorded,
+                    unique_bytes: recorded,
+                },
+                Source {
+                    name: "clips",
+                    logical_bytes: clipped,
+                    unique_bytes: 0,
+                },
+            ],
+            physical_bytes,
+        })
+    }
+
+    /// Reads every segment again and compares it with its digest; `progress` is told the bytes read so far and about
+    /// how many there are. What retention deletes meanwhile is no damage.
+    pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<VerifyReport, ReadError> {
+        let total: u64 = self.reader.read(|connection| {
+            let bytes =
+                connection.query_row("SELECT coalesce(sum(bytes), 0) FROM segment", (), |row| {
+                    row.get(0)
+                })?;
+            Ok(bytes)
+        })?;
+        let (mut report, mut after, mut done) = (VerifyReport::default(), 0, 0);
+        let mut buffer = Vec::new();
+        loop {
+            let reels = self
+                .reader
+                .read(|connection| reels_after(connection, &self.dir, after))?;
+            let Some(last) = reels.last() else {
+                return Ok(report);
+            };
+            after = last.id;
+            for reel in reels {
+                let found = verify_reel(&reel, &mut buffer);
+                done += reel
+                    .segments
+                    .iter()
+                    .map(|(place, _)| place.bytes)
+                    .sum::<u64>();
+                progress(done.min(total), total);
+                if !found.damaged.is_empty() && !self.has_reel(reel.id)? {
+                    continue;
+                }
+                report.segments_sound += found.segments_sound;
+                report.bytes_sound += found.bytes_sound;
+                report.damaged.extend(found.damaged);
+            }
+        }
+    }
+
+    fn has_reel(&self, id: i64) -> Result<bool, ReadError> {
+        self.reader.read(|connection| {
+            let known = connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM reel WHERE id = ?)")?
+                .query_row([id], |row| row.get(0))?;
+            Ok(known)
+        })
+    }
+}
+
+/// What the files below a folder take on the disk; nothing for a folder that is not there.
+fn bytes_on_disk(folder: &Path) -> io::Result<u64> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_on_disk(&entry.path())?,
+            // POSIX counts in pieces of 512 bytes.
+            Ok(found) => found.blocks() * 512,
+            // Deleted meanwhile.
+            Err(_) => 0,
+        };
+    }
+    Ok(bytes)
+}
+
+fn reels_after(
+    connection: &Connection,
+    dir: &Path,
+    after: i64,
+) -> Result<Vec<ReelToRead>, ReadError> {
+    let mut reels = connection.prepare_cached(
+        "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, reel.first_msn, reel.wall_ms, run.parameters
+         FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
+         JOIN run ON run.track = reel.track AND run.run = reel.run
+         WHERE reel.id > ? ORDER BY reel.id LIMIT ?",
+    )?;
+    let mut segments = connection.prepare_cached(
+        "SELECT id, offset, bytes, wall_ms, duration_ticks FROM segment
+         WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    )?;
+    let mut rows = reels.query(params![after, REELS_AT_A_TIME])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let (camera, rendition): (String, String) = (row.get(1)?, row.get(2)?);
+        let (day, parameters): (String, Vec<u8>) = (row.get(3)?, row.get(7)?);
+        let (first_msn, start): (u64, Wall) = (row.get(5)?, Wall(row.get(6)?));
+        let (Ok(camera), Ok(rendition)) = (camera.parse::<CameraId>(), rendition.parse()) else {
+            continue;
+        };
+        let path = reel_path(dir, &camera, &day, id);
+        let timescale = decode_parameters(&parameters).map_or(1, |known| known.timescale());
+        let mut reel = ReelToRead {
+            id,
+            run: row.get(4)?,
+            segments: Vec::new(),
+            path,
+        };
+        let first_key = id * REEL_SEGMENTS_MAX as i64;
+        let mut rows = segments.query(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+        while let Some(row) = rows.next()? {
+            let key: i64 = row.get(0)?;
+            // A damaged row may say anything; what is impossible fails against the file.
+            let place = Place {
+                offset: row.get::<_, i64>(1)? as u64,
+                bytes: row.get::<_, i64>(2)? as u64,
+            };
+            let wall_start = start.plus_ms(row.get(3)?);
+            let segment = DamagedSegment {
+                camera: camera.clone(),
+                rendition,
+                msn: first_msn + (key - first_key) as u64,
+                wall_start,
+                wall_end: wall_end(wall_start, row.get(4)?, timescale),
+                path: reel.path.clone(),
+                offset: place.offset,
+                what: String::new(),
+            };
+            reel.segments.push((place, segment));
+        }
+        found.push(reel);
+    }
+    Ok(found)
+}
+
+fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyReport {
+    let mut report = VerifyReport::default();
+    let file = File::open(&reel.path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    for (place, segment) in &reel.segments {
+        let outcome = match &file {
+            Ok((size, file)) => read_segment(file, *size, *place, buffer)
+                .map_err(|error| error.to_string())
+                .and_then(|()| {
+                    if verify(buffer, segment.msn, reel.run) {
+                        Ok(())
+                    } else {
+                        Err("digest mismatch".to_owned())
+                    }
+                }),
+            Err(error) => Err(error.to_string()),
+        };
+        match outcome {
+            Ok(()) => {
+                report.segments_sound += 1;
+                report.bytes_sound += place.bytes;
+            }
+            Err(what) => report.damaged.push(DamagedSegment {
+                what,
+                ..segment.clone()
+            }),
+        }
+    }
+    report
+}
+
+/// Reads a segment and its trailer. Asks for no more memory than the file has bytes.
+fn read_segment(file: &File, size: u64, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let end = committed_end(place)
+        .filter(|&end| end <= size)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends early"))?;
+    buffer.resize((end - place.offset) as usize, 0);
+    file.read_exact_at(buffer, place.offset)
+}
