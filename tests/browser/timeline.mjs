@@ -1,7 +1,7 @@
 // What a viewer does with the timeline: look, zoom, play, scrub, keep a clip. Against the stand-in.
 import assert from "node:assert/strict";
 import path from "node:path";
-import { open, playing, sleep, until } from "./browser.mjs";
+import { facts, open, playing, sleep, until } from "./browser.mjs";
 import { testCamera } from "./standin.mjs";
 
 const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
@@ -85,6 +85,12 @@ export const cases = {
     await until("three hours ago", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 3 * HOUR)) < 4 * 60_000));
     await playing(page);
     await page.locator(".recordings .reason", { hasText: "Playing" }).waitFor();
+    // What ends goes on with what comes after it.
+    const { to } = asked.at(-1);
+    await page.getByRole("slider", { name: /^Position/ }).focus();
+    await page.keyboard.press("End");
+    await until("the next hour", () => Math.abs(asked.at(-1).from - to) < 1000);
+    await playing(page);
     const gap = standin.archive.gaps.find(({ reason }) => reason === "camera_gone");
     const inGap = await placeOf(page, Date.now() - gap.from - 30 * 60_000);
     await page.mouse.click(inGap.x, inGap.y);
@@ -165,6 +171,9 @@ export const cases = {
     await page.locator(".peek img").waitFor();
     await page.keyboard.press("Enter");
     await until("it plays", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 1.5 * HOUR)) < 5 * 60_000));
+    await playing(page);
+    await page.keyboard.press("Space");
+    await until("paused", async () => (await facts(page)).paused);
     for (let press = 0; press < 4; press++) await page.keyboard.press("ArrowLeft");
     await page.keyboard.press("i");
     await page.keyboard.press("ArrowRight");

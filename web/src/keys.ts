@@ -30,7 +30,7 @@ export const SHORTCUTS: [keys: string[], what: string][] = [
   [["?"], "This help"],
 ];
 
-const TYPES = new Set(["input", "select", "textarea", "slider"]);
+const TYPES = new Set(["input", "select", "textarea"]);
 const PRESSES = new Set(["button", "a", "summary", "menuitemradio"]);
 
 /** Whether a key that is held down goes on with it: what has steps does, a toggle would flicker. */

@@ -7,7 +7,23 @@ import { viewWords } from "./moments.js";
 import { presetRange, PRESETS, type Range } from "./range.js";
 import { holds } from "./scale.js";
 import { serverNow } from "./server.js";
-import { choose, limits, now, sayView, selection, setView, showRange, showsUnit, showUnit, startChoosing, trouble, turnPage, view, zoomBy } from "./timeline.js";
+import {
+  chart,
+  choose,
+  limits,
+  now,
+  sayView,
+  selection,
+  setView,
+  showRange,
+  showsUnit,
+  showUnit,
+  startChoosing,
+  trouble,
+  turnPage,
+  view,
+  zoomBy,
+} from "./timeline.js";
 import { Track } from "./track.js";
 import { camera, goLive, playRange, recording } from "./view.js";
 import { sentence, spanWords } from "./words.js";
@@ -35,6 +51,7 @@ export function Recordings() {
       <Tools />
       <Track name={one.name} />
       {trouble.value && <p class="wrong">The timeline is not known: {sentence(trouble.value)}</p>}
+      {chart.value?.oldest === null && <p>Nothing is recorded yet.</p>}
       <Key />
       <div class="presets">
         {PRESETS.map((preset) => (

@@ -79,7 +79,8 @@ export function Track({ name }: { name: string }) {
   const step = (by: number): void => moveMark(cursor.peek() + by);
   const onKeyDown = (event: KeyboardEvent): void => {
     const command = timelineCommand(event);
-    if (!command) return;
+    // Space pauses, as everywhere on the page, until the keyboard has a moment of its own to play from.
+    if (!command || (event.key === " " && mark.peek() === null)) return;
     event.preventDefault();
     switch (command.do) {
       case "zoom":
@@ -122,7 +123,7 @@ export function Track({ name }: { name: string }) {
         Arrow keys move, Enter plays from there, plus and minus zoom, I and O begin and end a range.
       </p>
       <Playhead width={width.value} />
-      <Chosen width={width.value} />
+      <Edges width={width.value} />
       <Peek at={peeked.value} width={width.value} />
     </div>
   );
@@ -217,7 +218,7 @@ function Playhead({ width }: { width: number }) {
 }
 
 /** The chosen range and its two edges, each a slider of its own. */
-function Chosen({ width }: { width: number }) {
+function Edges({ width }: { width: number }) {
   const range = selection.value;
   if (!range) return null;
   const shown = view.value;
