@@ -146,7 +146,7 @@ export const cases = {
   "a time without recording says so": async ({ browser, standin }) => {
     const page = await open(browser, standin.url);
     await playing(page);
-    await page.getByRole("button", { name: "Other time…" }).click();
+    await page.getByRole("button", { name: "Choose a range…" }).click();
     await page.getByLabel("From").fill("2020-01-01T10:00");
     await page.getByLabel("To", { exact: true }).fill("2020-01-01T09:00");
     await page.getByRole("button", { name: "Play", exact: true }).click();

@@ -59,7 +59,7 @@ export const standinCases = {
       await sleep(1000);
     });
     await picture(browser, standin.url, at("recording"), { ...DESKTOP, colorScheme: "dark" }, async (page) => {
-      await page.getByRole("button", { name: "Other time…" }).click();
+      await page.getByRole("button", { name: "Choose a range…" }).click();
       await page.getByRole("button", { name: "Last 5 min" }).click();
       await playing(page);
       await page.evaluate(() => window.scrollTo(0, 0));

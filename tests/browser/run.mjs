@@ -7,7 +7,9 @@ import { launch } from "./browser.mjs";
 import { cases as failures } from "./failures.mjs";
 import { cases as latency } from "./latency.mjs";
 import { cases as pictures, standinCases } from "./pictures.mjs";
+import { Archive } from "./standin-archive.mjs";
 import { root, Standin, testCamera } from "./standin.mjs";
+import { cases as timeline } from "./timeline.mjs";
 import { cases as watching } from "./watch.mjs";
 
 const wanted = process.argv[2] ?? "";
@@ -18,7 +20,7 @@ await mkdir(out, { recursive: true });
 // What a real perch can show comes first: the stand-in makes its media with every processor that there is.
 const plan = [
   ...Object.entries({ ...watching, ...latency, ...pictures }).map(([name, run]) => ({ name, run, url: real })),
-  ...Object.entries({ ...failures, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
+  ...Object.entries({ ...failures, ...timeline, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
 ].filter(({ name }) => name.includes(wanted));
 let standin;
 const browser = await launch();
@@ -28,7 +30,7 @@ let failed = 0;
 for (const { name, run, url } of plan) {
   if (!url) {
     standin ??= await Standin.start();
-    Object.assign(standin, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
+    Object.assign(standin, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [], archive: new Archive() });
   }
   const began = Date.now();
   try {

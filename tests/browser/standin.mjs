@@ -5,12 +5,15 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { Archive } from "./standin-archive.mjs";
 import { loadMedia, LOOP_S, RUNGS, SEGMENT_S } from "./standin-media.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 export const root = path.resolve(here, "../..");
 const DIST = path.join(root, "web/dist");
 const WINDOW = 15;
+/** 400 days of them. */
+const RECORDED_LOOPS = (400 * 86_400) / LOOP_S;
 
 /** What the page must hold out under, as serve sends it: read from there, so that the two cannot differ. */
 async function contentSecurityPolicy() {
@@ -58,6 +61,8 @@ export class Standin {
   restarts = [];
   /** Time stands still from here on: the camera gives no more pictures. */
   frozenAt = null;
+  /** What was recorded long before the stream began. */
+  archive = new Archive();
   /** When the stream began, in milliseconds since 1970: a full window ago, at the start of a loop. */
   began = Date.now() - 48_000;
 
@@ -112,6 +117,8 @@ export class Standin {
     if (url.pathname === "/api/v1/time") return json({ now: new Date().toISOString() });
     if (url.pathname === "/healthz") return json({ live: true, ready: true, problems: this.problems });
     if (route[0] === "api" && route[4] === "still.jpg") return send("image/jpeg", this.media.still);
+    if (route[2] === "still.jpg") return this.archive.holds(Date.parse(url.searchParams.get("at"))) ? send("image/jpeg", this.media.still) : refuse(404);
+    if (["timeline", "store", "clips"].includes(route[2])) return this.archive.answer(request, response, url);
     if (route[0] === "live" || route[0] === "recordings") {
       const [type, body] = await this.#media(route[0], route.slice(2), url.searchParams);
       return send(type, body);
@@ -211,10 +218,15 @@ export class Standin {
     return 1 + this.restarts.filter((first) => first <= segment).length;
   }
 
+  /** Recordings count their segments from long ago: the loop went round a whole number of times since. */
+  get #recordedFrom() {
+    return this.began - RECORDED_LOOPS * LOOP_S * 1000;
+  }
+
   #range(query) {
-    const began = this.began;
-    const from = Math.max(0, Math.floor((Date.parse(query.get("from")) - began) / 1000 / SEGMENT_S));
-    const to = Math.min(Math.floor((Date.now() - began) / 1000 / SEGMENT_S), (Date.parse(query.get("to")) - began) / 2000);
+    const segment = (time) => Math.floor((time - this.#recordedFrom) / 1000 / SEGMENT_S);
+    const from = Math.max(0, segment(Date.parse(query.get("from"))));
+    const to = Math.min(segment(Date.now()), segment(Date.parse(query.get("to"))));
     return to > from ? { from, to } : refuse(404);
   }
 
@@ -226,7 +238,8 @@ export class Standin {
     for (let segment = from; segment < to; segment++) {
       const parts = loop.segments[segment % loop.segments.length];
       const start = this.#partEnd(loop, segment, 0) - parts[0].duration;
-      lines.push(`#EXT-X-PROGRAM-DATE-TIME:${this.#date(start)}`, `#EXTINF:${length(parts).toFixed(5)},`, `${segment}.m4s`);
+      const date = new Date(this.#recordedFrom + start * 1000).toISOString();
+      lines.push(`#EXT-X-PROGRAM-DATE-TIME:${date}`, `#EXTINF:${length(parts).toFixed(5)},`, `${segment}.m4s`);
     }
     return `${lines.join("\n")}\n#EXT-X-ENDLIST\n`;
   }

@@ -1,6 +1,7 @@
 // The page as a whole: bar, player, the panels beside it, what went wrong, the live region.
 import { announced } from "./announce.js";
 import { Details } from "./details.js";
+import { Disk } from "./disk.js";
 import { HelpDialog, helpOpen } from "./help.js";
 import { Alert, Auto, Bird, Help, Moon, Sun } from "./icons.js";
 import { Player } from "./player.js";
@@ -42,6 +43,7 @@ export function App() {
         </div>
         <div class="side">
           <Details />
+          <Disk />
         </div>
       </main>
       <HelpDialog />

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Close } from "./icons.js";
-import { SHORTCUTS } from "./keys.js";
+import { SHORTCUTS, TIMELINE_KEYS } from "./keys.js";
 import { singleKeys } from "./settings.js";
 
 export const helpOpen = signal(false);
@@ -29,18 +29,9 @@ export function HelpDialog() {
             <Close />
           </button>
         </header>
-        <dl class="shortcuts">
-          {SHORTCUTS.map(([keys, what]) => (
-            <div key={what}>
-              <dt>{what}</dt>
-              <dd>
-                {keys.map((key) => (
-                  <kbd key={key}>{key}</kbd>
-                ))}
-              </dd>
-            </div>
-          ))}
-        </dl>
+        <Keys all={SHORTCUTS} />
+        <h3>On the timeline</h3>
+        <Keys all={TIMELINE_KEYS} />
         <label class="check">
           <input
             type="checkbox"
@@ -54,5 +45,22 @@ export function HelpDialog() {
         </p>
       </div>
     </dialog>
+  );
+}
+
+function Keys({ all }: { all: typeof SHORTCUTS }) {
+  return (
+    <dl class="shortcuts">
+      {all.map(([keys, what]) => (
+        <div key={what}>
+          <dt>{what}</dt>
+          <dd>
+            {keys.map((key) => (
+              <kbd key={key}>{key}</kbd>
+            ))}
+          </dd>
+        </div>
+      ))}
+    </dl>
   );
 }

@@ -23,6 +23,12 @@ export const Shutter = icon(
 );
 export const Check = icon(<path d="m5 12.5 4.5 4.500L19 7.5" />);
 export const Close = icon(<path d="M6 6l12 12M18 6 6 18" />);
+export const Plus = icon(<path d="M12 6v12M6 12h12" />);
+export const Minus = icon(<path d="M6 12h12" />);
+export const Left = icon(<path d="m14.5 6-6 6 6 6" />);
+export const Right = icon(<path d="m9.5 6 6 6-6 6" />);
+export const Download = icon(<path d="M12 4v11M7.5 10.500 12 15l4.500-4.500M5 19.500h14" />);
+export const Bin = icon(<path d="M4.500 7h15M9.500 7V4.500h5V7M6.500 7l.8 12.500h9.400L17.500 7M10.300 10.500v5.500M13.700 10.500v5.500" />);
 export const Help = icon(
   <>
     <circle cx="12" cy="12" r="8.6" />

@@ -30,7 +30,7 @@ export const SHORTCUTS: [keys: string[], what: string][] = [
   [["?"], "This help"],
 ];
 
-const TYPES = new Set(["input", "select", "textarea", "slider"]);
+const TYPES = new Set(["input", "select", "textarea"]);
 const PRESSES = new Set(["button", "a", "summary", "menuitemradio"]);
 
 /** Whether a key that is held down goes on with it: what has steps does, a toggle would flicker. */
@@ -88,4 +88,67 @@ export function commandFor(press: KeyPress): Command | null {
       return { do: "theme" };
   }
   return null;
+}
+
+/** For the help dialog: what keys do while the timeline is focused. */
+export const TIMELINE_KEYS: typeof SHORTCUTS = [
+  [["+", "−"], "Closer, further away"],
+  [["←", "→"], "Move; with Shift further"],
+  [["Home", "End"], "To the oldest recording, to now"],
+  [["Enter"], "Play from there"],
+  [["I", "O"], "Begin, end a range there"],
+  [["Esc"], "Let go of it"],
+];
+
+export type TimelineCommand =
+  | { do: "zoom"; factor: number }
+  /** In shares of what is on view. */
+  | { do: "move"; by: number }
+  | { do: "step"; by: number }
+  | { do: "oldest" | "now" | "play" | "begin" | "end" | "leave" };
+
+/** What a key does on the timeline; null leaves it to the page. */
+export function timelineCommand({ key, ctrlKey, metaKey, altKey, shiftKey }: Pick<KeyPress, "key" | "ctrlKey" | "metaKey" | "altKey"> & { shiftKey: boolean }): TimelineCommand | null {
+  if (ctrlKey || metaKey || altKey) return null;
+  const steps = shiftKey ? 10 : 1;
+  switch (key) {
+    case "+":
+    case "=":
+      return { do: "zoom", factor: 0.5 };
+    case "-":
+    case "_":
+      return { do: "zoom", factor: 2 };
+    case "ArrowLeft":
+    case "ArrowDown":
+      return { do: "step", by: -steps };
+    case "ArrowRight":
+    case "ArrowUp":
+      return { do: "step", by: steps };
+    case "PageDown":
+      return { do: "move", by: -0.8 };
+    case "PageUp":
+      return { do: "move", by: 0.8 };
+    case "Home":
+      return { do: "oldest" };
+    case "End":
+      return { do: "now" };
+    case "Enter":
+    case " ":
+      return { do: "play" };
+    case "i":
+    case "I":
+      return { do: "begin" };
+    case "o":
+    case "O":
+      return { do: "end" };
+    case "Escape":
+      return { do: "leave" };
+  }
+  return null;
+}
+
+/** One step of an arrow key on a view of `span` milliseconds: about a hundredth, rounded to what clocks count in. */
+export function keyStep(span: number): number {
+  const steps = [100, 1000, 5000, 10_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000];
+  return steps.findLast((step) => step <= span / 60) ?? steps[0]!;
 }

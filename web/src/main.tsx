@@ -6,6 +6,7 @@ import { commandFor, repeats, type Command } from "./keys.js";
 import { toggleFullScreen } from "./player.js";
 import { cameras, watchServer } from "./server.js";
 import { nextTheme, singleKeys, theme } from "./settings.js";
+import { watchTimeline } from "./timeline.js";
 import { changeVolume, engine, goLive, saveStill, toggleMuted, watch } from "./view.js";
 
 function carryOut(command: Command): void {
@@ -38,7 +39,7 @@ function carryOut(command: Command): void {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || helpOpen.peek() || !singleKeys.peek()) return;
+  if (event.defaultPrevented || !singleKeys.peek() || document.querySelector("dialog[open]")) return;
   const focused = document.activeElement;
   const command = commandFor({
     key: event.key,
@@ -54,4 +55,5 @@ document.addEventListener("keydown", (event) => {
 });
 
 watchServer();
+watchTimeline();
 render(<App />, document.getElementById("app")!);

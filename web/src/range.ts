@@ -30,9 +30,9 @@ export function typedRange(from: string, to: string, now: number): Range | strin
   return { from: range.from, to: Math.min(range.to, now) };
 }
 
-/** A time as `datetime-local` wants it, in local time, to the minute. */
+/** A time as `datetime-local` wants it, in local time, no longer than it has to be: as browsers write it themselves. */
 export function inputValue(time: number): string {
   const date = new Date(time);
   const local = new Date(time - date.getTimezoneOffset() * MINUTE);
-  return local.toISOString().slice(0, 16);
+  return local.toISOString().slice(0, time % 1000 !== 0 ? 23 : time % MINUTE !== 0 ? 19 : 16);
 }

@@ -1,18 +1,46 @@
-// Chooses a span of the past and plays it in the same player.
-import { useState } from "preact/hooks";
-import { inputValue, presetRange, PRESETS, typedRange } from "./range.js";
+// The recordings of the camera on view: the timeline, ways to move it, spans that are offered, a range chosen by hand.
+import { Chosen } from "./chosen.js";
+import { Clips } from "./clips.js";
+import { Left, Minus, Plus, Right } from "./icons.js";
+import { Marks } from "./marks.js";
+import { viewWords } from "./moments.js";
+import { presetRange, PRESETS, type Range } from "./range.js";
+import { holds } from "./scale.js";
 import { serverNow } from "./server.js";
+import {
+  chart,
+  choose,
+  limits,
+  now,
+  sayView,
+  selection,
+  setView,
+  showRange,
+  showsUnit,
+  showUnit,
+  startChoosing,
+  trouble,
+  turnPage,
+  view,
+  zoomBy,
+} from "./timeline.js";
+import { Track } from "./track.js";
 import { camera, goLive, playRange, recording } from "./view.js";
-import { spanWords } from "./words.js";
+import { sentence, spanWords } from "./words.js";
+
+const UNITS = ["hour", "day", "week", "month", "year"] as const;
 
 export function Recordings() {
-  const [open, setOpen] = useState(false);
   const range = recording.value;
-  if (!camera.value) return null;
+  const one = camera.value;
+  if (!one) return null;
+  const choosing = selection.value !== null;
   return (
     <section class="panel recordings" aria-labelledby="recordings">
       <header>
-        <h2 id="recordings">Recordings</h2>
+        <h2 id="recordings" tabIndex={-1}>
+          Recordings
+        </h2>
         {range && <p class="reason">Playing {spanWords(range.from, range.to, serverNow())}</p>}
         {range && (
           <button type="button" class="button small" onClick={goLive}>
@@ -20,53 +48,102 @@ export function Recordings() {
           </button>
         )}
       </header>
+      <Tools />
+      <Track name={one.name} />
+      {trouble.value && <p class="wrong">The timeline is not known: {sentence(trouble.value)}</p>}
+      {chart.value?.oldest === null && <p>Nothing is recorded yet.</p>}
+      <Key />
       <div class="presets">
         {PRESETS.map((preset) => (
-          <button
-            type="button"
-            class="button"
-            key={preset.id}
-            onClick={() => playRange(presetRange(preset.span, serverNow()))}
-          >
+          <button type="button" class="button" key={preset.id} onClick={() => playPreset(presetRange(preset.span, serverNow()))}>
             {preset.label}
           </button>
         ))}
-        <button type="button" class="button" aria-expanded={open} aria-controls="other-time" onClick={() => setOpen(!open)}>
-          Other time…
+        <button
+          type="button"
+          class="button"
+          aria-expanded={choosing}
+          aria-controls="chosen-range"
+          onClick={() => (choosing ? choose(null) : startChoosing())}
+        >
+          Choose a range…
         </button>
       </div>
-      {open && <OtherTime />}
+      {choosing && <Chosen id={one.id} />}
+      <div class="lists">
+        <Clips id={one.id} />
+        <Marks />
+      </div>
     </section>
   );
 }
 
-function OtherTime() {
-  const [start] = useState(() => presetRange(15 * 60_000, serverNow()));
-  const [from, setFrom] = useState(inputValue(start.from));
-  const [to, setTo] = useState(inputValue(start.to));
-  const [wrong, setWrong] = useState("");
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    const typed = typedRange(from, to, serverNow());
-    setWrong(typeof typed === "string" ? typed : "");
-    if (typeof typed !== "string") playRange(typed);
+function playPreset(range: Range): void {
+  showRange(range);
+  playRange(range);
+}
+
+/** What is on view in words, and the ways to move it that need no mouse. */
+function Tools() {
+  const shown = view.value;
+  const atNow = holds(shown, now.value);
+  const toNow = (): void => {
+    const span = shown.to - shown.from;
+    setView({ from: limits.peek().to - 0.97 * span, to: limits.peek().to + 0.03 * span });
+    sayView();
+  };
+  const zoomTo = (factor: number): void => {
+    zoomBy(factor);
+    sayView();
   };
   return (
-    <form class="other-time" id="other-time" onSubmit={submit} noValidate>
-      <label>
-        From
-        <input type="datetime-local" value={from} onInput={(event) => setFrom(event.currentTarget.value)} />
-      </label>
-      <label>
-        To
-        <input type="datetime-local" value={to} onInput={(event) => setTo(event.currentTarget.value)} />
-      </label>
-      <p class="wrong" role="alert">
-        {wrong}
-      </p>
-      <button type="submit" class="button primary">
-        Play
-      </button>
-    </form>
+    <div class="tools" role="group" aria-label="What the timeline shows">
+      <div class="tools-group">
+        <button type="button" class="tool" aria-label="Earlier" title="Earlier" onClick={() => turnPage(-1)}>
+          <Left />
+        </button>
+        <button type="button" class="tool" aria-label="Later" title="Later" disabled={shown.to >= limits.value.to} onClick={() => turnPage(1)}>
+          <Right />
+        </button>
+      </div>
+      <p class="view-words">{viewWords(shown, now.value)}</p>
+      {!atNow && (
+        <button type="button" class="tool" onClick={toNow}>
+          Now
+        </button>
+      )}
+      <span class="push" />
+      <div class="tools-scale">
+        <div class="tools-group units">
+          {UNITS.map((unit) => (
+            <button type="button" class="tool" key={unit} aria-pressed={showsUnit(unit, shown)} onClick={() => showUnit(unit)}>
+              {unit[0]!.toUpperCase() + unit.slice(1)}
+            </button>
+          ))}
+        </div>
+        <div class="tools-group">
+          <button type="button" class="tool" aria-label="Zoom out" title="Further away (−)" onClick={() => zoomTo(2)}>
+            <Minus />
+          </button>
+          <button type="button" class="tool" aria-label="Zoom in" title="Closer (+)" onClick={() => zoomTo(0.5)}>
+            <Plus />
+          </button>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** What the colours and patterns stand for. */
+function Key() {
+  return (
+    <ul class="key" aria-hidden="true">
+      {["Recorded", "Gap", "Damaged", "Clip"].map((what) => (
+        <li key={what}>
+          <span class="swatch" data-what={what} />
+          {what}
+        </li>
+      ))}
+    </ul>
   );
 }

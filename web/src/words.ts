@@ -125,13 +125,30 @@ export function spanWords(from: number, to: number, now: number): string {
   return `${whenWords(from, now)} – ${oneDay ? clockOnly.format(to) : whenWords(to, now)}`;
 }
 
+/** What a clip is called whose maker gave it no name. */
+export const clipName = (from: number): string => `Clip of ${dayAndClock.format(from)}`;
+
+const REASONS: Record<string, string> = {
+  camera_gone: "the camera was away",
+  encoder_failed: "the encoder failed",
+  rung_shed: "the machine could not keep up",
+  disk_slow: "the disk was too slow",
+  disk_full: "the disk was full",
+  disk_failed: "the disk failed",
+  refused: "the pictures could not be kept",
+  stopped: "Perch was not running",
+};
+
+/** Why nothing was recorded, for a person. */
+export const reasonWords = (reason: string): string => REASONS[reason] ?? reason.replaceAll("_", " ");
+
 export function gapWords(gap: Gap, now: number): { when: string; length: string; reason: string } {
   const from = Date.parse(gap.from);
   const to = gap.to === null ? null : Date.parse(gap.to);
   return {
     when: whenWords(from, now),
     length: to === null ? "still open" : delayWords(to - from),
-    reason: gap.reason.replaceAll("_", " "),
+    reason: reasonWords(gap.reason),
   };
 }
 

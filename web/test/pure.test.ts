@@ -136,7 +136,8 @@ test("a gap that is open has no length yet", () => {
   const now = Date.parse("2026-01-01T12:00:00Z");
   const from = "2026-01-01T11:00:00Z";
   check(gapWords({ from, to: null, reason: "disk_full" }, now).length, "still open");
-  check(gapWords({ from, to: null, reason: "disk_full" }, now).reason, "disk full");
+  check(gapWords({ from, to: null, reason: "disk_full" }, now).reason, "the disk was full");
+  check(gapWords({ from, to: null, reason: "sun_spots" }, now).reason, "sun spots");
   check(gapWords({ from, to: "2026-01-01T11:00:03Z", reason: "unplugged" }, now).length, "3.0 s");
 });
 

@@ -1,0 +1,141 @@
+// What the stand-in says of its recordings: forty days of them with gaps and a loss, clips, a disk that fills. Made up,
+// but the same at every run but for the present moment.
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const KEPT_DAYS = 40;
+const BUCKETS_MAX = 3000;
+
+/** [how long before now it begins, how long it is, why]. */
+const GAPS = [
+  [33 * DAY, 31 * HOUR, "stopped"],
+  [12 * DAY, 5 * HOUR, "disk_full"],
+  [3 * DAY + 4 * HOUR, 40 * MINUTE, "encoder_failed"],
+  [26 * HOUR, 3 * MINUTE, "disk_slow"],
+  [9 * HOUR, 95 * MINUTE, "camera_gone"],
+  [2 * HOUR, 12 * SECOND, "rung_shed"],
+];
+const LOSS = [5 * HOUR, 20 * MINUTE];
+
+const text = (time) => new Date(time).toISOString();
+const ranged = ({ from, to, ...rest }) => ({ ...rest, from: text(from), to: text(to) });
+
+export class Archive {
+  now = Date.now();
+  oldest = this.now - KEPT_DAYS * DAY;
+  gaps = GAPS.map(([ago, length, reason]) => ({ from: this.now - ago, to: this.now - ago + length, reason }));
+  losses = [{ from: this.now - LOSS[0], to: this.now - LOSS[0] + LOSS[1] }];
+  clips = [this.#clip(1, "The fox at the bins", this.now - 20 * HOUR, 25 * MINUTE)];
+  /** How long a timeline is waited for; how many were asked for, given up, under way, and that at most. */
+  delay = 0;
+  asked = [];
+  aborted = 0;
+  underWay = 0;
+  underWayMost = 0;
+  /** What is not the usual of /api/v1/store. */
+  storeChanges = {};
+
+  #clip(id, name, from, length) {
+    return { id, camera: "test", name, from, to: from + length, bytes: length * 500, made: text(Date.now()), download: `/api/v1/clips/${id}/clip.mp4` };
+  }
+
+  /** What is recorded, oldest first. The present is: `newest` moves on. */
+  get spans() {
+    const spans = [];
+    let from = this.oldest;
+    for (const gap of this.gaps) {
+      spans.push({ from, to: gap.from });
+      from = gap.to;
+    }
+    return [...spans, { from, to: Date.now() - 2000 }];
+  }
+
+  holds(time) {
+    return this.spans.some(({ from, to }) => from <= time && time <= to);
+  }
+
+  async answer(request, response, url) {
+    const json = (status, value, type = "application/json") => {
+      response.writeHead(status, { "content-type": type });
+      response.end(value === undefined ? undefined : JSON.stringify(value));
+    };
+    const problem = (status, detail) => json(status, { type: "about:blank", title: "Refused", status, detail }, "application/problem+json");
+    const [, , , kind, id, file] = url.pathname.split("/");
+    if (kind === "store") return json(200, this.#store());
+    if (kind === "timeline") return this.#answerTimeline(response, url.searchParams, json);
+    if (file === "clip.mp4") return problem(501, "clips cannot be downloaded from the stand-in");
+    if (request.method === "DELETE") {
+      if (!this.clips.some((clip) => clip.id === Number(id))) return problem(404, `there is no clip ${id}`);
+      this.clips = this.clips.filter((clip) => clip.id !== Number(id));
+      return json(204);
+    }
+    if (request.method !== "POST") return json(200, { clips: this.clips.filter((clip) => clip.camera === url.searchParams.get("camera")).map(ranged) });
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const wish = JSON.parse(Buffer.concat(chunks).toString());
+    const [from, to] = [Date.parse(wish.from), Date.parse(wish.to)];
+    if (!this.spans.some((span) => span.from < to && span.to > from)) return problem(404, "nothing was recorded in that range");
+    if (wish.name === "taken") return problem(409, "a clip of that name is there already");
+    const clip = this.#clip(Math.max(0, ...this.clips.map((one) => one.id)) + 1, wish.name, from, to - from);
+    this.clips.push(clip);
+    return json(201, ranged(clip));
+  }
+
+  async #answerTimeline(response, query, json) {
+    this.asked.push(Object.fromEntries(query));
+    this.underWayMost = Math.max(this.underWayMost, ++this.underWay);
+    const gone = new Promise((resolve) => response.on("close", () => resolve(true)));
+    const waited = new Promise((resolve) => setTimeout(() => resolve(false), this.delay));
+    const aborted = await Promise.race([gone, waited]);
+    this.underWay--;
+    if (aborted) this.aborted++;
+    else json(200, this.#timeline(Date.parse(query.get("from")), Date.parse(query.get("to")), Number(query.get("resolution"))));
+  }
+
+  #timeline(from, to, wished) {
+    const resolution = Math.max(1, Math.round(wished), Math.ceil((to - from) / 1000 / BUCKETS_MAX));
+    const meets = (one) => one.from < to && one.to > from;
+    const cut = (one) => ranged({ ...one, from: Math.max(one.from, from), to: Math.min(one.to, to) });
+    return {
+      ...{ camera: "test", from: text(from), to: text(to), resolution_s: resolution },
+      ...{ oldest: text(this.oldest), newest: text(Date.now() - 2000) },
+      spans: this.spans.filter(meets).map(cut),
+      gaps: this.gaps.filter(meets).map(cut),
+      losses: this.losses.filter(meets).map(cut),
+      clips: this.clips.filter(meets).map(({ id, name, from, to }) => ranged({ id, name, from, to })),
+      density: this.#density(from, to, resolution * 1000),
+    };
+  }
+
+  /** By day more moves than by night, and never twice the same. */
+  #density(from, to, resolution) {
+    const buckets = [];
+    const { spans } = this;
+    for (let start = Math.floor(from / resolution) * resolution; start < to; start += resolution) {
+      const covered = spans.reduce((sum, span) => sum + Math.max(0, Math.min(span.to, start + resolution) - Math.max(span.from, start)), 0);
+      if (covered === 0) continue;
+      const hour = (start % DAY) / HOUR;
+      const noise = Math.abs(Math.sin(start / 7919) * Math.cos(start / 104_729));
+      const day = resolution >= DAY ? 0.5 : Math.max(0, Math.sin(((hour - 5) / 24) * 2 * Math.PI));
+      const media_s = covered / 1000;
+      buckets.push({ from: text(start), bytes: Math.round(media_s * 500_000 * (0.35 + 0.35 * day + 0.3 * noise)), media_s });
+    }
+    return buckets;
+  }
+
+  #store() {
+    const bytes = 612e9;
+    const days_left = 2.9;
+    const quota_bytes = null;
+    return {
+      ...{ state: "recording", reason: null },
+      disk: { total_bytes: 1e12, free_bytes: 110e9, keep_free_bytes: 50e9 },
+      recordings: { bytes, quota_bytes, oldest: text(this.oldest), newest: text(Date.now()) },
+      cameras: [{ id: "test", bytes, quota_bytes, keep_days: null, oldest: text(this.oldest), newest: text(Date.now()), bytes_per_day: 20.7e9 }],
+      forecast: { state: "filling", bytes_per_day: 20.7e9, full_at: text(Date.now() + days_left * DAY), days_left, reach_days: 43.2 },
+      ...this.storeChanges,
+    };
+  }
+}

@@ -1,0 +1,333 @@
+// What a viewer does with the timeline: look, zoom, play, scrub, keep a clip. Against the stand-in.
+import assert from "node:assert/strict";
+import path from "node:path";
+import { facts, open, playing, sleep, until } from "./browser.mjs";
+import { testCamera } from "./standin.mjs";
+
+const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const HOUR = 3_600_000;
+
+const slider = (page) => page.getByRole("slider", { name: /^Timeline/ });
+const words = (page) => page.locator(".view-words").innerText();
+const valueText = (page) => slider(page).getAttribute("aria-valuetext");
+const last = (standin) => standin.archive.asked.at(-1);
+const spanAsked = (standin) => Date.parse(last(standin).to) - Date.parse(last(standin).from);
+
+/** A page whose timeline has its data. */
+async function opened(browser, standin, options) {
+  const page = await open(browser, standin.url, options);
+  await page.locator(".timeline").scrollIntoViewIfNeeded();
+  await page.getByRole("heading", { name: /on view$/ }).waitFor({ timeout: 20_000 });
+  return page;
+}
+
+/** Where on the page a moment lies while the last day is on view. */
+async function placeOf(page, ago) {
+  const { x, y, width } = await page.locator(".timeline").boundingBox();
+  return { x: x + width * (1 - ago / (24 * HOUR)) / 1.03, y: y + 50, left: x, width };
+}
+
+/** The addresses of recordings that are asked for from now on. */
+function played(page) {
+  const found = [];
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (/^\/recordings\/.*master/.test(url.pathname)) found.push(Object.fromEntries([...url.searchParams].map(([k, v]) => [k, Date.parse(v)])));
+  });
+  return found;
+}
+
+export const cases = {
+  "timeline: goes from a year to a second and back, by wheel, keys and buttons": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    await page.getByRole("button", { name: "Year", exact: true }).click();
+    await until("a year is asked for", () => Date.parse(last(standin).from) < Date.now() - 350 * 24 * HOUR);
+    assert.equal(await page.getByRole("button", { name: "Year", exact: true }).getAttribute("aria-pressed"), "true");
+    const { x, y } = await placeOf(page, 12 * HOUR);
+    await page.mouse.move(x, y);
+    for (let turn = 0; turn < 60; turn++) await page.mouse.wheel(0, -200);
+    await until("whole seconds are asked for", () => last(standin).resolution === "1" && spanAsked(standin) < 20 * 60_000);
+    assert.match(await words(page), /\d:\d\d:\d\d.*\d:\d\d:\d\d/);
+    await slider(page).focus();
+    for (let press = 0; press < 40; press++) await page.keyboard.press("-");
+    await until("a year again", async () => (await page.getByRole("button", { name: "Year", exact: true }).getAttribute("aria-pressed")) === "true");
+    for (let press = 0; press < 6; press++) await page.getByRole("button", { name: "Zoom in" }).click();
+    await until("days", () => spanAsked(standin) < 30 * 24 * HOUR);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: one request at a time, given up when outdated, none for what is known": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const { archive } = standin;
+    archive.delay = 10_000;
+    for (const unit of ["Week", "Month", "Year"]) {
+      await page.getByRole("button", { name: unit, exact: true }).click();
+      await sleep(500);
+    }
+    await until("the last is answered", () => archive.underWay === 0, 40_000);
+    assert.equal(archive.underWayMost, 1);
+    assert.ok(archive.aborted >= 1, `${archive.aborted} given up`);
+    archive.delay = 0;
+    await sleep(500);
+    const before = archive.asked.length;
+    await page.getByRole("button", { name: "Zoom in" }).click();
+    await page.getByRole("button", { name: "Zoom out" }).click();
+    await sleep(1000);
+    const { length } = archive.asked;
+    assert.ok(length - before <= 1, `${length - before} more requests`);
+  },
+
+  "timeline: plays from where it is pressed, and from the end of a gap": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const asked = played(page);
+    const three = await placeOf(page, 3 * HOUR);
+    await page.mouse.click(three.x, three.y);
+    await until("three hours ago", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 3 * HOUR)) < 4 * 60_000));
+    await playing(page);
+    await page.locator(".recordings .reason", { hasText: "Playing" }).waitFor();
+    // What ends goes on with what comes after it.
+    const { to } = asked.at(-1);
+    await page.getByRole("slider", { name: /^Position/ }).focus();
+    await page.keyboard.press("End");
+    await until("the next hour", () => Math.abs(asked.at(-1).from - to) < 1000);
+    await playing(page);
+    const gap = standin.archive.gaps.find(({ reason }) => reason === "camera_gone");
+    const inGap = await placeOf(page, Date.now() - gap.from - 30 * 60_000);
+    await page.mouse.click(inGap.x, inGap.y);
+    await until("the end of the gap", () => asked.some(({ from }) => Math.abs(from - gap.to) < 1000));
+    await playing(page);
+    const now = await placeOf(page, -0.01 * HOUR);
+    await page.mouse.click(now.x, now.y);
+    await until("live", async () => (await page.locator(".live").innerText()).startsWith("Live"));
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: shows a picture of the moment below the mouse, none where nothing is recorded": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const three = await placeOf(page, 3 * HOUR);
+    await page.mouse.move(three.x, three.y);
+    await page.locator(".peek img").waitFor();
+    assert.ok((await page.locator(".peek img").evaluate((image) => image.naturalWidth)) > 0);
+    const gap = standin.archive.gaps.find(({ reason }) => reason === "camera_gone");
+    const inGap = await placeOf(page, Date.now() - gap.from - 30 * 60_000);
+    await page.mouse.move(inGap.x, inGap.y);
+    await page.getByText("no recording: the camera was away").waitFor();
+    await until("no picture", async () => (await page.locator(".peek img").count()) === 0);
+    const loss = await placeOf(page, 4.9 * HOUR);
+    await page.mouse.move(loss.x, loss.y);
+    await page.locator(".peek-state", { hasText: "damaged" }).waitFor();
+    await page.mouse.move(10, 10);
+    await until("nothing", async () => (await page.locator(".peek").count()) === 0);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: a range is dragged out, corrected, kept as a clip, played and deleted": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const [from, to] = [await placeOf(page, 4 * HOUR), await placeOf(page, 3 * HOUR)];
+    await page.mouse.move(from.x, from.y);
+    await page.mouse.down();
+    await page.mouse.move(to.x, to.y, { steps: 6 });
+    await page.mouse.up();
+    const start = page.getByRole("slider", { name: "Start of the range" });
+    await start.waitFor();
+    const before = Number(await start.getAttribute("aria-valuenow"));
+    assert.ok(Math.abs(before * 1000 - (Date.now() - 4 * HOUR)) < 4 * 60_000);
+    await start.focus();
+    await page.keyboard.press("ArrowLeft");
+    await until("it moved", async () => Number(await start.getAttribute("aria-valuenow")) < before);
+
+    await page.getByLabel("Name of the clip").fill("taken");
+    await page.getByRole("button", { name: "Keep as a clip" }).click();
+    await until("the refusal", async () => (await page.getByRole("alert").innerText()).includes("A clip of that name is there already."));
+    await page.getByLabel("Name of the clip").fill("The hedgehog");
+    await page.keyboard.press("Enter");
+    const row = page.getByRole("listitem").filter({ hasText: "The hedgehog" });
+    await row.waitFor();
+    assert.equal(standin.archive.clips.length, 2);
+    await until("the range is let go of", async () => (await start.count()) === 0);
+
+    const asked = played(page);
+    await row.getByRole("button", { name: "Play the clip The hedgehog" }).click();
+    await until("it plays", () => asked.length > 0 && asked.at(-1).from === standin.archive.clips[1].from);
+    assert.match(await row.getByRole("link", { name: "Download the clip The hedgehog" }).getAttribute("href"), /clip\.mp4$/);
+
+    const remove = row.getByRole("button", { name: "Delete the clip The hedgehog" });
+    await remove.click();
+    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    assert.equal(standin.archive.clips.length, 2);
+    await remove.click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await row.waitFor({ state: "hidden" });
+    assert.equal(standin.archive.clips.length, 1);
+  },
+
+  "timeline: the keyboard alone finds a moment, plays it and keeps a clip": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const asked = played(page);
+    await slider(page).focus();
+    for (let press = 0; press < 6; press++) await page.keyboard.press("ArrowLeft");
+    await until("the moment is said", async () => /:\d\d:\d\d.*, recorded$/.test(await valueText(page)));
+    await page.locator(".peek img").waitFor();
+    await page.keyboard.press("Enter");
+    await until("it plays", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 1.5 * HOUR)) < 5 * 60_000));
+    await playing(page);
+    await page.keyboard.press("Space");
+    await until("paused", async () => (await facts(page)).paused);
+    for (let press = 0; press < 4; press++) await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("i");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("o");
+    const edges = ["Start", "End"].map((edge) => page.getByRole("slider", { name: `${edge} of the range` }));
+    const [from, to] = await Promise.all(edges.map(async (edge) => Number(await edge.getAttribute("aria-valuenow"))));
+    assert.ok(Math.abs(to - from - 2 * 900) < 2, `${to - from} s`);
+    await page.getByRole("button", { name: "Keep as a clip" }).focus();
+    await page.keyboard.press("Enter");
+    await until("kept", () => standin.archive.clips.length === 2);
+    assert.equal(Math.round((standin.archive.clips[1].to - standin.archive.clips[1].from) / 1000), to - from);
+    await slider(page).focus();
+    await page.keyboard.press("Home");
+    await until("the oldest", async () => Math.abs(Number(await slider(page).getAttribute("aria-valuenow")) - standin.archive.oldest / 1000) < 2);
+    await page.keyboard.press("End");
+    await until("now", async () => (await valueText(page)).endsWith("now"));
+    await page.keyboard.press("Escape");
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: fingers pan, pinch and tap": async ({ browser, standin }) => {
+    const page = await opened(browser, standin, PHONE);
+    const asked = played(page);
+    const session = await page.context().newCDPSession(page);
+    const { left, width, y } = await placeOf(page, HOUR);
+    const touch = (type, ...xs) => session.send("Input.dispatchTouchEvent", { type, touchPoints: xs.map((share, id) => ({ id, x: left + width * share, y })) });
+    const drag = async (starts, ends) => {
+      await touch("touchStart", ...starts);
+      for (let step = 1; step <= 8; step++) await touch("touchMove", ...starts.map((start, at) => start + ((ends[at] - start) * step) / 8));
+      await touch("touchEnd");
+    };
+    await drag([0.2], [0.8]);
+    await until("earlier", () => Date.parse(last(standin).from) < Date.now() - 40 * HOUR);
+    assert.equal(await page.getByRole("slider", { name: "Start of the range" }).count(), 0);
+    await drag([0.4, 0.6], [0.05, 0.95]);
+    await until("closer", () => spanAsked(standin) < 16 * HOUR && Number(last(standin).resolution) <= 60);
+    assert.equal(asked.length, 0);
+    await page.touchscreen.tap(left + width / 2, y);
+    await until("played", () => asked.length > 0);
+    await playing(page);
+  },
+
+  "timeline: a day with a change of the clock is as long as it was": async ({ browser, standin }) => {
+    // The last Sunday in October before now.
+    const day = new Date();
+    if (day.getUTCMonth() < 9 || (day.getUTCMonth() === 9 && day.getUTCDate() < 25)) day.setUTCFullYear(day.getUTCFullYear() - 1);
+    day.setUTCMonth(9, 31);
+    day.setUTCDate(31 - day.getUTCDay());
+    const noon = `${day.toISOString().slice(0, 10)}T12:00`;
+    const page = await opened(browser, standin, { timezoneId: "Europe/Berlin", locale: "en-GB" });
+    await page.getByRole("button", { name: "Choose a range…" }).click();
+    await page.getByLabel("From").fill(noon);
+    await page.getByLabel("To", { exact: true }).fill(noon.replace("12:00", "12:30"));
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await slider(page).focus();
+    await page.locator(".recordings .reason", { hasText: "Playing" }).waitFor();
+    await page.keyboard.press("ArrowLeft");
+    await until("the moment before it", async () => (await valueText(page)).includes(`${day.getUTCDate()} Oct`));
+    await page.getByRole("button", { name: "Day", exact: true }).click();
+    await until("that day", async () => (await words(page)).includes(`${day.getUTCDate()} October`));
+    assert.match(await words(page), /^Sunday.*\(25 hours: the clocks change\)$/);
+    await until("all of it is asked for", () => spanAsked(standin) >= 25 * HOUR);
+  },
+
+  "timeline: gaps and clips are lists, times are sliders with words": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const session = await page.context().newCDPSession(page);
+    const { nodes } = await session.send("Accessibility.getFullAXTree");
+    const seen = nodes.filter((node) => !node.ignored).map((node) => [node.role?.value, node.name?.value ?? ""]);
+    for (const [role, name] of [
+      ["slider", /^Timeline of Test scene$/],
+      ["heading", /^Clips$/],
+      ["heading", /^2 gaps, 1 loss on view$/],
+      ["button", /95 min|1 h 35 min.*the camera was away/],
+      ["button", /20 min.*damaged on the disk/],
+      ["button", /^Play the clip The fox at the bins$/],
+      ["button", /^Zoom in$/],
+      ["heading", /^Disk$/],
+    ]) {
+      assert.ok(seen.some(([r, n]) => r === role && name.test(n)), `no ${role} named ${name} among ${JSON.stringify(seen)}`);
+    }
+    assert.match(await valueText(page), /^\w+.*\d:\d\d.*, now$/);
+    await page.getByRole("button", { name: /the camera was away/ }).click();
+    await until("the gap is seen closely", () => spanAsked(standin) < 12 * HOUR);
+    await page.mouse.move(5, 5);
+  },
+
+  "timeline: the disk says when it is full": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const disk = page.getByRole("region", { name: "Disk" });
+    await until("the forecast", async () => /At this rate the disk is full on .*; from then on the oldest recordings go\./.test(await disk.innerText()));
+    assert.match(await disk.innerText(), /reach back 40 days, and will reach back 43 days/);
+    standin.archive.storeChanges = { forecast: { state: "full", bytes_per_day: 20e9, full_at: null, days_left: 0, reach_days: 12.3 } };
+    await page.reload();
+    await until("full", async () => /The disk is full: the oldest recordings go to make room\.\s+Recordings reach back 12 days\./.test(await disk.innerText()));
+  },
+
+  "timeline: a server that does not answer is asked again, and what is wrong is said": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    await page.route("**/api/v1/timeline*", (route) =>
+      route.fulfill({ status: 503, contentType: "application/problem+json", body: JSON.stringify({ detail: "the index is being made again" }) }),
+    );
+    await page.getByRole("button", { name: "Year", exact: true }).click();
+    await page.getByText("The index is being made again.").waitFor();
+    await page.unroute("**/api/v1/timeline*");
+    await until("all is well", async () => (await page.getByText("The index is being made again.").count()) === 0);
+  },
+
+  "timeline: fits a phone of 360 pixels": async ({ browser, standin }) => {
+    const page = await opened(browser, standin, PHONE);
+    await page.getByRole("button", { name: "Choose a range…" }).click();
+    const { wide, outside } = await page.evaluate(() => ({
+      wide: document.documentElement.scrollWidth,
+      outside: [...document.querySelectorAll(".recordings *, .disk *")]
+        .filter((one) => !one.closest(".edge, .playhead") && one.getBoundingClientRect().right > 360.5)
+        .map((one) => one.outerHTML.slice(0, 120)),
+    }));
+    assert.ok(wide <= 360, `${wide} pixels wide`);
+    assert.deepEqual(outside, []);
+  },
+
+  "timeline: pictures of it": async ({ browser, standin, out }) => {
+    standin.cameras = [testCamera()];
+    const at = (name) => path.join(out, `timeline-${name}.png`);
+    for (const colorScheme of ["light", "dark"]) {
+      const page = await opened(browser, standin, { viewport: { width: 1360, height: 900 }, colorScheme });
+      await sleep(1000);
+      const three = await placeOf(page, 3 * HOUR);
+      await page.mouse.move(three.x, three.y);
+      await page.locator(".peek img").waitFor();
+      await page.screenshot({ path: at(`day-${colorScheme}`), fullPage: true });
+      for (const unit of ["Hour", "Week", "Month", "Year"]) {
+        await page.getByRole("button", { name: unit, exact: true }).click();
+        await sleep(1000);
+        await page.locator(".recordings").screenshot({ path: at(`${unit.toLowerCase()}-${colorScheme}`) });
+      }
+      const [from, to] = [await placeOf(page, 9 * HOUR), await placeOf(page, 6 * HOUR)];
+      await page.getByRole("button", { name: "Day", exact: true }).click();
+      await page.mouse.move(from.x, from.y);
+      await page.mouse.down();
+      await page.mouse.move(to.x, to.y, { steps: 4 });
+      await sleep(800);
+      await page.locator(".recordings").screenshot({ path: at(`range-${colorScheme}`) });
+      await page.mouse.up();
+      await page.getByRole("button", { name: /^Delete the clip/ }).click();
+      await sleep(300);
+      await page.screenshot({ path: at(`delete-${colorScheme}`) });
+      await page.context().close();
+      const phone = await opened(browser, standin, { ...PHONE, colorScheme });
+      await phone.getByRole("button", { name: "Choose a range…" }).click();
+      await sleep(1000);
+      await phone.screenshot({ path: at(`phone-${colorScheme}`), fullPage: true });
+      await phone.context().close();
+    }
+  },
+};

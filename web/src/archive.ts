@@ -1,0 +1,150 @@
+// What the appliance says about its recordings: the types of /api/v1/timeline, /store and /clips, and the requests
+// for them. Knows no page.
+import type { Range } from "./range.js";
+
+/** `GET /api/v1/timeline`; every time as RFC 3339. */
+export interface TimelineAnswer {
+  camera: string;
+  from: string;
+  to: string;
+  /** Width of a density bucket that was really used. */
+  resolution_s: number;
+  /** The first and the last moment that is recorded at all. */
+  oldest: string | null;
+  newest: string | null;
+  spans: TimeRange[];
+  gaps: (TimeRange & { reason: string })[];
+  losses: TimeRange[];
+  clips: (TimeRange & { id: number; name: string })[];
+  /** Oldest first; buckets without recording are left out. */
+  density: { from: string; bytes: number; media_s: number }[];
+}
+
+interface TimeRange {
+  from: string;
+  to: string;
+}
+
+/** A timeline as the page works with it: every time in milliseconds since 1970. */
+export interface Chart extends Range {
+  camera: string;
+  resolution: number;
+  oldest: number | null;
+  newest: number | null;
+  spans: Range[];
+  gaps: (Range & { reason: string })[];
+  losses: Range[];
+  clips: (Range & { id: number; name: string })[];
+  density: { from: number; bytes: number }[];
+}
+
+/** `GET /api/v1/store`. */
+export interface Store {
+  state: "recording" | "paused" | "failed";
+  reason: string | null;
+  disk: { total_bytes: number; free_bytes: number; keep_free_bytes: number };
+  recordings: { bytes: number; quota_bytes: number | null; oldest: string | null; newest: string | null };
+  cameras: { id: string; bytes: number; bytes_per_day: number }[];
+  forecast: Forecast;
+}
+
+export interface Forecast {
+  state: "filling" | "full" | "unknown";
+  bytes_per_day: number;
+  full_at: string | null;
+  days_left: number | null;
+  /** How many days recordings reach back once there is no more room. */
+  reach_days: number | null;
+}
+
+export interface Clip {
+  id: number;
+  camera: string;
+  name: string;
+  from: string;
+  to: string;
+  bytes: number;
+  made: string;
+  /** The address of its file, where there is one. */
+  download?: string;
+}
+
+/** The server understood and said no; `message` is its own sentence. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+const TIMEOUT_MS = 15_000;
+
+/** Asks until `signal` calls it off; a refusal carries the `detail` of the problem body (RFC 9457). */
+async function ask(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
+  const control = new AbortController();
+  const stop = (): void => control.abort();
+  const timer = setTimeout(stop, TIMEOUT_MS);
+  signal?.addEventListener("abort", stop);
+  try {
+    const headers = { accept: "application/json", ...init.headers };
+    const response = await fetch(path, { cache: "no-store", ...init, headers, signal: control.signal });
+    if (response.ok) return response;
+    const problem = (await response.json().catch(() => null)) as { detail?: string; title?: string } | null;
+    throw new Refusal(problem?.detail ?? problem?.title ?? `the answer was ${response.status}`, response.status);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** `resolution` in seconds, wished; what the answer used may be coarser. */
+export async function fetchTimeline(camera: string, range: Range, resolution: number, signal: AbortSignal): Promise<Chart> {
+  const query = new URLSearchParams({ camera, ...rangeText(range), resolution: String(resolution) });
+  const response = await ask(`/api/v1/timeline?${query}`, {}, signal);
+  return chartOf((await response.json()) as TimelineAnswer);
+}
+
+export const fetchStore = async (): Promise<Store> => (await ask("/api/v1/store")).json() as Promise<Store>;
+
+export async function fetchClips(camera: string): Promise<Clip[]> {
+  const response = await ask(`/api/v1/clips?${new URLSearchParams({ camera })}`);
+  return ((await response.json()) as { clips: Clip[] }).clips;
+}
+
+export async function keepClip(camera: string, range: Range, name: string): Promise<Clip> {
+  const body = JSON.stringify({ camera, ...rangeText(range), name });
+  const response = await ask("/api/v1/clips", { method: "POST", body, headers: { "content-type": "application/json" } });
+  return (await response.json()) as Clip;
+}
+
+export async function deleteClip(id: number): Promise<void> {
+  await ask(`/api/v1/clips/${id}`, { method: "DELETE" });
+}
+
+/** The recorded picture at or before `at`; 404 where there is none. */
+export const recordedStillPath = (camera: string, at: number, width: number): string =>
+  `/recordings/${camera}/still.jpg?${new URLSearchParams({ at: new Date(at).toISOString(), width: String(width) })}`;
+
+const rangeText = ({ from, to }: Range): { from: string; to: string } => ({
+  from: new Date(from).toISOString(),
+  to: new Date(to).toISOString(),
+});
+
+const times = <T extends TimeRange>(one: T): T & Range => ({ ...one, from: Date.parse(one.from), to: Date.parse(one.to) });
+const time = (text: string | null): number | null => (text === null ? null : Date.parse(text));
+
+export function chartOf(answer: TimelineAnswer): Chart {
+  return {
+    ...times(answer),
+    resolution: answer.resolution_s * 1000,
+    oldest: time(answer.oldest),
+    newest: time(answer.newest),
+    spans: answer.spans.map(times),
+    gaps: answer.gaps.map(times),
+    losses: answer.losses.map(times),
+    clips: answer.clips.map(times),
+    density: answer.density.map(({ from, bytes }) => ({ from: Date.parse(from), bytes })),
+  };
+}
