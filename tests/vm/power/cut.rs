@@ -94,19 +94,23 @@ pub(crate) struct Unflushed {
 }
 
 /// Chooses `count` cuts from record `first` on. The first is at the very end: where the machine was killed. Of the
-/// others, half are spread over the records, which are dense where something is made durable, half over time.
+/// others, half come right behind a write, so that something is not flushed; half are spread over time.
 pub(crate) fn plan_cuts(records: &[Record], first: usize, count: usize, seed: u64) -> Vec<Cut> {
     let mut luck = Luck::new(seed);
     let end = records.len();
+    let later = first.min(end)..end;
+    let writes: Vec<_> = later.clone().filter(|&at| records[at].is_write()).collect();
     (0..count)
         .map(|index| {
-            let position = match index {
-                0 => end,
-                _ if first + 1 >= end => end,
-                _ if index % 2 == 1 => first + 1 + luck.below((end - first) as u64) as usize,
-                _ => {
-                    let (from, to) = (records[first].at_us, records[end - 1].at_us);
-                    let at_us = from + luck.below(to - from + 1);
+            let chance = luck.next();
+            let position = match (index, later.clone().last()) {
+                (0, _) | (_, None) => end,
+                _ if index % 2 == 1 && !writes.is_empty() => {
+                    writes[(chance % writes.len() as u64) as usize] + 1
+                }
+                (_, Some(last)) => {
+                    let (from, to) = (records[first].at_us, records[last].at_us);
+                    let at_us = from + chance % (to - from + 1);
                     records.partition_point(|record| record.at_us <= at_us)
                 }
             };

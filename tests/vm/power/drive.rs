@@ -20,8 +20,9 @@ pub(crate) const FOREVER: Wall = Wall(1 << 52);
 /// Reels are short, so that cuts fall into their beginning and end, too.
 const REEL_DURATION: Duration = Duration::from_secs(3);
 
-/// Above this many segments that wait, none are made: the store would give some up.
-const QUEUED_MAX: usize = 48;
+/// Above this many segments that wait to be written, none are made: a source that waits where the machine is too busy.
+/// So what is missing after a cut does not depend on how busy it is, but on what the store holds back.
+const QUEUED_MAX: usize = 6;
 
 /// The options under which all that is made is recorded.
 pub(crate) fn options() -> StoreOptions {

@@ -250,12 +250,12 @@ mod tests {
     #[test]
     fn more_than_two_seconds_missing_is_too_much() {
         let mut told: Value = serde_json::from_str(&plan(None)).expect("JSON");
-        told["told"]["driver made"] = json!({"one/low": [[0, 31]]});
+        told["told"]["driver made"] = json!({"one/low": [[0, 29]]});
         let driver = found("driver", json!({"one/low": [[0, 21]]}));
         let perch = found("perch", json!({}));
         let results = format!("{driver}\n{perch}\n");
         assert_eq!(judge(&told.to_string(), &results).failures, 0);
-        told["told"]["driver made"] = json!({"one/low": [[0, 32]]});
+        told["told"]["driver made"] = json!({"one/low": [[0, 30]]});
         assert_eq!(judge(&told.to_string(), &results).failures, 1);
     }
 

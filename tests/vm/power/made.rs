@@ -13,7 +13,7 @@ use perch::media::{
 use super::cut::Luck;
 
 /// How long each is, in ms.
-pub(crate) const SEGMENT_MS: u64 = 200;
+pub(crate) const SEGMENT_MS: u64 = 250;
 
 /// What every part holds somewhere.
 pub(crate) const MARK: &[u8] = b"perch-power-cut:";
