@@ -33,7 +33,7 @@ use crate::capture::{
 };
 use crate::config::{Config, SourceSelector};
 use crate::serve;
-use crate::store::{Store, StoreOptions};
+use crate::store::{LostSegment, RecoveryReport, Store, StoreOptions};
 
 pub use encoders::{TRIAL_SUBCOMMAND, probe_options, verdict_folder};
 pub use logging::start_logging;
@@ -79,6 +79,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
         tracing::info!(data = %data_dir.display(), "recordings opened");
     } else {
         tracing::warn!(data = %data_dir.display(), %recovery, "recordings recovered");
+        tell_missing(&recovery);
     }
     let lifeline = Lifeline::default();
     let encoders = Arc::new(Encoders::new(
@@ -132,6 +133,30 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Says of each segment that recovery found whole or missed which it was: a few for each track at the most, since the
+/// store commits often.
+fn tell_missing(recovery: &RecoveryReport) {
+    let tell = |segment: &LostSegment, message| {
+        let LostSegment {
+            camera,
+            rendition,
+            msn,
+            wall_start,
+            wall_end,
+        } = segment;
+        tracing::warn!(%camera, %rendition, msn, from = %wall_start, to = %wall_end, "{message}");
+    };
+    for segment in recovery.discarded.iter().flat_map(|tail| &tail.segments) {
+        tell(segment, "cut off: it was written, but not committed");
+    }
+    for segment in &recovery.lost {
+        tell(
+            segment,
+            "lost: it was committed, and the disk did not keep it",
+        );
+    }
 }
 
 /// From now on SIGTERM and SIGINT cut the lifeline.

@@ -7,6 +7,10 @@
 #                           /run/guest is empty and its own, all other folders show what the host has
 #   machine_url             http://… that leads to port 8080 of the machine
 #   machine_stop            turns it off
+#   machine_kill            cuts its power: the process is killed where it stands
+#
+# Before machine_boot, a scenario may put disks into machine_disks (what QEMU's -drive takes as file=) and forward more
+# of the machine's ports (machine_ports[8081]=PORT on the host); machine_also_leave, if it is a function, runs on exit.
 #
 # On exit the machine is killed, only this one, and after a failure its console is shown.
 
@@ -17,6 +21,8 @@ machine_boot_seconds=${PERCH_VM_BOOT_SECONDS:-180}
 machine_folder=
 machine_pid=
 machine_port=
+machine_disks=()
+declare -A machine_ports=()
 
 machine_say() { printf 'vm: %s\n' "$*" >&2; }
 
@@ -198,19 +204,29 @@ machine_boot() {
   machine_folder=$(mktemp -d "$machine_cache/run.XXXXXX")
   mkdir "$machine_folder/exchange"
   machine_write_guest_init "$@"
-  machine_port=$(machine_free_port)
+  machine_port=${machine_fixed_port:-$(machine_free_port)}
   trap machine_leave EXIT
   trap 'exit 130' INT TERM
+  local extra=() forwards="hostfwd=tcp:127.0.0.1:$machine_port-:8080" disk port
+  for disk in ${machine_disks[@]+"${machine_disks[@]}"}; do
+    # What the guest flushes is flushed at once, and nothing is kept back in between.
+    extra+=(-drive "file=$disk,format=raw,if=virtio,cache=none,aio=threads")
+  done
+  for port in "${!machine_ports[@]}"; do
+    forwards+=",hostfwd=tcp:127.0.0.1:${machine_ports[$port]}-:$port"
+  done
+  # The kernel tries its timer for a moment only; where the host is busy that tells nothing, so it is not asked to.
   qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 2048 -smp 2 -nodefaults -display none -no-reboot \
     -serial "file:$machine_folder/console" \
     -kernel "$(ls "$machine_cache"/kernel/boot/vmlinuz-*)" -initrd "$machine_cache/initrd.gz" \
-    -append "console=ttyS0 quiet panic=-1" \
+    -append "console=ttyS0 quiet panic=-1 no_timer_check" \
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=root,mount_tag=hostroot \
     -fsdev "local,id=exchange,path=$machine_folder/exchange,security_model=none" \
     -device virtio-9p-pci,fsdev=exchange,mount_tag=exchange \
-    -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$machine_port-:8080" \
+    -netdev "user,id=net,restrict=on,$forwards" \
     -device virtio-net-pci,netdev=net,romfile= \
+    ${extra[@]+"${extra[@]}"} \
     </dev/null >"$machine_folder/qemu" 2>&1 &
   machine_pid=$!
   local began
@@ -244,6 +260,14 @@ machine_stop() {
   machine_wait 20 false || true
 }
 
+machine_kill() {
+  kill -KILL "$machine_pid"
+  # The shell would tell of it.
+  wait "$machine_pid" 2>/dev/null || true
+  machine_pid=
+  rm -rf "$machine_folder"
+}
+
 # On exit, for whatever reason: nothing of this machine stays, and a failure shows its console.
 machine_leave() {
   local status=$?
@@ -259,5 +283,6 @@ machine_leave() {
     tail -n 100 "$machine_folder"/exchange/log-* >&2 2>/dev/null
   fi
   rm -rf "$machine_folder"
+  ! declare -F machine_also_leave >/dev/null || machine_also_leave
   exit "$status"
 }
