@@ -295,7 +295,7 @@ test("the forecast says what comes when", () => {
   assert.doesNotMatch(said(store()), /2026/);
   check(said(store({ full_at: null, days_left: null, reach_days: null })), "At this rate the disk does not fill. Recordings reach back 40 days.");
   check(said(store({ state: "full", reach_days: 12.3 })), "The disk is full: the oldest recordings go to make room. Recordings reach back 12 days.");
-  check(said(store({ state: "unknown" })), "There is no forecast yet: it takes some hours of recording.");
+  check(said(store({ state: "unknown" })), "There is no forecast yet: it takes ten minutes of recording.");
   assert.match(said(store({}, { state: "paused", reason: "the disk is full" })), /^Recording is paused: The disk is full\. At this rate/);
   const quota = store({ state: "full", reach_days: null });
   quota.recordings.quota_bytes = 610e9;
