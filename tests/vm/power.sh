@@ -39,7 +39,7 @@ power=$(realpath "${POWER_BIN:-$target/debug/examples/power}")
 command -v mkfs.ext4 >/dev/null || machine_fail 'missing: mkfs.ext4 (scripts/setup vm)'
 disk_bytes=$((256 << 20))
 # Cuts of disks that lie, in the first round: a check that does not notice them is worth nothing.
-lies=4
+lies=2
 
 work=$(mktemp -d)
 [ -z "$keep" ] || mkdir -p "$keep"

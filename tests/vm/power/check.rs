@@ -144,17 +144,21 @@ fn look_at(
 
 /// Records one more segment of each track.
 fn go_on(store: &Store, wrong: &mut Vec<String>) {
+    let mut positions = BTreeMap::new();
     for (camera, rendition) in tracks() {
-        let position = store.camera_position(&camera);
-        let (run, msn) = (position.next_run, position.next_msn);
-        let appended = store.append(&camera, rendition, segment(&camera, rendition, run, msn));
-        store.flush();
-        let name = track_name(&camera, rendition);
-        if appended != Appended::Queued || !is_there(store, &camera, rendition, msn) {
-            wrong.push(format!(
-                "{name}: recording does not go on: {:?}",
-                store.status()
-            ));
+        let position = *positions
+            .entry(camera.clone())
+            .or_insert_with(|| store.camera_position(&camera));
+        let segment = segment(&camera, rendition, position.next_run, position.next_msn);
+        if store.append(&camera, rendition, segment) != Appended::Queued {
+            wrong.push(format!("{camera}: nothing is taken any more"));
+        }
+    }
+    store.flush();
+    for (camera, rendition) in tracks() {
+        if !is_there(store, &camera, rendition, positions[&camera].next_msn) {
+            let (name, status) = (track_name(&camera, rendition), store.status());
+            wrong.push(format!("{name}: recording does not go on: {status:?}"));
         }
     }
 }
