@@ -40,8 +40,11 @@ export const cursor = computed(() => mark.value ?? playhead.value);
 
 /** The view goes along with the time while now is on it. */
 let follows = true;
+/** Nobody has chosen what to see yet, and it is not known what there is. */
+let isUndecided = true;
 
 export function setView(to: Range): void {
+  isUndecided = false;
   view.value = to;
   follows = holds(to, serverNow());
 }
@@ -152,6 +155,15 @@ export function watchTimeline(): void {
     // The clock asks too: what is now grows old.
     void now.value;
     if (id !== undefined) loader.want(id, view.value);
+  });
+  // A box that is new has nothing to show in a day.
+  effect(() => {
+    const first = oldest.value;
+    if (!isUndecided || first === null) return;
+    if (now.peek() - first < UNIT_MS.hour) {
+      view.value = lookAt("hour", view.peek(), now.peek(), limits.peek());
+    }
+    isUndecided = false;
   });
   // A recording that plays takes the view along when it leaves it by itself.
   let before = playhead.peek();
