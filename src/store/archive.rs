@@ -129,13 +129,7 @@ impl Archive {
 
     /// Adds everything up. Reads the index and the sizes of files.
     pub fn statistics(&self) -> Result<Statistics, ReadError> {
-        let recorded = self.reader.read(|connection| {
-            let bytes =
-                connection.query_row("SELECT coalesce(sum(bytes), 0) FROM segment", (), |row| {
-                    row.get(0)
-                })?;
-            Ok(bytes)
-        })?;
+        let recorded = self.recorded_bytes()?;
         let mut clipped = 0;
         for clip in self.reader.clips(None)? {
             let recording = self.reader.recording(&clip.camera, clip.from, clip.to)?;
@@ -172,13 +166,7 @@ impl Archive {
     /// Reads every segment again and compares it with its digest; `progress` is told the bytes read so far and about
     /// how many there are. What retention deletes meanwhile is no damage.
     pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<VerifyReport, ReadError> {
-        let total: u64 = self.reader.read(|connection| {
-            let bytes =
-                connection.query_row("SELECT coalesce(sum(bytes), 0) FROM segment", (), |row| {
-                    row.get(0)
-                })?;
-            Ok(bytes)
-        })?;
+        let total = self.recorded_bytes()?;
         let (mut report, mut after, mut done) = (VerifyReport::default(), 0, 0);
         let mut buffer = Vec::new();
         loop {
@@ -205,6 +193,13 @@ impl Archive {
                 report.damaged.extend(found.damaged);
             }
         }
+    }
+
+    fn recorded_bytes(&self) -> Result<u64, ReadError> {
+        self.reader.read(|connection| {
+            let sum = "SELECT coalesce(sum(bytes), 0) FROM segment";
+            Ok(connection.query_row(sum, (), |row| row.get(0))?)
+        })
     }
 
     fn has_reel(&self, id: i64) -> Result<bool, ReadError> {

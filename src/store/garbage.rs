@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file_system::FileSystem;
+use super::file_system::{FileSystem, FolderSyncError};
 use super::index::Index;
 
 /// A file to be removed.
@@ -43,6 +43,10 @@ pub(super) fn sweep(
     for folder in &folders {
         match files.sync_folder(folder) {
             Ok(()) => {}
+            // It went with the last of its files, before an earlier sweep could say so.
+            Err(FolderSyncError::NotOpened(error)) if error.kind() == io::ErrorKind::NotFound => {
+                continue;
+            }
             // The name may come back after a power cut: the notes stay.
             Err(error) => return Ok(Some((folder.clone(), error.into()))),
         }

@@ -2,6 +2,7 @@
 //! Runs between the recorder's writes, on its thread, a bounded piece at a time.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::ballast::Ballast;
 use super::failure::{Failure, index_failed, write_failed};
@@ -11,6 +12,10 @@ use super::index::Index;
 use super::retention::{BelievedTime, Situation, expired_reels};
 use super::status::{GapReason, StoreOptions};
 use crate::base::{Clock, Monotonic};
+
+/// So long may a file system take to tell of the room that a removal made; some tell only with their next commit, and
+/// a file that somebody reads takes its room until then.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// What one look brought.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +31,9 @@ pub(super) struct Keeper {
     believed: BelievedTime,
     ballast: Ballast,
     due: Monotonic,
+    /// The room that removals have made or are about to, until when it counts though the disk does not tell yet:
+    /// otherwise the same shortage would be met again and again.
+    promised: Option<(Monotonic, u64)>,
     /// A file that cannot be removed was told of already.
     has_warned: bool,
 }
@@ -37,13 +45,14 @@ impl Keeper {
         clock: &dyn Clock,
         index: &Index,
     ) -> rusqlite::Result<Self> {
-        let (wall, now) = (clock.wall(), clock.monotonic());
+        let now = clock.monotonic();
         Ok(Self {
             dir: dir.to_owned(),
-            believed: BelievedTime::new(index.newest_label()?, wall, now),
+            believed: BelievedTime::new(index.newest_label()?, now),
             ballast: Ballast::new(dir, options.ballast_bytes),
             options: options.clone(),
             due: now,
+            promised: None,
             has_warned: false,
         })
     }
@@ -62,26 +71,30 @@ impl Keeper {
     ) -> Result<Kept, Failure> {
         let now = clock.monotonic();
         self.due = now.after(self.options.retention_interval);
-        let space = self.space(files)?;
+        let mut space = self.space(files)?;
+        let mut kept = Kept {
+            free_bytes: space.free,
+            reels: 0,
+            bytes: 0,
+        };
+        self.promised = self.promised.filter(|(until, _)| now < *until);
+        if let Some((_, promised)) = self.promised {
+            space.free = space.free.max(promised);
+        }
         let situation = Situation {
             retention: &self.options.retention,
             now: self.believed.advance(clock.wall(), now),
             space,
         };
         let over = expired_reels(index.connection(), &situation).map_err(|e| index_failed(&e))?;
-        let mut kept = Kept {
-            free_bytes: space.free,
-            reels: 0,
-            bytes: 0,
-        };
         if !over.is_empty() {
             (kept.reels, kept.bytes) = self.forget(files, index, &over)?;
+            let promised = space.free.saturating_add(kept.bytes);
+            self.promised = Some((now.after(SETTLING), promised));
             self.due = now;
         }
         self.remove_files(files, index)?;
-        let space = self.space(files)?;
-        kept.free_bytes = space.free;
-        if space.free >= 4 * self.options.ballast_bytes {
+        if kept.free_bytes >= 4 * self.options.ballast_bytes {
             self.ballast.take_on(files);
         }
         Ok(kept)

@@ -13,6 +13,7 @@
 //! lock                            held while a process uses the directory
 //! reel/<camera>/<day>/<id>.reel   see `reel` for the format
 //! db/index.db                     see `schema` for the tables
+//! db/ballast                      see `ballast`
 //! ```
 
 mod archive;

@@ -334,6 +334,19 @@ pub(super) fn tracks(
     Ok(tracks)
 }
 
+/// The first label of a track.
+pub(super) fn track_start(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
+    let start: Option<i64> = connection
+        .prepare_cached("SELECT min(wall_ms) FROM reel WHERE track = ?")?
+        .query_row([track], |row| row.get(0))?;
+    Ok(start.map(Wall))
+}
+
+/// The earlier of two moments, as far as they are known.
+pub(super) fn earlier(one: Option<Wall>, other: Option<Wall>) -> Option<Wall> {
+    one.into_iter().chain(other).min()
+}
+
 /// Civil time at which the last segment of a track ends.
 pub(super) fn track_end(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
     let newest = connection

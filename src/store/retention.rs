@@ -59,15 +59,17 @@ impl Retention {
 /// Civil time as far as it is believed when something is deleted because of its age.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BelievedTime {
-    wall: Wall,
+    /// The latest time that can be true. Never goes back: a clock that is wrong until the network sets it right would
+    /// be believed years later otherwise.
+    latest: Wall,
     at: Monotonic,
 }
 
 impl BelievedTime {
-    /// Starts from the label of the newest recording, or, without one, from what the clock says.
-    pub(super) fn new(newest: Option<Wall>, wall: Wall, at: Monotonic) -> Self {
+    /// Starts from the label of the newest recording. Without one there is nothing to lose, and the clock is believed.
+    pub(super) fn new(newest: Option<Wall>, at: Monotonic) -> Self {
         Self {
-            wall: newest.map_or(wall, |newest| newest.min(wall)),
+            latest: newest.unwrap_or(Wall(i64::MAX)),
             at,
         }
     }
@@ -75,9 +77,9 @@ impl BelievedTime {
     /// Goes on to `at`, when the clock says `wall`.
     pub(super) fn advance(&mut self, wall: Wall, at: Monotonic) -> Wall {
         let elapsed_ms = at.since(self.at).as_millis() as i64;
-        let reachable = self.wall.plus_ms(elapsed_ms * i64::from(PACE_MAX));
-        (self.wall, self.at) = (wall.min(reachable), at);
-        self.wall
+        let reachable = self.latest.plus_ms(elapsed_ms * i64::from(PACE_MAX));
+        (self.latest, self.at) = (self.latest.max(wall.min(reachable)), at);
+        self.latest.min(wall)
     }
 }
 
@@ -291,9 +293,21 @@ mod tests {
     fn a_clock_that_leaps_ahead_is_believed_slowly_and_one_set_back_at_once() {
         const HOUR: i64 = 3_600_000;
         let at = |hours: u64| Monotonic(hours * 3_600_000_000_000);
-        let mut believed = BelievedTime::new(Some(Wall(0)), Wall(1_000 * HOUR), at(0));
+        let mut believed = BelievedTime::new(Some(Wall(0)), at(0));
         assert_eq!(believed.advance(Wall(1_001 * HOUR), at(1)), Wall(25 * HOUR));
         assert_eq!(believed.advance(Wall(3 * HOUR), at(2)), Wall(3 * HOUR));
         assert_eq!(believed.advance(Wall(4 * HOUR), at(3)), Wall(4 * HOUR));
+    }
+
+    #[test]
+    fn a_clock_that_begins_in_1970_is_believed_once_it_is_set() {
+        let (newest, minute) = (Wall(1_795_255_200_000), Monotonic(60_000_000_000));
+        let mut believed = BelievedTime::new(Some(newest), Monotonic(0));
+        assert_eq!(believed.advance(Wall(5), Monotonic(1)), Wall(5));
+        let now = newest.plus_ms(60_000);
+        assert_eq!(believed.advance(now, minute), now);
+        let mut first = BelievedTime::new(None, Monotonic(0));
+        assert_eq!(first.advance(Wall(5), Monotonic(1)), Wall(5));
+        assert_eq!(first.advance(now, minute), now);
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::clips::{Clip, clips};
 use super::error::ReadError;
-use super::reader::{Reader, gaps, track_end, tracks};
+use super::reader::{Reader, earlier, gaps, track_end, track_start, tracks};
 use super::reel_rows::HOUR_MS;
 use super::status::Gap;
 use crate::base::{CameraId, Wall};
@@ -16,7 +16,7 @@ const REEL_RANGE_MAX_MS: i64 = 2 * 24 * HOUR_MS;
 /// The narrowest bucket, in ms: about a reel.
 const BUCKET_MS_MIN: i64 = 60_000;
 
-/// Gaps and spans closer than this part of a bucket are drawn as one.
+/// Gaps and spans closer than this part of the bucket that is asked for are drawn as one.
 const MERGED_PARTS: i64 = 4;
 
 /// One camera's line of time.
@@ -62,13 +62,14 @@ impl Reader {
             return Err(ReadError::RangeBackwards);
         }
         self.read(|connection| {
+            // By what is asked, not by what can be counted: a break of a second is seen in a minute.
+            let merged_ms = bucket_ms / MERGED_PARTS;
             let by_hour = to - from > REEL_RANGE_MAX_MS;
             let bucket_ms = if by_hour {
                 bucket_ms.max(HOUR_MS).div_euclid(HOUR_MS) * HOUR_MS
             } else {
                 bucket_ms.max(BUCKET_MS_MIN)
             };
-            let merged_ms = bucket_ms / MERGED_PARTS;
             let mut line = Timeline {
                 bucket_ms,
                 oldest: None,
@@ -84,10 +85,7 @@ impl Reader {
             };
             for (_, track) in tracks(connection, camera)? {
                 line.newest = line.newest.max(track_end(connection, track)?);
-                line.oldest = match (line.oldest, oldest(connection, track)?) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
+                line.oldest = earlier(line.oldest, track_start(connection, track)?);
                 spans(connection, track, from, to, &mut line.spans)?;
                 let mut density = Vec::new();
                 if by_hour {
@@ -101,13 +99,6 @@ impl Reader {
             Ok(line)
         })
     }
-}
-
-fn oldest(connection: &Connection, track: i64) -> Result<Option<Wall>, ReadError> {
-    let oldest: Option<i64> = connection
-        .prepare_cached("SELECT min(wall_ms) FROM reel WHERE track = ?")?
-        .query_row([track], |row| row.get(0))?;
-    Ok(oldest.map(Wall))
 }
 
 fn spans(

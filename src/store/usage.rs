@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::error::ReadError;
 use super::file_system::DiskSpace;
-use super::reader::{Reader, track_end, tracks};
+use super::reader::{Reader, earlier, track_end, track_start, tracks};
 use super::reel_rows::HOUR_MS;
 use super::retention::{CameraRetention, Retention};
 use super::rows::REEL_SEGMENTS_MAX;
@@ -82,7 +82,8 @@ impl Usage {
             .cameras
             .iter()
             .filter_map(|camera| camera.bytes_per_day);
-        rates.sum()
+        // A sum of nothing would be minus zero.
+        rates.fold(0.0, |sum, rate| sum + rate)
     }
 
     /// What becomes of the disk if all goes on as on the last day. A camera at a limit of its own grows no more.
@@ -159,12 +160,7 @@ impl Reader {
                 for (_, track) in &tracks {
                     usage.bytes += open_bytes(connection, *track)?;
                     usage.newest = usage.newest.max(track_end(connection, *track)?);
-                    let oldest: Option<i64> = connection
-                        .prepare_cached("SELECT min(wall_ms) FROM reel WHERE track = ?")?
-                        .query_row([track], |row| row.get(0))?;
-                    if let Some(oldest) = oldest.map(Wall) {
-                        usage.oldest = Some(usage.oldest.map_or(oldest, |known| known.min(oldest)));
-                    }
+                    usage.oldest = earlier(usage.oldest, track_start(connection, *track)?);
                 }
                 if let Some(newest) = usage.newest {
                     let (mut bytes, mut from) = (0, newest);

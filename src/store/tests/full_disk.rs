@@ -20,7 +20,7 @@ use crate::store::recorder::Recorder;
 use crate::store::{Appended, Gap, GapReason, RecordingState, Store, StoreOptions, open_recorder};
 
 /// A disk that tells how much is free as it is told.
-struct ToldDisk(Box<dyn Fn() -> u64 + Send + Sync>);
+pub(super) struct ToldDisk(pub(super) Box<dyn Fn() -> u64 + Send + Sync>);
 
 impl fmt::Debug for ToldDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::faults::{check_files, folder};
 use super::faulty_disk::{Fault, FaultyDisk};
+use super::full_disk::ToldDisk;
 use super::made::*;
 use crate::base::{Clock, SimulatedClock, Wall};
 use crate::store::file_system::{FileSystem, RealFileSystem};
@@ -219,6 +220,49 @@ fn a_fault_at_any_operation_loses_nothing_that_is_to_stay_and_leaves_nothing_beh
     }
 }
 
+#[test]
+fn a_disk_that_tells_late_of_new_room_loses_no_more_than_it_lacked() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    for msn in 0..60 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    recorder.close();
+    drop(recorder);
+
+    let late: Arc<dyn FileSystem> = Arc::new(ToldDisk(Box::new(|| 50_000)));
+    let mut short = options(None);
+    short.retention.free_bytes = Some(60_000);
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let (mut recorder, ..) = open_recorder(dir.path(), &short, &shared, late).unwrap();
+    for _ in 0..10 {
+        recorder.keep_room();
+        clock.advance(Duration::from_secs(5));
+    }
+    let status = recorder.status();
+    let reel = status.bytes_expired / status.reels_expired;
+    assert!(
+        (10_000..10_000 + 2 * reel).contains(&status.bytes_expired),
+        "{status:?}"
+    );
+}
+
+#[test]
+fn a_sweep_that_was_cut_short_is_finished_though_its_folder_is_gone() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    drop(open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap());
+    let index = Connection::open(dir.path().join("db/index.db")).unwrap();
+    let note = "INSERT INTO garbage (path) VALUES ('reel/door/2026-11-01/0000000001.reel')";
+    index.execute(note, ()).unwrap();
+    drop(open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap());
+    let left: u32 = index
+        .query_row("SELECT count(*) FROM garbage", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
 fn wish(from_s: i64, to_s: i64) -> ClipWish {
     ClipWish {
         camera: camera("door"),
@@ -381,6 +425,11 @@ fn a_timeline_tells_spans_breaks_and_how_much_is_recorded() {
         (week.density[0].bytes, week.density[0].media_ms),
         (bytes, 114_000)
     );
+
+    // As finely as is asked, though a bucket is a minute.
+    accept(&mut recorder, 1, 123, NOON.plus_ms(246_000));
+    let fine = reader.timeline(&camera("door"), from, to, 1_000).unwrap();
+    assert_eq!((fine.bucket_ms, fine.spans.len()), (60_000, 3));
 
     let nothing = reader.timeline(&camera("nobody"), from, to, 1).unwrap();
     assert_eq!((nothing.spans.len(), nothing.newest), (0, None));
