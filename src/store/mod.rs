@@ -15,8 +15,6 @@
 //! db/index.db                     see `schema` for the tables
 //! ```
 
-mod bytes_io;
-mod digest;
 mod error;
 mod failure;
 mod file_system;
