@@ -1,8 +1,11 @@
-//! What the module promises: chunks that do not depend on how bytes came, cuts that find the media and what all that saves.
+//! What the module promises: chunks that do not depend on how bytes came, cuts that find the media, packs that are
+//! read back whatever happened to them, and what all that saves.
 
 mod mp4_cutting;
 mod mp4_file;
+mod packs;
 mod saving;
+mod seeds;
 mod splitting;
 
 use super::{ChunkSizes, Splitter};
