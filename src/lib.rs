@@ -5,6 +5,7 @@ pub mod app;
 pub mod base;
 pub mod board;
 pub mod capture;
+pub mod chunk;
 pub mod cmaf;
 pub mod cmd;
 pub mod config;

@@ -18,9 +18,7 @@
 
 mod archive;
 mod ballast;
-mod bytes_io;
 mod clips;
-mod digest;
 mod error;
 mod failure;
 mod file_system;

@@ -1,7 +1,7 @@
 //! Track parameters as the head of a reel and the index keep them, so that both can tell how a
 //! recording is decoded without reading media boxes.
 
-use super::bytes_io::{FieldReader, FieldWriter};
+use crate::base::{FieldReader, FieldWriter};
 use crate::media::{AudioParameters, FrameRate, TrackParameters, VideoParameters};
 
 const VIDEO: u8 = 1;

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::params;
 
-use super::digest::Digest;
 use super::error::OpenError;
 use super::file_system::{FileSystem, StoredFile};
 use super::garbage::sweep;
 use super::index::Index;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
-use super::reel::{FoundSegment, ReelHead, TRAILER_BYTES, Trailer, read_head, read_segments};
+use super::reel::{
+    DIGEST_KIND, FoundSegment, ReelHead, TRAILER_BYTES, Trailer, read_head, read_segments,
+};
 use super::reel_writer::{Place, committed_end, is_full};
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
 use super::status::{Gap, GapMark, GapReason};
@@ -406,7 +407,7 @@ pub(super) fn verify(segment_and_trailer: &[u8], msn: u64, run: u64) -> bool {
     let (segment, trailer) = segment_and_trailer.split_at(bytes);
     Trailer::decode(trailer).is_some_and(|trailer| {
         (trailer.msn, trailer.run, trailer.segment_bytes) == (msn, run, bytes as u64)
-            && trailer.digest == Digest::of(segment)
+            && trailer.digest == DIGEST_KIND.digest(segment)
     })
 }
 

@@ -19,11 +19,10 @@
 //!
 //! A check is the first 8 bytes of the BLAKE2b-512 of everything in its box before it.
 
-use super::bytes_io::{FieldReader, FieldWriter};
-use super::digest::Digest;
 use super::file_system::StoredFile;
 use super::parameters::{decode_parameters, encode_parameters};
-use crate::base::{CameraId, Wall};
+use crate::base::{CameraId, FieldReader, FieldWriter, Wall};
+use crate::chunk::{Digest, DigestKind};
 use crate::media::{RenditionId, TrackParameters};
 
 /// The format that this program writes, and the newest that it reads.
@@ -37,7 +36,10 @@ pub(super) const TRAILER_UUID: [u8; 16] = *b"perch reel tail\0";
 
 /// Size of the box behind each segment.
 pub(super) const TRAILER_BYTES: u64 =
-    (BOX_HEADER_BYTES + 4 + 6 * 8 + Digest::BYTES + CHECK_BYTES) as u64;
+    (BOX_HEADER_BYTES + 4 + 6 * 8 + DIGEST_KIND.bytes_count() + CHECK_BYTES) as u64;
+
+/// How segments and boxes are digested.
+pub(super) const DIGEST_KIND: DigestKind = DigestKind::Blake2b512;
 
 const BOX_HEADER_BYTES: usize = 24;
 const CHECK_BYTES: usize = 8;
@@ -119,7 +121,7 @@ impl Trailer {
         fields.u64(self.start_ticks);
         fields.u64(self.duration_ticks);
         fields.u64(self.segment_bytes);
-        fields.raw(&self.digest.0);
+        fields.raw(self.digest.as_bytes());
         seal_box(&TRAILER_UUID, &fields.0)
     }
 
@@ -133,7 +135,7 @@ impl Trailer {
             start_ticks: fields.u64()?,
             duration_ticks: fields.u64()?,
             segment_bytes: fields.u64()?,
-            digest: Digest(fields.array()?),
+            digest: Digest::Blake2b512(fields.array()?),
         };
         fields.0.is_empty().then_some(trailer)
     }
@@ -147,8 +149,8 @@ fn seal_box(uuid: &[u8; 16], fields: &[u8]) -> Vec<u8> {
     out.raw(uuid);
     out.raw(&[FORMAT_VERSION, 0, 0, 0]);
     out.raw(fields);
-    let check = Digest::of(&out.0);
-    out.raw(&check.0[..CHECK_BYTES]);
+    let check = DIGEST_KIND.digest(&out.0);
+    out.raw(&check.as_bytes()[..CHECK_BYTES]);
     out.0
 }
 
@@ -160,7 +162,7 @@ fn open_box<'a>(uuid: &[u8; 16], bytes: &'a [u8]) -> Option<&'a [u8]> {
         && fields.raw(4)? == b"uuid"
         && fields.raw(16)? == uuid
         && fields.raw(4)? == [FORMAT_VERSION, 0, 0, 0]
-        && Digest::of(sealed).0[..CHECK_BYTES] == *check;
+        && DIGEST_KIND.digest(sealed).as_bytes()[..CHECK_BYTES] == *check;
     sound.then_some(fields.0)
 }
 

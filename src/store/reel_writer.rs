@@ -4,9 +4,8 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
-use super::digest::Digest;
 use super::file_system::{FileSystem, StoredFile, write_all_at};
-use super::reel::{ReelHead, TRAILER_BYTES, Trailer};
+use super::reel::{DIGEST_KIND, ReelHead, TRAILER_BYTES, Trailer};
 use super::rows::REEL_SEGMENTS_MAX;
 use crate::base::Wall;
 use crate::media::{Segment, ticks_to_seconds};
@@ -130,7 +129,7 @@ impl ReelWriter {
             start_ticks: segment.start_ticks(),
             duration_ticks: segment.duration_ticks(),
             segment_bytes: bytes,
-            digest: Digest::of_pieces(parts()),
+            digest: DIGEST_KIND.digest_pieces(parts()),
         }
         .encode();
         let place = Place {
