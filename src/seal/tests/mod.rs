@@ -1,11 +1,16 @@
-//! The promises of the log, and what it is made with here.
+//! The promises of the log and its checkpoints, and what they are made with here.
 
+mod keys;
+mod notes;
 mod records;
 mod trees;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
+
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::base::Wall;
@@ -56,6 +61,15 @@ impl TileSource for &mut MemoryLog {
 fn numbered_leaf(i: u64) -> NodeHash {
     leaf_hash(format!("leaf {i}").as_bytes())
 }
+
+/// The same keys each time.
+fn keys(box_name: &str, seed: u8) -> SigningKeys {
+    let origin = Origin::of_box(box_name).unwrap();
+    let seeds = [seed, seed ^ 0xFF].map(|byte| Zeroizing::new([byte; 32]));
+    SigningKeys::from_seeds(origin, seeds).unwrap()
+}
+
+const NOON: Wall = Wall(1_795_262_400_123);
 
 fn golden(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/golden/seal", name]
