@@ -111,6 +111,11 @@ impl SignedCheckpoint {
         &self.note
     }
 
+    /// What it says, whoever says it.
+    pub(super) fn claimed(&self) -> &Checkpoint {
+        &self.claimed
+    }
+
     /// What it says, once both signatures hold under the box's keys.
     pub fn verify(&self, keys: &PublicKeys) -> Result<&Checkpoint, CheckpointError> {
         if self.claimed.origin != *keys.origin() {

@@ -1,8 +1,10 @@
-//! Tamper evidence: a Merkle log of recorded segments, and checkpoints signed by the box.
+//! Tamper evidence: a Merkle log of recorded segments, checkpoints signed by the box, and the proof that a clip carries.
 //! Pure: where leaves and tiles lie, what time it is and when to sign is the store's business. Only generating keys, and
 //! the hedged signatures of FIPS 204, take randomness: from the cryptographic library. The only importer of it.
 
 mod checkpoint;
+mod clip_order;
+mod clip_proof;
 mod leaf;
 mod merkle;
 mod note;
@@ -14,6 +16,11 @@ mod signing_keys;
 mod tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, NOTE_BYTES_MAX, SignedCheckpoint};
+pub use clip_order::{SegmentFault, SegmentName};
+pub use clip_proof::{
+    CLIP_PROOF_UUID, CLIP_SEGMENTS_MAX, ClipProof, ClipProofError, MakeProofError, TrackSpan,
+    VerifiedClip,
+};
 pub use leaf::{Leaf, LeafError, SegmentDigest};
 pub use merkle::{
     Frontier, FrontierError, LEAVES_MAX, NodeHash, ProofError, TILE_HASHES, TileEntry, TileId,

@@ -1,5 +1,7 @@
-//! The promises of the log and its checkpoints, and what they are made with here.
+//! The promises of the log, its checkpoints and its proofs, and what they are made with here.
 
+mod clip;
+mod clip_faults;
 mod keys;
 mod notes;
 mod records;
