@@ -14,5 +14,6 @@ pub mod live;
 pub mod media;
 pub mod packager;
 pub mod playlist;
+pub mod seal;
 pub mod serve;
 pub mod store;

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use perch::chunk::{ChunkSizes, Splitter, mp4_cuts};
+use perch_fuzz::chunk::{ChunkSizes, Splitter, mp4_cuts};
 
 fuzz_target!(|bytes: &[u8]| {
     let bytes_count = bytes.len() as u64;

@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use perch::chunk::{
+use perch_fuzz::chunk::{
     DigestKind, Found, Item, ItemChunks, PackHeader, PackId, PackScan, RecordHeader, RecordKind,
     decode_tombstones, encode_tombstones, read_pack_header,
 };

@@ -3,7 +3,11 @@
 
 #[path = "../../src/base/mod.rs"]
 pub mod base;
+#[path = "../../src/chunk/mod.rs"]
+pub mod chunk;
 #[path = "../../src/cmaf/mod.rs"]
 pub mod cmaf;
 #[path = "../../src/media/mod.rs"]
 pub mod media;
+#[path = "../../src/seal/mod.rs"]
+pub mod seal;
