@@ -1,5 +1,5 @@
 //! Any text as a signed checkpoint: refused, or kept as it is; and it holds under no keys that did not sign it.
-//! `cargo +nightly fuzz run checkpoint`
+//! `./scripts/fuzz checkpoint`
 
 #![no_main]
 

@@ -1,5 +1,5 @@
 //! Any bytes as the proof of a clip: an error, or a proof that is written the same again and that keys which did not
-//! sign it refuse. `cargo +nightly fuzz run clip_proof`
+//! sign it refuse. `./scripts/fuzz clip_proof`
 
 #![no_main]
 

@@ -1,5 +1,5 @@
 //! Any bytes as an MP4 file: cuts that ascend inside of the file, and chunks that end at each of them.
-//! `cargo +nightly fuzz run mp4_cuts fuzz/corpus/mp4_cuts fuzz/seeds/mp4_cuts`
+//! `./scripts/fuzz mp4_cuts`
 
 #![no_main]
 

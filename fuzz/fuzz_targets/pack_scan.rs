@@ -1,13 +1,14 @@
 //! Any bytes as a pack: everything found lies in the file and does not overlap, and payloads that hold are laid out
 //! again as they were. The checks of a pack that is damaged on purpose are made to hold again, so that the fuzzer
 //! reaches what is behind them.
-//! `cargo +nightly fuzz run pack_scan fuzz/corpus/pack_scan fuzz/seeds/pack_scan`
+//! `./scripts/fuzz pack_scan`
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use perch_fuzz::base::DigestKind;
 use perch_fuzz::chunk::{
-    DigestKind, Found, Item, ItemChunks, PackHeader, PackId, PackScan, RecordHeader, RecordKind,
+    Found, Item, ItemChunks, PackHeader, PackId, PackScan, RecordHeader, RecordKind,
     decode_tombstones, encode_tombstones, read_pack_header,
 };
 

@@ -2,7 +2,6 @@
 //! they belong to are laid out in packs. Pure: bytes and tables in, places and records out; what is kept, and for how
 //! long, is decided above.
 
-mod digest;
 mod mp4;
 mod pack;
 mod read_at;
@@ -11,7 +10,6 @@ mod splitter;
 #[cfg(test)]
 mod tests;
 
-pub use digest::{Digest, DigestKind, Hasher, InvalidDigest};
 pub use mp4::mp4_cuts;
 pub use pack::{
     ChunkRef, Found, InvalidItemName, Item, ItemChunks, ItemId, ItemName, MediaKind,

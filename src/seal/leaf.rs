@@ -3,10 +3,8 @@
 
 use std::fmt;
 
-use blake2::{Blake2b512, Digest as _};
-
 use super::merkle::{NodeHash, leaf_hash};
-use crate::base::{CameraId, Wall};
+use crate::base::{CameraId, DigestKind, Wall};
 use crate::media::RenditionId;
 
 /// Opens each record, so that no other thing that perch hashes or signs can be taken for one.
@@ -24,11 +22,13 @@ impl SegmentDigest {
 
     /// Digests a segment that lies in several pieces, as if it lay in one.
     pub fn of_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hasher = Blake2b512::new();
-        for piece in pieces {
-            hasher.update(piece);
-        }
-        Self(hasher.finalize().into())
+        let digest = DigestKind::Blake2b512.digest_pieces(pieces);
+        Self(
+            digest
+                .as_bytes()
+                .try_into()
+                .expect("a digest has the length of its kind"),
+        )
     }
 }
 

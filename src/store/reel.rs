@@ -22,7 +22,7 @@
 use super::file_system::StoredFile;
 use super::parameters::{decode_parameters, encode_parameters};
 use crate::base::{CameraId, FieldReader, FieldWriter, Wall};
-use crate::chunk::{Digest, DigestKind};
+use crate::base::{Digest, DigestKind};
 use crate::media::{RenditionId, TrackParameters};
 
 /// The format that this program writes, and the newest that it reads.

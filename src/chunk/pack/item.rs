@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::PAYLOAD_BYTES_MAX;
 use super::record::{kind_code, kind_from_code};
 use crate::base::{CameraId, FieldReader, FieldWriter, Wall};
-use crate::chunk::digest::{Digest, write_hex};
+use crate::base::{Digest, write_hex};
 
 /// The random name of an item.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

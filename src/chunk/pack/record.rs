@@ -5,8 +5,8 @@ use std::io;
 use std::str::FromStr;
 
 use super::{PACK_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use crate::base::{Digest, DigestKind, bytes_from_hex, write_hex};
 use crate::base::{FieldReader, FieldWriter};
-use crate::chunk::digest::{Digest, DigestKind, bytes_from_hex, write_hex};
 
 /// The format that this program writes, and the newest that it reads.
 const FORMAT_VERSION: u8 = 1;

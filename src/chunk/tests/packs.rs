@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::Wall;
+use crate::base::{DigestKind, Wall};
 use crate::chunk::*;
 
 /// A pack being appended to in memory.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::mp4_file::*;
 use super::packs::PackFile;
-use crate::base::Wall;
+use crate::base::{DigestKind, Wall};
 use crate::chunk::*;
 
 fn item_pack(digest_kind: DigestKind) -> Vec<u8> {

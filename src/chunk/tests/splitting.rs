@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::chunk::DigestKind;
+use crate::base::DigestKind;
 
 fn small() -> ChunkSizes {
     ChunkSizes::new(64, 256, 1024).expect("even, in order")

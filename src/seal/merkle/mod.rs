@@ -16,8 +16,7 @@ pub use tree::Tree;
 
 use std::fmt;
 
-use blake2::digest::consts::U32;
-use blake2::{Blake2b, Digest as _};
+use crate::base::blake2b_256;
 
 /// The largest tree: a box with four cameras and five renditions each fills it in 800 000 years.
 pub const LEAVES_MAX: u64 = 1 << 48;
@@ -32,7 +31,7 @@ impl NodeHash {
 
     /// The root of a tree without leaves. (RFC 9162 §2.1.1)
     pub fn of_nothing() -> Self {
-        Self(Blake2b::<U32>::digest([]).into())
+        Self(blake2b_256([]))
     }
 
     /// The node above two others. (RFC 9162 §2.1.1)
@@ -40,7 +39,7 @@ impl NodeHash {
         let mut bytes = [0x01; 1 + 2 * Self::BYTES];
         bytes[1..=Self::BYTES].copy_from_slice(&left.0);
         bytes[1 + Self::BYTES..].copy_from_slice(&right.0);
-        Self(Blake2b::<U32>::digest(bytes).into())
+        Self(blake2b_256([&bytes[..]]))
     }
 
     /// Reads hashes that lie one behind the other. `None` if the last is cut.
@@ -53,8 +52,7 @@ impl NodeHash {
 
 /// The hash of a leaf with the given record. (RFC 9162 §2.1.1)
 pub fn leaf_hash(record: &[u8]) -> NodeHash {
-    let hasher = Blake2b::<U32>::new().chain_update([0x00]);
-    NodeHash(hasher.chain_update(record).finalize().into())
+    NodeHash(blake2b_256([&[0x00], record]))
 }
 
 /// Where a tree of `count` leaves, at least two, is split: the largest power of two below `count`. (RFC 9162 §2.1.1)

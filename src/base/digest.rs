@@ -25,6 +25,15 @@ pub enum Digest {
     Blake2b512([u8; DigestKind::Blake2b512.bytes_count()]),
 }
 
+/// The BLAKE2b digest of 32 bytes, of bytes that may lie in several pieces.
+pub fn blake2b_256<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut state = Blake2b256::new();
+    for piece in pieces {
+        state.update(piece);
+    }
+    state.finalize().into()
+}
+
 /// A digest being computed over bytes that come one piece after the other.
 #[derive(Clone)]
 pub struct Hasher(State);
@@ -117,7 +126,7 @@ impl Digest {
 }
 
 /// The bytes that two hexadecimal digits each stand for; `None` if there is anything else, or an odd digit.
-pub(super) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |symbol: u8| char::from(symbol).to_digit(16).map(|value| value as u8);
     let (pairs, odd) = text.as_bytes().as_chunks::<2>();
     let bytes = pairs
@@ -127,7 +136,7 @@ pub(super) fn bytes_from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Writes bytes as lower-case hexadecimal digits.
-pub(super) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
