@@ -4,63 +4,8 @@
 // Prints one JSON object; says on standard error what it waits for.
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import path from "node:path";
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const say = (words) => process.stderr.write(`${words}\n`);
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-/** A port that was free a moment ago: known before the process starts, so that its first answer can be waited for. */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-/** Starts `perch run` on the test scene. */
-async function start(binary, data) {
-  const port = await freePort();
-  const began = performance.now();
-  const child = spawn(binary, ["run", "--source", "test", "--listen", `127.0.0.1:${port}`, "--data", data], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let words = "";
-  child.stderr.on("data", (chunk) => (words = (words + chunk).slice(-4000)));
-  const ended = new Promise((resolve) => child.on("exit", resolve));
-  const stop = async () => {
-    child.kill("SIGTERM");
-    const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
-    await ended;
-    clearTimeout(late);
-  };
-  const alive = () => {
-    if (child.exitCode !== null) throw new Error(`perch ended with ${child.exitCode}:\n${words}`);
-  };
-  return { url: `http://127.0.0.1:${port}`, pid: child.pid, began, stop, alive };
-}
-
-/** The body once the address answers with 200 and the body passes; asks again after 2 ms. */
-async function poll(server, url, wanted = () => true) {
-  const until = performance.now() + 60_000;
-  while (performance.now() < until) {
-    server.alive();
-    const response = await fetch(url).catch(() => null);
-    if (response?.ok) {
-      const body = new Uint8Array(await response.arrayBuffer());
-      if (wanted(body)) return body;
-    } else {
-      await response?.body?.cancel();
-    }
-    await sleep(2);
-  }
-  throw new Error(`${url} did not answer within 60 s`);
-}
+import { counter, median, poll, residentMb, say, sleep, start } from "./process.mjs";
 
 const text = (body) => new TextDecoder().decode(body);
 const resolve = (base, relative) => new URL(relative, base).href;
@@ -100,20 +45,10 @@ async function measureStart(binary, folder, rounds) {
   };
 }
 
-/** Resident memory in MB (10^6 bytes). */
-async function residentMb(pid) {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return (Number(/VmRSS:\s+(\d+) kB/.exec(status)[1]) * 1024) / 1e6;
-}
-
 /** Counters of the appliance and the kernel at one moment. */
 async function counters(server) {
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  const sum = (name) =>
-    [...metrics.matchAll(new RegExp(`^perch_${name}(?:_total)?(?:\\{[^}]*\\})? ([0-9.e+]+)$`, "gm"))].reduce(
-      (total, [, value]) => total + Number(value),
-      0,
-    );
+  const sum = (name) => counter(metrics, name);
   const io = await readFile(`/proc/${server.pid}/io`, "utf8");
   return {
     recorded: sum("store_segment_bytes"),

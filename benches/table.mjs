@@ -19,8 +19,68 @@ function readLadder(text) {
 
 const fixed = (value, digits) => Number(value).toFixed(digits);
 
+/** What was measured of the store: the same kind of rows. */
+function storeRows({ imports, digest, memory, year }) {
+  const all = [];
+  if (imports) {
+    const [ours, ...peers] = imports.programs;
+    const fastest = peers.toSorted((a, b) => b.mb_per_second - a.mb_per_second)[0];
+    const ratio = ours.mb_per_second / fastest.mb_per_second;
+    all.push({
+      what: "import of a file of 2 GB, against the fastest of restic and borg that back it up",
+      target: "≥ 3×",
+      met: ratio >= 3,
+      measured: `${fixed(ratio, 1)}×`,
+      how: imports.programs.map(({ name, mb_per_second }) => `${name} ${fixed(mb_per_second, 0)} MB/s`).join("; "),
+    });
+    if (digest) {
+      const hashed = digest.blake2b_512_bytes_per_second / 1e6;
+      all.push({
+        what: "the same import, against one thread of BLAKE2b-512",
+        target: "≥ 0.85×",
+        met: ours.mb_per_second / hashed >= 0.85,
+        measured: `${fixed(ours.mb_per_second / hashed, 2)}×`,
+        how: `${fixed(hashed, 0)} MB/s over memory, without a disk`,
+      });
+    }
+  }
+  if (year) {
+    all.push({
+      what: "a timeline of a year of four cameras, p99",
+      target: "≤ 10 ms",
+      met: year.timeline.p99_ms <= 10,
+      measured: `${fixed(year.timeline.p99_ms, 1)} ms`,
+      how: `${year.timeline.queries} requests over HTTP while it records, ${fixed(year.segments / 1e6, 0)} million segments; ${year.timeline.spans.map(({ name, p99_ms }) => `a ${name} ${fixed(p99_ms, 1)}`).join(", ")}`,
+    });
+    all.push({
+      what: "bytes of the index for each segment",
+      target: "≤ 80",
+      met: year.index_bytes_per_segment <= 80,
+      measured: fixed(year.index_bytes_per_segment, 1),
+      how: `${fixed(year.index_bytes / 1e9, 2)} GB after that year`,
+    });
+    all.push({
+      what: "from the start after a kill to the timeline of that year",
+      target: "≤ 2 s",
+      met: year.open.worst_ms <= 2000,
+      measured: `${fixed(year.open.worst_ms / 1000, 2)} s`,
+      how: `worst of ${year.open.rounds}, from the start of the process to the answer`,
+    });
+  }
+  if (memory) {
+    all.push({
+      what: "memory while a file of 5 GB is imported beside that year",
+      target: "≤ 150 MB",
+      met: memory.peak_mb <= 150,
+      measured: `${fixed(memory.peak_mb, 0)} MB`,
+      how: "the most that the process ever had resident",
+    });
+  }
+  return all;
+}
+
 /** The rows of the issue that asked for them: what, target, whether the figures meet it, what was measured. */
-function rows({ ladder, start, steady, latency }) {
+function rows({ ladder, start, steady, latency, store }) {
   const all = [];
   if (ladder) {
     const [peer, ...others] = ladder.peers;
@@ -82,7 +142,7 @@ function rows({ ladder, start, steady, latency }) {
         : `the kernel's count for the process over ${fixed(steady.recorded_bytes / 1e6, 0)} MB; by Perch's own ${fixed(steady.handed_per_byte, 3)}`,
     });
   }
-  return all;
+  return all.concat(storeRows(store));
 }
 
 function render({ machine, rows }) {
@@ -103,6 +163,12 @@ async function join(folder) {
     start: await json(path.join(folder, "start.json")),
     steady: await json(path.join(folder, "steady.json")),
     latency: await json(path.join(folder, "latency.json")),
+    store: {
+      imports: await json(path.join(folder, "import.json")),
+      digest: await json(path.join(folder, "digest.json")),
+      year: await json(path.join(folder, "year.json")),
+      memory: await json(path.join(folder, "memory.json")),
+    },
   };
   // The browser's rig can watch a stand-in, whose delay says nothing about Perch.
   if (read.latency?.origin !== "perch") read.latency = null;
