@@ -5,12 +5,14 @@ mod box_walk;
 mod fragment;
 mod header;
 mod read;
+mod sample_table;
 mod track_writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use read::{ReadError, ReadFragment, ReadHeader, ReadSample, read_fragment, read_init};
+pub use sample_table::{TrackSamples, read_sample_ranges};
 pub use track_writer::{PART_BYTES_MAX, TrackOrigin, TrackWriter, UNIT_BYTES_MAX, WriteError};
 
 /// Every file holds one track.

@@ -4,9 +4,13 @@ mod config_check;
 mod devices;
 mod doctor;
 mod encoder_trial;
+mod progress;
 mod run;
 mod store;
+mod store_rebuild;
 mod table;
+mod verify;
+mod verify_clip;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +38,8 @@ enum Command {
         #[command(subcommand)]
         command: store::Command,
     },
+    /// Say whether a recording, or the file of a clip, is what the box signed.
+    Verify(verify::Arguments),
     /// Work with the configuration.
     Config {
         #[command(subcommand)]
@@ -60,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Store { command } => store::run(command),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Config {
             command: ConfigCommand::Check { file },
         } => config_check::run(&file),

@@ -1,14 +1,15 @@
-//! `perch store stats|verify`: looks at recordings, also while an appliance records there.
+//! `perch store stats|verify|rebuild`: looks at recordings, also while an appliance records there; `rebuild` only
+//! while none does.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::progress::Progress;
 use super::run::data_dir;
-use super::table;
+use super::{store_rebuild, table};
 use crate::config::Config;
 use crate::store::{Archive, Statistics, VerifyReport};
 
@@ -18,6 +19,8 @@ pub(super) enum Command {
     Stats(Arguments),
     /// Read every recorded segment again and compare it with its digest. Status 1 if any is damaged.
     Verify(Arguments),
+    /// Make the index of recordings again from the files alone. Refused while an appliance runs there.
+    Rebuild(Arguments),
 }
 
 #[derive(Args)]
@@ -27,13 +30,17 @@ pub(super) struct Arguments {
     data: Option<PathBuf>,
     /// JSON for programs.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Arguments {
-    fn open(&self) -> anyhow::Result<Archive> {
-        let dir = data_dir(self.data.clone(), &Config::default());
-        Ok(Archive::open(&dir)?)
+    /// The data directory.
+    pub(super) fn dir(&self) -> PathBuf {
+        data_dir(self.data.clone(), &Config::default())
+    }
+
+    pub(super) fn open(&self) -> anyhow::Result<Archive> {
+        Ok(Archive::open(&self.dir())?)
     }
 }
 
@@ -41,6 +48,7 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Stats(arguments) => stats(&arguments),
         Command::Verify(arguments) => verify(&arguments),
+        Command::Rebuild(arguments) => store_rebuild::run(&arguments),
     }
 }
 
@@ -102,7 +110,7 @@ fn stats(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
@@ -148,20 +156,9 @@ impl From<VerifyReport> for VerifiedReport {
 
 fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let archive = arguments.open()?;
-    let shows_progress = stderr().is_terminal();
-    let mut shown = u64::MAX;
-    let report = archive.verify(|done, total| {
-        let percent = done * 100 / total.max(1);
-        if shows_progress && percent != shown {
-            shown = percent;
-            let (done, total) = (megabytes(done), megabytes(total));
-            // A terminal that does not take it is no reason to stop.
-            let _ = write!(stderr(), "\r{percent:3} %  {done} of {total} ");
-        }
-    })?;
-    if shows_progress {
-        eprintln!();
-    }
+    let mut progress = Progress::new();
+    let report = archive.verify(|done, total| progress.show(done, total))?;
+    progress.end();
     let report = VerifiedReport::from(report);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use super::leaf::{Leaf, SegmentDigest};
-use crate::base::{CameraId, Wall};
+use super::leaf::Leaf;
+use crate::base::{CameraId, Digest, Wall};
 use crate::media::RenditionId;
 
 /// Which segment, in words that its owner knows.
@@ -101,7 +101,7 @@ pub(super) fn chain_faults<'a>(leaves: impl IntoIterator<Item = &'a Leaf>) -> Ve
 }
 
 /// What is wrong with the segments found, in the order in which they should stand.
-pub(super) fn order_faults(expected: &[&Leaf], found: &[SegmentDigest]) -> Vec<SegmentFault> {
+pub(super) fn order_faults(expected: &[&Leaf], found: &[Digest]) -> Vec<SegmentFault> {
     let places = places(expected, found);
     let anchors = longest_in_order(&places);
     let name = |place: usize| SegmentName::of(expected[place]);
@@ -146,14 +146,14 @@ pub(super) fn order_faults(expected: &[&Leaf], found: &[SegmentDigest]) -> Vec<S
 }
 
 /// For each segment found, the place that it belongs to. Equal segments stay where they stand, if they may.
-fn places(expected: &[&Leaf], found: &[SegmentDigest]) -> Vec<Option<usize>> {
+fn places(expected: &[&Leaf], found: &[Digest]) -> Vec<Option<usize>> {
     let at_home = |place: usize| found.get(place) == Some(&expected[place].digest);
-    let mut free: HashMap<SegmentDigest, VecDeque<usize>> = HashMap::new();
+    let mut free: HashMap<Digest, VecDeque<usize>> = HashMap::new();
     for place in (0..expected.len()).filter(|place| !at_home(*place)) {
         let digest = expected[place].digest;
         free.entry(digest).or_default().push_back(place);
     }
-    let place_of = |(position, digest): (usize, &SegmentDigest)| {
+    let place_of = |(position, digest): (usize, &Digest)| {
         if position < expected.len() && at_home(position) {
             Some(position)
         } else {

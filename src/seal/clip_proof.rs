@@ -4,11 +4,11 @@
 
 use super::checkpoint::{CheckpointError, NOTE_BYTES_MAX, SignedCheckpoint};
 use super::clip_order::{SegmentFault, chain_faults, order_faults};
-use super::leaf::{Leaf, LeafError, SegmentDigest, take};
+use super::leaf::{Leaf, LeafError, take};
 use super::merkle::{NodeHash, TileSource, Tree, TreeError, root_of_cover};
 use super::origin::Origin;
 use super::public_keys::PublicKeys;
-use crate::base::{CameraId, Wall};
+use crate::base::{CameraId, Digest, Wall};
 use crate::media::RenditionId;
 
 /// The extended type of the `uuid` box that holds an encoded proof: b23d4d0e-6a5c-4b1e-9f27-70e5c1a9d384.
@@ -166,7 +166,7 @@ impl ClipProof {
     pub fn verify(
         &self,
         keys: &PublicKeys,
-        digests: impl IntoIterator<Item = SegmentDigest>,
+        digests: impl IntoIterator<Item = Digest>,
     ) -> Result<VerifiedClip, ClipProofError> {
         let checkpoint = self.checkpoint.verify(keys)?;
         let leaves = sorted_leaves(&self.entries).ok_or(ClipProofError::Malformed)?;

@@ -1,45 +1,14 @@
 //! What the log records of a segment, byte for byte the same wherever it is written down.
 //! Knows neither where the segment lies nor at which index of the log its record stands.
 
-use std::fmt;
-
 use super::merkle::{NodeHash, leaf_hash};
-use crate::base::{CameraId, DigestKind, Wall};
+use crate::base::{CameraId, Digest, DigestKind, Wall};
 use crate::media::RenditionId;
 
 /// Opens each record, so that no other thing that perch hashes or signs can be taken for one.
 const DOMAIN: &[u8] = b"perch segment record\0";
 /// The only version so far.
 const VERSION: u8 = 1;
-
-/// The BLAKE2b-512 digest of a segment's bytes (RFC 7693).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SegmentDigest(pub [u8; SegmentDigest::BYTES]);
-
-impl SegmentDigest {
-    /// Size of a digest in bytes.
-    pub const BYTES: usize = 64;
-
-    /// Digests a segment that lies in several pieces, as if it lay in one.
-    pub fn of_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let digest = DigestKind::Blake2b512.digest_pieces(pieces);
-        Self(
-            digest
-                .as_bytes()
-                .try_into()
-                .expect("a digest has the length of its kind"),
-        )
-    }
-}
-
-impl fmt::Debug for SegmentDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in &self.0[..8] {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str("…")
-    }
-}
 
 /// The record of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +26,7 @@ pub struct Leaf {
     /// How long it lasts.
     pub duration_ms: u32,
     /// Digest of its bytes.
-    pub digest: SegmentDigest,
+    pub digest: Digest,
     /// Hash of the leaf before, of the same camera and rendition; none for the first that was ever recorded.
     pub previous: Option<NodeHash>,
 }
@@ -74,8 +43,8 @@ pub enum LeafError {
 }
 
 impl Leaf {
-    /// The record: domain, version, then the fields in their order, numbers with the highest byte first, names behind
-    /// a byte that tells their length, `previous` behind a byte that is 1, or 0 alone. About 200 bytes.
+    /// The record: domain, version, then the fields in their order, numbers with the highest byte first, names and
+    /// digest behind a byte that tells their length, `previous` behind a byte that is 1, or 0 alone. About 200 bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend(DOMAIN);
@@ -88,7 +57,9 @@ impl Leaf {
         bytes.extend(self.msn.to_be_bytes());
         bytes.extend(self.wall_start.0.to_be_bytes());
         bytes.extend(self.duration_ms.to_be_bytes());
-        bytes.extend(self.digest.0);
+        let digest = self.digest.as_bytes();
+        bytes.push(u8::try_from(digest.len()).expect("a digest has 32 or 64 bytes"));
+        bytes.extend(digest);
         match &self.previous {
             None => bytes.push(0),
             Some(previous) => {
@@ -131,7 +102,7 @@ impl Leaf {
             msn: u64::from_be_bytes(take(bytes)?),
             wall_start: Wall(i64::from_be_bytes(take(bytes)?)),
             duration_ms: u32::from_be_bytes(take(bytes)?),
-            digest: SegmentDigest(take(bytes)?),
+            digest: take_digest(bytes)?,
             previous: match take(bytes)? {
                 [0] => None,
                 [1] => Some(NodeHash(take(bytes)?)),
@@ -151,6 +122,15 @@ pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*first)
+}
+
+/// A digest behind its length, which tells its kind.
+fn take_digest(bytes: &mut &[u8]) -> Option<Digest> {
+    let [length] = take(bytes)?;
+    let kind = [DigestKind::Blake2b256, DigestKind::Blake2b512]
+        .into_iter()
+        .find(|kind| kind.bytes_count() == usize::from(length))?;
+    Digest::from_bytes(kind, bytes.split_off(..kind.bytes_count())?)
 }
 
 fn take_name<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {

@@ -3,6 +3,7 @@
 //! the hedged signatures of FIPS 204, take randomness: from the cryptographic library. The only importer of it.
 
 mod checkpoint;
+mod clip_evidence;
 mod clip_order;
 mod clip_proof;
 mod leaf;
@@ -16,12 +17,13 @@ mod signing_keys;
 mod tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, NOTE_BYTES_MAX, SignedCheckpoint};
+pub use clip_evidence::{CLIP_PARTS_MAX, ClipEvidence, ClipPart, FileRange, push_range};
 pub use clip_order::{SegmentFault, SegmentName};
 pub use clip_proof::{
     CLIP_PROOF_UUID, CLIP_SEGMENTS_MAX, ClipProof, ClipProofError, MakeProofError, TrackSpan,
     VerifiedClip,
 };
-pub use leaf::{Leaf, LeafError, SegmentDigest};
+pub use leaf::{Leaf, LeafError};
 pub use merkle::{
     Frontier, FrontierError, LEAVES_MAX, NodeHash, ProofError, TILE_HASHES, TileEntry, TileId,
     TileSource, Tree, TreeError, leaf_hash, root_of_cover, verify_consistency, verify_inclusion,

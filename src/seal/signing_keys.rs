@@ -70,6 +70,15 @@ impl SigningKeys {
         Self::from_seeds(origin, seeds)
     }
 
+    /// Makes keys for a box that has no name yet, under a name out of the same randomness: nobody has to choose one,
+    /// and no two boxes have the same.
+    pub fn generate_for_new_box() -> Result<Self, KeysError> {
+        let mut name = [0; 8];
+        aws_lc_rs::rand::fill(&mut name).map_err(|_| KeysError::Library("randomness"))?;
+        let name = format!("{:016x}", u64::from_be_bytes(name));
+        Self::generate(Origin::of_box(&name).expect("16 hexadecimal digits are a name"))
+    }
+
     /// The keys out of the seeds for Ed25519 and ML-DSA-65.
     pub(super) fn from_seeds(origin: Origin, seeds: [Seed; 2]) -> Result<Self, KeysError> {
         let failed = |_| KeysError::Library("making a key out of its seed");

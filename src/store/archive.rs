@@ -11,14 +11,17 @@ use rusqlite::{Connection, params};
 use super::error::{OpenError, ReadError};
 use super::index_file::{check_header, header_version};
 use super::parameters::decode_parameters;
+use super::proof::ProveError;
 use super::reader::Reader;
 use super::recorder::reel_path;
-use super::recovery::{verify, wall_end};
-use super::reel_writer::{Place, committed_end};
+use super::recovery::wall_end;
+use super::reel::{bytes_with_trailer, check_segment};
+use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
 use super::schema::STEPS;
 use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
+use crate::seal::ClipProof;
 
 /// Reels that are looked up at a time. No look into the index lasts longer than it takes to list these, or its log
 /// could not be cut back meanwhile.
@@ -195,6 +198,24 @@ impl Archive {
         }
     }
 
+    /// The proof that the log holds the given segments of a camera, as [`super::Store::clip_proof`] gives it; what is
+    /// not signed yet is an error here.
+    pub fn clip_proof(
+        &self,
+        camera: &CameraId,
+        segments: &[(RenditionId, u64)],
+    ) -> Result<ClipProof, ProveError> {
+        self.reader.clip_proof(&self.dir, camera, segments)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     fn recorded_bytes(&self) -> Result<u64, ReadError> {
         self.reader.read(|connection| {
             let sum = "SELECT coalesce(sum(bytes), 0) FROM segment";
@@ -300,11 +321,9 @@ fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyReport {
             Ok((size, file)) => read_segment(file, *size, *place, buffer)
                 .map_err(|error| error.to_string())
                 .and_then(|()| {
-                    if verify(buffer, segment.msn, reel.run) {
-                        Ok(())
-                    } else {
-                        Err("digest mismatch".to_owned())
-                    }
+                    check_segment(buffer, place.bytes, (segment.msn, reel.run))
+                        .map(|_| ())
+                        .map_err(str::to_owned)
                 }),
             Err(error) => Err(error.to_string()),
         };
@@ -324,9 +343,8 @@ fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyReport {
 
 /// Reads a segment and its trailer. Asks for no more memory than the file has bytes.
 fn read_segment(file: &File, size: u64, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let end = committed_end(place)
-        .filter(|&end| end <= size)
+    let count = bytes_with_trailer(place, size)
         .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends early"))?;
-    buffer.resize((end - place.offset) as usize, 0);
+    buffer.resize(count, 0);
     file.read_exact_at(buffer, place.offset)
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::journal::CommitError;
 use crate::base::CameraId;
 use crate::media::RenditionId;
 
@@ -53,15 +54,15 @@ pub enum OpenError {
     OlderVersion(PathBuf),
     /// There are recordings but no index of them.
     #[error(
-        "data directory {0}: there are recordings in reel/ but db/index.db is missing; put the index back from \
-         a backup, or choose another directory with --data"
+        "data directory {0}: there are recordings in reel/ but db/index.db is missing; `perch store rebuild` makes it \
+         again, or choose another directory with --data"
     )]
     IndexMissing(PathBuf),
     /// The recordings go on beyond what the index knows, further than a crash can explain.
     #[error(
         "data directory {path}: reel/ holds {segments} segments of camera {camera} ({rendition}) that db/index.db does \
-         not know, as if the index were from an older backup; put the newest index back, move those reels away, or \
-         choose another directory with --data; nothing was removed"
+         not know, as if the index were from an older backup; put the newest index back, let `perch store rebuild` make \
+         it again, or choose another directory with --data; nothing was removed"
     )]
     IndexOutdated {
         /// The directory.
@@ -75,8 +76,8 @@ pub enum OpenError {
     },
     /// The index is some other file, or damaged.
     #[error(
-        "data directory {path}: db/index.db is damaged or not perch's ({cause}); put it back from a backup, \
-         or choose another directory with --data; the recordings in reel/ are untouched"
+        "data directory {path}: db/index.db is damaged or not perch's ({cause}); `perch store rebuild` makes it \
+         again, or choose another directory with --data; the recordings in reel/ are untouched"
     )]
     IndexDamaged {
         /// The directory.
@@ -106,6 +107,14 @@ impl OpenError {
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(path),
             _ => Self::Io { path, cause },
+        }
+    }
+
+    /// Sorts what kept a change of the index from coming about.
+    pub(super) fn from_commit(path: &Path, cause: CommitError) -> Self {
+        match cause {
+            CommitError::Index(error) => Self::from_sqlite(path, &error),
+            CommitError::Journal(error) => Self::from_io(path, error.into()),
         }
     }
 
@@ -195,6 +204,12 @@ pub enum ClipError {
 
 impl From<rusqlite::Error> for ClipError {
     fn from(error: rusqlite::Error) -> Self {
+        Self::NotWritable(error.to_string())
+    }
+}
+
+impl From<CommitError> for ClipError {
+    fn from(error: CommitError) -> Self {
         Self::NotWritable(error.to_string())
     }
 }

@@ -7,6 +7,8 @@ use rusqlite::ErrorCode;
 
 use super::error::is_disk_full;
 use super::file_system::FolderSyncError;
+use super::journal::CommitError;
+use super::log_files::AppendError;
 use super::reel_writer::is_full;
 use super::status::GapReason;
 
@@ -48,6 +50,14 @@ pub(super) fn folder_sync_failed(path: &Path, error: &FolderSyncError) -> Failur
     }
 }
 
+/// A file that is only appended to could not be.
+pub(super) fn append_failed(error: &AppendError) -> Failure {
+    match error {
+        AppendError::Write(path, cause) => write_failed(path, cause),
+        AppendError::Sync(path, cause) => sync_failed(path, cause),
+    }
+}
+
 /// A new reel could not be made.
 pub(super) fn create_failed(path: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::AlreadyExists {
@@ -58,6 +68,14 @@ pub(super) fn create_failed(path: &Path, error: &io::Error) -> Failure {
         ))
     } else {
         write_failed(path, error)
+    }
+}
+
+/// A change of the index did not come about.
+pub(super) fn commit_failed(error: &CommitError) -> Failure {
+    match error {
+        CommitError::Index(error) => index_failed(error),
+        CommitError::Journal(error) => append_failed(error),
     }
 }
 

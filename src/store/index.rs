@@ -11,12 +11,16 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::clips::{Clip, ClipWish, make_clip, remove_clip};
 use super::error::{ClipError, OpenError};
+use super::file_system::FileSystem;
 use super::garbage::Garbage;
 use super::index_file::{PAGE_BYTES, open_index_file};
+use super::journal::{CommitError, Journal, clip_reels};
+use super::marks::{ClipMark, Mark};
 use super::numbers::CameraPosition;
 use super::recorder::reel_path;
 use super::reel_rows::{close_reel, forget_reel};
 use super::rows::{Batch, CameraRow, REEL_SEGMENTS_MAX, TrackRow, segment_key};
+use super::segment_log::LogRow;
 use super::status::{GapMark, GapReason};
 use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
@@ -33,6 +37,7 @@ type GapKind = (CameraId, Option<RenditionId>, GapReason);
 #[derive(Debug)]
 pub(super) struct Index {
     connection: Connection,
+    journal: Journal,
     cameras: BTreeMap<CameraId, CameraRow>,
     tracks: BTreeMap<(CameraId, RenditionId), TrackRow>,
     /// The row of the latest gap of each kind, which a mark may lengthen.
@@ -44,8 +49,8 @@ pub(super) struct Index {
 
 impl Index {
     /// Opens the index below `dir`, making or migrating it as needed. Refuses a newer one untouched.
-    /// The folder `db` must exist.
-    pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
+    /// The folders `db` and `log` must exist.
+    pub(super) fn open(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Self, OpenError> {
         let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
         let mut connection = open_index_file(dir)?;
         let frames_in_log = Arc::new(AtomicU64::new(0));
@@ -55,8 +60,10 @@ impl Index {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(sqlite)?;
+        let journal = Journal::open(dir, files, &mut connection)?;
         let mut index = Self {
             connection,
+            journal,
             cameras: BTreeMap::new(),
             tracks: BTreeMap::new(),
             latest_gaps: BTreeMap::new(),
@@ -135,6 +142,17 @@ impl Index {
             })
     }
 
+    /// Where the log of segments stands.
+    pub(super) fn log_row(&self) -> rusqlite::Result<LogRow> {
+        self.connection
+            .query_row("SELECT size, first_reel FROM log", (), |row| {
+                Ok(LogRow {
+                    size: row.get(0)?,
+                    first_reel: row.get(1)?,
+                })
+            })
+    }
+
     /// The numbers that each camera may use next.
     pub(super) fn positions(&self) -> BTreeMap<CameraId, CameraPosition> {
         let mut positions = BTreeMap::new();
@@ -203,7 +221,7 @@ impl Index {
     }
 
     /// Writes a batch in one transaction. Durable on return; nothing of it holds if it fails.
-    pub(super) fn commit(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
         let transaction = begin(&mut self.connection)?;
         for run in &batch.runs {
             transaction
@@ -248,6 +266,7 @@ impl Index {
         for (reel, bytes) in &batch.closed {
             close_reel(&transaction, *reel, *bytes)?;
         }
+        let mut marks = Vec::new();
         let mut cameras = BTreeMap::new();
         let named = batch.ceilings.keys();
         for camera in named.chain(batch.gaps.iter().map(|mark| &mark.camera)) {
@@ -264,15 +283,26 @@ impl Index {
             transaction
                 .prepare_cached("UPDATE camera SET next_run = ?, next_msn = ? WHERE id = ?")?
                 .execute(params![next_run, next_msn, row.id])?;
+            marks.push(Mark::Ceiling {
+                camera: camera.clone(),
+                next_run,
+                next_msn,
+            });
+        }
+        if let Some(log) = &batch.log {
+            transaction
+                .prepare_cached("UPDATE log SET size = ?, first_reel = ?")?
+                .execute(params![log.size, log.first_reel])?;
         }
         let mut latest_gaps = Vec::new();
         for mark in &batch.gaps {
             let kind = (mark.camera.clone(), mark.gap.rendition, mark.gap.reason);
             let latest = self.latest_gaps.get(&kind);
-            let gap = write_gap(&transaction, cameras[&mark.camera].id, latest, mark)?;
-            latest_gaps.push((kind, gap));
+            let (row, mark) = write_gap(&transaction, cameras[&mark.camera].id, latest, mark)?;
+            latest_gaps.push((kind, (row, mark.clone())));
+            marks.push(Mark::Gap { row, mark });
         }
-        transaction.commit()?;
+        self.journal.commit(transaction, &marks)?;
         self.count_pages();
         self.cameras.extend(cameras);
         self.latest_gaps.extend(latest_gaps);
@@ -283,7 +313,16 @@ impl Index {
     pub(super) fn make_clip(&mut self, wish: &ClipWish, now: Wall) -> Result<Clip, ClipError> {
         let transaction = begin(&mut self.connection)?;
         let clip = make_clip(&transaction, wish, now)?;
-        transaction.commit()?;
+        let mark = Mark::Clip(ClipMark {
+            id: clip.id,
+            camera: clip.camera.clone(),
+            name: clip.name.clone(),
+            from: clip.from,
+            to: clip.to,
+            made: clip.made,
+            reels: clip_reels(&transaction, clip.id)?,
+        });
+        self.journal.commit(transaction, &[mark])?;
         self.count_pages();
         Ok(clip)
     }
@@ -292,7 +331,8 @@ impl Index {
     pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipError> {
         let transaction = begin(&mut self.connection)?;
         let removed = remove_clip(&transaction, id)?;
-        transaction.commit()?;
+        self.journal
+            .commit(transaction, &[Mark::ClipRemoved { id }])?;
         self.count_pages();
         Ok(removed)
     }
@@ -307,7 +347,7 @@ impl Index {
 
     /// Forgets closed reels that no clip holds, and gaps before what is left of their cameras; notes the files to be
     /// removed. Durable on return. Returns how many reels, and their bytes.
-    pub(super) fn forget_reels(&mut self, reels: &[i64]) -> rusqlite::Result<(u64, u64)> {
+    pub(super) fn forget_reels(&mut self, reels: &[i64]) -> Result<(u64, u64), CommitError> {
         let names: BTreeMap<i64, &CameraId> = self
             .cameras
             .iter()
@@ -315,7 +355,7 @@ impl Index {
             .collect();
         let transaction = begin(&mut self.connection)?;
         let (mut count, mut bytes) = (0, 0);
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut gone, mut marks) = (BTreeSet::new(), Vec::new(), Vec::new());
         for &reel in reels {
             let Some(forgotten) = forget_reel(&transaction, reel)? else {
                 continue;
@@ -328,19 +368,30 @@ impl Index {
                 .prepare_cached("INSERT INTO garbage (path) VALUES (?)")?
                 .execute([path.to_str()])?;
             touched.insert(forgotten.camera);
+            gone.push(reel);
             (count, bytes) = (count + 1, bytes + forgotten.bytes);
         }
-        for camera in touched {
-            transaction
-                .prepare_cached(
-                    "DELETE FROM gap WHERE camera = ?1 AND to_ms <= (
-                         SELECT min((SELECT min(wall_ms) FROM reel WHERE reel.track = track.id))
-                         FROM track WHERE camera = ?1
-                     )",
-                )?
-                .execute([camera])?;
+        if !gone.is_empty() {
+            marks.push(Mark::Forgotten { reels: gone });
         }
-        transaction.commit()?;
+        for id in touched {
+            let until: Option<i64> = transaction
+                .prepare_cached(
+                    "SELECT min((SELECT min(wall_ms) FROM reel WHERE reel.track = track.id))
+                     FROM track WHERE camera = ?1",
+                )?
+                .query_row([id], |row| row.get(0))?;
+            let (Some(until), Some(&camera)) = (until.map(Wall), names.get(&id)) else {
+                continue;
+            };
+            if forget_gaps(&transaction, id, until)? {
+                let camera = camera.clone();
+                marks.push(Mark::GapsOver { camera, until });
+            }
+        }
+        self.journal.commit(transaction, &marks)?;
+        self.count_pages();
+        self.journal.shorten(&mut self.connection)?;
         self.count_pages();
         Ok((count, bytes))
     }
@@ -397,7 +448,7 @@ impl Index {
         } else {
             frames
         };
-        self.bytes_written += added * FRAME_BYTES;
+        self.bytes_written += added * FRAME_BYTES + self.journal.take_bytes_written();
         self.frames_at_last_commit = frames;
     }
 }
@@ -424,6 +475,18 @@ fn ensure_camera(
         next_run: 0,
         next_msn: 0,
     })
+}
+
+/// Removes a camera's gaps that end by then. Returns whether there were any.
+pub(super) fn forget_gaps(
+    connection: &Connection,
+    camera: i64,
+    until: Wall,
+) -> rusqlite::Result<bool> {
+    let gone = connection
+        .prepare_cached("DELETE FROM gap WHERE camera = ? AND to_ms <= ?")?
+        .execute(params![camera, until.0])?;
+    Ok(gone > 0)
 }
 
 /// Writes a gap, or lengthens the latest of its kind if it goes on there. Returns its row and what it now says.

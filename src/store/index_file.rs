@@ -18,9 +18,13 @@ pub(super) const PAGE_BYTES: u64 = 4096;
 
 /// Opens the index below `dir` for writing, making or migrating it as needed. The folder `db` must exist.
 pub(super) fn open_index_file(dir: &Path) -> Result<Connection, OpenError> {
-    let path = dir.join(INDEX_PATH);
+    open_index_at(dir, &dir.join(INDEX_PATH))
+}
+
+/// The same for an index of the data directory `dir` that lies elsewhere.
+pub(super) fn open_index_at(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-    let mut connection = Connection::open(&path).map_err(sqlite)?;
+    let mut connection = Connection::open(path).map_err(sqlite)?;
     configure(&mut connection).map_err(sqlite)?;
     migrate(&mut connection, STEPS).map_err(|error| match error {
         MigrateError::Newer(found) => newer(dir, found),

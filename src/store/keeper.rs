@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ballast::Ballast;
-use super::failure::{Failure, index_failed, write_failed};
+use super::failure::{Failure, append_failed, commit_failed, index_failed, write_failed};
 use super::file_system::{DiskSpace, FileSystem};
 use super::garbage::sweep;
 use super::index::Index;
 use super::retention::{BelievedTime, Situation, expired_reels};
+use super::segment_log::SegmentLog;
 use super::status::{GapReason, StoreOptions};
 use crate::base::{Clock, Monotonic};
 
@@ -67,6 +68,7 @@ impl Keeper {
         &mut self,
         files: &dyn FileSystem,
         index: &mut Index,
+        log: &mut SegmentLog,
         clock: &dyn Clock,
     ) -> Result<Kept, Failure> {
         let now = clock.monotonic();
@@ -88,6 +90,10 @@ impl Keeper {
         };
         let over = expired_reels(index.connection(), &situation).map_err(|e| index_failed(&e))?;
         if !over.is_empty() {
+            if over.iter().any(|reel| *reel >= log.first_reel()) {
+                // Their leaves would be gone with them, were the power to go.
+                log.flush_early().map_err(|error| append_failed(&error))?;
+            }
             (kept.reels, kept.bytes) = self.forget(files, index, &over)?;
             let promised = space.free.saturating_add(kept.bytes);
             self.promised = Some((now.after(SETTLING), promised));
@@ -112,10 +118,10 @@ impl Keeper {
         index: &mut Index,
         reels: &[i64],
     ) -> Result<(u64, u64), Failure> {
-        match index.forget_reels(reels).map_err(|e| index_failed(&e)) {
+        match index.forget_reels(reels).map_err(|e| commit_failed(&e)) {
             Err(Failure::Pause(GapReason::DiskFull, _)) if self.ballast.give_up(files) => {
                 tracing::info!("the disk is full: giving up the ballast to delete recordings");
-                index.forget_reels(reels).map_err(|e| index_failed(&e))
+                index.forget_reels(reels).map_err(|e| commit_failed(&e))
             }
             outcome => outcome,
         }

@@ -14,10 +14,15 @@
 //! reel/<camera>/<day>/<id>.reel   see `reel` for the format
 //! db/index.db                     see `schema` for the tables
 //! db/ballast                      see `ballast`
+//! log/marks-<number>              what reels do not tell, see `journal`
+//! log/tiles-<level>               the log of segments, see `segment_log`
+//! log/checkpoints-<number>        what of it was signed
+//! keys/                           what it is signed with, see `box_keys`
 //! ```
 
 mod archive;
 mod ballast;
+mod box_keys;
 mod clips;
 mod error;
 mod failure;
@@ -25,23 +30,34 @@ mod file_system;
 mod garbage;
 mod index;
 mod index_file;
+mod journal;
 mod keeper;
+mod log_files;
+mod marks;
 mod numbers;
 mod parameters;
+mod proof;
 mod queue;
 mod reader;
+mod rebuild;
+mod rebuild_log;
+mod rebuild_rows;
 mod recorder;
 mod recovery;
 mod reel;
 mod reel_rows;
 mod reel_writer;
+mod resync;
 mod retention;
 mod rows;
 mod schema;
+mod scrub_rows;
+mod segment_log;
 mod status;
 mod timeline;
 mod unnamed;
 mod usage;
+mod verify_range;
 mod writer;
 
 #[cfg(test)]
@@ -55,16 +71,21 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::archive::{Archive, DamagedSegment, Source, Statistics, VerifyReport};
+pub use self::box_keys::{BoxKeysError, load_public_keys};
 pub use self::clips::{Clip, ClipWish};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::numbers::CameraPosition;
+pub use self::proof::ProveError;
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
+pub use self::rebuild::{DamagedStretch, RebuildReport, rebuild_index};
+pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
 pub use self::usage::{CameraUsage, Forecast, Usage};
+pub use self::verify_range::{RangeFault, RangeReport, RangeTrack};
 
 use self::file_system::{FileSystem, RealFileSystem};
 use self::index::Index;
@@ -73,10 +94,12 @@ use self::numbers::Numbers;
 use self::queue::QueuedSegment;
 use self::reader::Reader;
 use self::recorder::Recorder;
+use self::segment_log::SegmentLog;
 use self::status::GapMark;
 use self::writer::Writer;
 use crate::base::{CameraId, Clock, Wall};
 use crate::media::{RenditionId, Segment};
+use crate::seal::ClipProof;
 
 /// The longest that a camera's start waits for the disk; its live view does not depend on it.
 const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -231,6 +254,26 @@ impl Store {
         self.ask(move |recorder| recorder.remove_clip(id))
     }
 
+    /// The proof that the log holds the given segments of a camera, each by its rendition and media sequence number,
+    /// in the order in which a clip has them (see [`crate::seal::ClipEvidence`] for what belongs beside it in the
+    /// clip's file). Those of one rendition in the order of recording. What is too young to be signed is signed now.
+    /// Waits for the disk: reads each segment again.
+    pub fn clip_proof(
+        &self,
+        camera: &CameraId,
+        segments: &[(RenditionId, u64)],
+    ) -> Result<ClipProof, ProveError> {
+        let prove = || self.0.reader.clip_proof(&self.0.dir, camera, segments);
+        match prove() {
+            Err(ProveError::NotYetSigned(_) | ProveError::NothingSigned) => {
+                // Whatever keeps the writer from it shows in the second try.
+                let _ = self.0.writer.ask(ANSWER_WAIT_MAX, Recorder::sign_log);
+                prove()
+            }
+            outcome => outcome,
+        }
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         request: impl FnOnce(&mut Recorder) -> Result<T, ClipError> + Send + 'static,
@@ -330,8 +373,10 @@ fn open_recorder(
     if index_bytes == 0 && has_reels(dir).map_err(io)? {
         return Err(OpenError::IndexMissing(dir.to_owned()));
     }
-    files.create_folder(&dir.join("db")).map_err(io)?;
-    let mut index = Index::open(dir)?;
+    for name in ["db", "log"] {
+        files.create_folder(&dir.join(name)).map_err(io)?;
+    }
+    let mut index = Index::open(dir, Arc::clone(&files))?;
     for folder in [&dir.join("db"), dir] {
         files
             .sync_folder(folder)
@@ -339,12 +384,14 @@ fn open_recorder(
     }
     let report = recovery::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
+    let log = SegmentLog::open(dir, Arc::clone(&files), &index, clock.monotonic())?;
     let recorder = Recorder::new(
         dir,
         options.clone(),
         Arc::clone(clock),
         files,
         index,
+        log,
         Arc::clone(&numbers),
     )
     .map_err(|error| OpenError::from_sqlite(dir, &error))?;

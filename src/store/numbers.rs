@@ -86,6 +86,12 @@ impl Ceilings {
     }
 }
 
+/// The ceilings of a camera of which nothing but these used numbers is known: as far above as it may have set aside.
+pub(super) fn numbers_above(run: u64, msn: u64) -> (u64, u64) {
+    let above = |used: u64, ahead: u64| used.saturating_add(2 * ahead).min(i64::MAX as u64);
+    (above(run, RUNS_AHEAD), above(msn, MSNS_AHEAD))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,9 @@ use super::error::ReadError;
 use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
-use super::recovery::{verify, wall_end};
-use super::reel_writer::{Place, committed_end};
+use super::recovery::wall_end;
+use super::reel::{bytes_with_trailer, check_segment};
+use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
 use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
@@ -290,11 +291,13 @@ impl Found {
             bytes,
         } = self;
         let what = match read_place(&path, Place { offset, bytes }) {
-            Ok(mut buffer) if verify(&buffer, msn, run) => {
-                buffer.truncate(bytes as usize);
-                return Ok(buffer.into());
-            }
-            Ok(_) => "digest mismatch",
+            Ok(mut buffer) => match check_segment(&buffer, bytes, (msn, run)) {
+                Ok(_) => {
+                    buffer.truncate(bytes as usize);
+                    return Ok(buffer.into());
+                }
+                Err(what) => what,
+            },
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
             Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
             Err(cause) => return Err(ReadError::Io { path, cause }),
@@ -307,10 +310,8 @@ impl Found {
 fn read_place(path: &Path, place: Place) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
-    let end = committed_end(place)
-        .filter(|&end| end <= size)
-        .ok_or(io::ErrorKind::UnexpectedEof)?;
-    let mut buffer = vec![0; (end - place.offset) as usize];
+    let count = bytes_with_trailer(place, size).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut buffer = vec![0; count];
     file.read_exact_at(&mut buffer, place.offset)?;
     Ok(buffer)
 }

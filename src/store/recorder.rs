@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::clips::{Clip, ClipWish};
 use super::error::ClipError;
 use super::failure::{
-    Failure, create_failed, folder_sync_failed, index_failed, sync_failed, write_failed,
+    Failure, append_failed, commit_failed, create_failed, folder_sync_failed, index_failed,
+    sync_failed, write_failed,
 };
 use super::file_system::FileSystem;
 use super::index::Index;
@@ -20,11 +21,14 @@ use super::queue::QueuedSegment;
 use super::reel::ReelHead;
 use super::reel_writer::ReelWriter;
 use super::rows::{Batch, ReelRow, RunRow, SegmentRow, segment_key};
+use super::segment_log::{SegmentLog, duration_ms};
 use super::status::{GapMark, GapReason, RecordingState, StoreOptions, StoreStatus};
 use crate::base::{CameraId, Clock, Monotonic};
 use crate::media::{RenditionId, Segment, ticks_to_seconds};
+use crate::seal::Leaf;
 
-/// Whole segments that a crash may leave without rows: so many are committed at once, however soon they came.
+/// Whole segments of a track that a crash may leave without rows: so many are committed at once, however soon they
+/// came.
 pub(super) const UNCOMMITTED_SEGMENTS_MAX: usize = 16;
 
 /// Longer segments are not recorded, in seconds: a reel's labels must lie near its first.
@@ -51,6 +55,9 @@ pub(super) struct Recorder {
     folders: BTreeMap<CameraId, PathBuf>,
     batch: Batch,
     batch_bytes: u64,
+    /// Segments in the batch, by track.
+    uncommitted: BTreeMap<TrackKey, usize>,
+    log: SegmentLog,
     /// The last number written to each track since the start, committed or not.
     last_written: BTreeMap<TrackKey, u64>,
     uncommitted_since: Option<Monotonic>,
@@ -69,6 +76,7 @@ impl Recorder {
         clock: Arc<dyn Clock>,
         files: Arc<dyn FileSystem>,
         index: Index,
+        log: SegmentLog,
         numbers: Arc<Numbers>,
     ) -> rusqlite::Result<Self> {
         let keeper = Keeper::new(dir, &options, &*clock, &index)?;
@@ -89,6 +97,8 @@ impl Recorder {
             folders: BTreeMap::new(),
             batch: Batch::default(),
             batch_bytes: 0,
+            uncommitted: BTreeMap::new(),
+            log,
             last_written: BTreeMap::new(),
             uncommitted_since: None,
             retry_at: Monotonic::default(),
@@ -104,7 +114,8 @@ impl Recorder {
     /// When the next commit is due; `None` if there is nothing to commit.
     pub(super) fn commit_due(&self) -> Option<Monotonic> {
         let since = self.uncommitted_since?;
-        let due = if self.batch.segments.len() < UNCOMMITTED_SEGMENTS_MAX {
+        let most = self.uncommitted.values().max();
+        let due = if most.is_none_or(|count| *count < UNCOMMITTED_SEGMENTS_MAX) {
             since.after(self.options.commit_interval)
         } else {
             since
@@ -194,15 +205,18 @@ impl Recorder {
 
     /// Deletes recordings that are over, when it is time to look, a few at a time.
     pub(super) fn keep_room(&mut self) {
+        if self.log.is_due(self.clock.monotonic()) {
+            self.sign_log();
+        }
         if matches!(self.status.state, RecordingState::Poisoned { .. })
             || !self.keeper.is_due(self.clock.monotonic())
         {
             return;
         }
         let before = self.index.bytes_written();
-        let kept = self
-            .keeper
-            .keep_room(&*self.files, &mut self.index, &*self.clock);
+        let kept =
+            self.keeper
+                .keep_room(&*self.files, &mut self.index, &mut self.log, &*self.clock);
         let added = self.index.bytes_written() - before;
         self.status.bytes_written += added;
         self.status.index_bytes_written += added;
@@ -227,6 +241,24 @@ impl Recorder {
         self.closing
             .extend(std::mem::take(&mut self.reels).into_values());
         self.commit();
+        self.sign_log();
+    }
+
+    /// Signs what the log of segments holds, if it has grown.
+    pub(super) fn sign_log(&mut self) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        let writing = self.reels.values().chain(&self.closing);
+        let open_reel = writing.map(|reel| reel.id).min().unwrap_or(self.next_reel);
+        let outcome = self.log.sign(open_reel, &*self.clock);
+        self.status.bytes_written += self.log.take_bytes_written();
+        match outcome {
+            Ok(()) => self.batch.log = Some(self.log.row()),
+            Err(error) => {
+                self.fail(append_failed(&error));
+            }
+        }
     }
 
     /// The index, to be changed behind the recorder's back.
@@ -271,9 +303,9 @@ impl Recorder {
         let segment = &queued.segment;
         let key = (queued.camera.clone(), queued.rendition);
         self.check(&key, segment)?;
-        let duration_ms = self.options.reel_duration.as_millis() as u64;
+        let reel_ms = self.options.reel_duration.as_millis() as u64;
         if let Some(reel) = self.reels.get(&key)
-            && !reel.takes(segment, duration_ms)
+            && !reel.takes(segment, reel_ms)
         {
             self.closing.extend(self.reels.remove(&key));
         }
@@ -284,8 +316,9 @@ impl Recorder {
         let reel = self.reels.get_mut(&key).expect("the reel was just begun");
         let (id, origin, before) = (reel.id, reel.origin, reel.end());
         let is_first = origin.msn == segment.msn;
-        let place = match reel.append(segment) {
-            Ok(place) => place,
+        let link = self.log.next_link(&key);
+        let (place, digest) = match reel.append(segment, self.options.digest, link) {
+            Ok(written) => written,
             Err(error) => {
                 let failure = write_failed(reel.path(), &error);
                 if is_first && let Some(reel) = self.reels.remove(&key) {
@@ -308,6 +341,21 @@ impl Recorder {
             duration_ticks: segment.duration_ticks(),
         });
         self.batch_bytes += place.bytes;
+        let leaf = Leaf {
+            camera: queued.camera.clone(),
+            rendition: queued.rendition,
+            run: segment.run,
+            msn: segment.msn,
+            wall_start: segment.wall_start,
+            duration_ms: duration_ms(
+                segment.duration_ticks(),
+                segment.init.parameters.timescale(),
+            ),
+            digest,
+            previous: link.previous,
+        };
+        self.log.note_written(&key, &leaf);
+        *self.uncommitted.entry(key.clone()).or_default() += 1;
         self.last_written.insert(key, segment.msn);
         Ok(())
     }
@@ -485,8 +533,10 @@ impl Recorder {
             let before = self.index.bytes_written();
             self.index
                 .commit(&self.batch)
-                .map_err(|error| index_failed(&error))?;
+                .map_err(|error| commit_failed(&error))?;
             let batch = std::mem::take(&mut self.batch);
+            self.uncommitted.clear();
+            self.log.commit();
             self.status.segments_committed += batch.segments.len() as u64;
             self.status.bytes_recorded += std::mem::take(&mut self.batch_bytes);
             self.status.commits += 1;
@@ -547,6 +597,7 @@ impl Recorder {
                 tracing::error!("recording ends until the next start: {reason}");
                 self.status.state = RecordingState::Poisoned { reason };
                 self.batch = Batch::default();
+                self.uncommitted.clear();
                 self.uncommitted_since = None;
                 GapReason::DiskFailed
             }

@@ -13,12 +13,12 @@ use super::error::OpenError;
 use super::file_system::{FileSystem, StoredFile};
 use super::garbage::sweep;
 use super::index::Index;
-use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::reel::{
-    DIGEST_KIND, FoundSegment, ReelHead, TRAILER_BYTES, Trailer, read_head, read_segments,
+    FoundSegment, ReelHead, bytes_with_trailer, check_segment, read_head, read_segments,
 };
-use super::reel_writer::{Place, committed_end, is_full};
+use super::reel_rows::timescale_of;
+use super::reel_writer::{Place, is_full};
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
 use super::status::{Gap, GapMark, GapReason};
 use super::unnamed::{check_not_outdated, unnamed_reels};
@@ -181,7 +181,8 @@ pub(super) fn recover(
         lost.gap().add_to(&mut batch.gaps);
     }
     if !batch.is_empty() {
-        index.commit(&batch).map_err(sqlite)?;
+        let committed = index.commit(&batch);
+        committed.map_err(|error| OpenError::from_commit(dir, error))?;
         index.load().map_err(sqlite)?;
     }
     Ok(report)
@@ -226,19 +227,15 @@ pub(super) fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
     let mut statement = index.connection().prepare(
         "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, run.parameters, reel.first_msn, reel.wall_ms
          FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
-         JOIN run ON run.track = reel.track AND run.run = reel.run
+         LEFT JOIN run ON run.track = reel.track AND run.run = reel.run
          WHERE reel.bytes IS NULL ORDER BY reel.id",
     )?;
     let mut rows = statement.query(())?;
     let mut reels = Vec::new();
     while let Some(row) = rows.next()? {
         let (camera, rendition): (String, String) = (row.get(1)?, row.get(2)?);
-        let parameters: Vec<u8> = row.get(5)?;
-        let (Ok(camera), Ok(rendition), Some(parameters)) = (
-            camera.parse(),
-            rendition.parse(),
-            decode_parameters(&parameters),
-        ) else {
+        let parameters: Option<Vec<u8>> = row.get(5)?;
+        let (Ok(camera), Ok(rendition)) = (camera.parse(), rendition.parse()) else {
             continue;
         };
         reels.push(OpenReel {
@@ -247,7 +244,7 @@ pub(super) fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
             rendition,
             day: row.get(3)?,
             run: row.get(4)?,
-            timescale: parameters.timescale(),
+            timescale: timescale_of(parameters.as_deref()),
             first_msn: row.get(6)?,
             wall_start: Wall(row.get(7)?),
         });
@@ -388,27 +385,19 @@ fn sound_end(
     run: u64,
 ) -> io::Result<Option<u64>> {
     // Before its bytes are given room: one flipped bit in the index asks for terabytes.
-    let Some(end) = committed_end(segment.place).filter(|&end| end <= size) else {
+    let Place { offset, bytes } = segment.place;
+    let Some(count) = bytes_with_trailer(segment.place, size) else {
         return Ok(None);
     };
-    let mut buffer = vec![0; (end - segment.place.offset) as usize];
-    match file.read_exact_at(&mut buffer, segment.place.offset) {
-        Ok(()) => Ok(verify(&buffer, segment.lost.msn, run).then_some(end)),
+    let mut buffer = vec![0; count];
+    match file.read_exact_at(&mut buffer, offset) {
+        Ok(()) => {
+            let sound = check_segment(&buffer, bytes, (segment.lost.msn, run));
+            Ok(sound.ok().map(|(_, end)| offset + end))
+        }
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a segment with its trailer behind it is the one asked for, undamaged.
-pub(super) fn verify(segment_and_trailer: &[u8], msn: u64, run: u64) -> bool {
-    let bytes = segment_and_trailer
-        .len()
-        .saturating_sub(TRAILER_BYTES as usize);
-    let (segment, trailer) = segment_and_trailer.split_at(bytes);
-    Trailer::decode(trailer).is_some_and(|trailer| {
-        (trailer.msn, trailer.run, trailer.segment_bytes) == (msn, run, bytes as u64)
-            && trailer.digest == DIGEST_KIND.digest(segment)
-    })
 }
 
 /// Removes the reels of one folder that have no row.

@@ -13,20 +13,29 @@
 //! Head: box size u32, `uuid`, 16 bytes [`HEAD_UUID`], format version u8, three zero bytes, run u64,
 //! size of the init segment u32, camera, rendition, parameters (each behind a u16 count), check.
 //!
-//! Tail, always [`TRAILER_BYTES`]: box size u32, `uuid`, 16 bytes [`TRAILER_UUID`], format version u8, three
+//! Tail, at most [`TRAILER_BYTES_MAX`]: box size u32, `uuid`, 16 bytes [`TRAILER_UUID`], format version u8, three
 //! zero bytes, msn u64, run u64, wall start i64 (ms since 1970), start and duration u64 (ticks), size of the
-//! segment u64, BLAKE2b-512 of the segment's bytes, check.
+//! segment u64, the digest of its bytes, its place in the log of segments, check. A digest is behind a byte that
+//! tells its size, 32 or 64 bytes of BLAKE2b; a place is the leaf's index u64 and the hash of the leaf before of the
+//! same rendition behind a byte that is 1, or 0 alone. In version 1 of the format the digest was always of 64 bytes
+//! without a byte before, and there was no log.
 //!
 //! A check is the first 8 bytes of the BLAKE2b-512 of everything in its box before it.
 
 use super::file_system::StoredFile;
 use super::parameters::{decode_parameters, encode_parameters};
+use super::reel_writer::Place;
 use crate::base::{CameraId, FieldReader, FieldWriter, Wall};
 use crate::base::{Digest, DigestKind};
 use crate::media::{RenditionId, TrackParameters};
+use crate::seal::NodeHash;
 
-/// The format that this program writes, and the newest that it reads.
-pub(super) const FORMAT_VERSION: u8 = 1;
+/// The format of heads.
+const HEAD_VERSION: u8 = 1;
+
+/// The formats of trailers: without a place in the log, and with it.
+const TRAILER_VERSION_1: u8 = 1;
+const TRAILER_VERSION: u8 = 2;
 
 /// Marks the head of a reel.
 pub(super) const HEAD_UUID: [u8; 16] = *b"perch reel head\0";
@@ -34,12 +43,12 @@ pub(super) const HEAD_UUID: [u8; 16] = *b"perch reel head\0";
 /// Marks the box behind each segment.
 pub(super) const TRAILER_UUID: [u8; 16] = *b"perch reel tail\0";
 
-/// Size of the box behind each segment.
-pub(super) const TRAILER_BYTES: u64 =
-    (BOX_HEADER_BYTES + 4 + 6 * 8 + DIGEST_KIND.bytes_count() + CHECK_BYTES) as u64;
+/// The largest box behind a segment.
+pub(super) const TRAILER_BYTES_MAX: u64 =
+    (BOX_HEADER_BYTES + 4 + 6 * 8 + 1 + 64 + 8 + 1 + NodeHash::BYTES + CHECK_BYTES) as u64;
 
-/// How segments and boxes are digested.
-pub(super) const DIGEST_KIND: DigestKind = DigestKind::Blake2b512;
+/// How boxes are digested for their checks, and segments in version 1.
+const CHECK_KIND: DigestKind = DigestKind::Blake2b512;
 
 const BOX_HEADER_BYTES: usize = 24;
 const CHECK_BYTES: usize = 8;
@@ -79,6 +88,17 @@ pub(super) struct Trailer {
     pub(super) segment_bytes: u64,
     /// Digest of the segment's bytes.
     pub(super) digest: Digest,
+    /// Its place in the log; `None` if it was recorded before there was one.
+    pub(super) link: Option<LogLink>,
+}
+
+/// The place of a segment in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogLink {
+    /// Of its leaf.
+    pub(super) index: u64,
+    /// Hash of the leaf before, of the same rendition.
+    pub(super) previous: Option<NodeHash>,
 }
 
 impl ReelHead {
@@ -90,12 +110,15 @@ impl ReelHead {
         fields.counted(self.camera.as_str().as_bytes());
         fields.counted(self.rendition.name().as_bytes());
         fields.counted(&encode_parameters(&self.parameters));
-        seal_box(&HEAD_UUID, &fields.0)
+        seal_box(&HEAD_UUID, HEAD_VERSION, &fields.0)
     }
 
     /// Reads a whole head box back; `None` if it is damaged or of a newer format.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = FieldReader(open_box(&HEAD_UUID, bytes)?);
+        let (version, mut fields) = open_box(&HEAD_UUID, bytes)?;
+        if version != HEAD_VERSION {
+            return None;
+        }
         let run = fields.u64()?;
         let init_bytes = fields.u32()?;
         let camera = std::str::from_utf8(&fields.counted()?).ok()?.parse().ok()?;
@@ -112,7 +135,7 @@ impl ReelHead {
 }
 
 impl Trailer {
-    /// Lays the trailer out as a box of [`TRAILER_BYTES`].
+    /// Lays the trailer out as a box.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut fields = FieldWriter::default();
         fields.u64(self.msn);
@@ -121,49 +144,93 @@ impl Trailer {
         fields.u64(self.start_ticks);
         fields.u64(self.duration_ticks);
         fields.u64(self.segment_bytes);
+        let Some(link) = &self.link else {
+            fields.raw(self.digest.as_bytes());
+            return seal_box(&TRAILER_UUID, TRAILER_VERSION_1, &fields.0);
+        };
+        fields.u8(self.digest.as_bytes().len() as u8);
         fields.raw(self.digest.as_bytes());
-        seal_box(&TRAILER_UUID, &fields.0)
+        fields.u64(link.index);
+        match &link.previous {
+            None => fields.u8(0),
+            Some(previous) => {
+                fields.u8(1);
+                fields.raw(&previous.0);
+            }
+        }
+        seal_box(&TRAILER_UUID, TRAILER_VERSION, &fields.0)
     }
 
     /// Reads a whole trailer box back; `None` if it is damaged or of a newer format.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = FieldReader(open_box(&TRAILER_UUID, bytes)?);
-        let trailer = Self {
-            msn: fields.u64()?,
-            run: fields.u64()?,
-            wall_start: Wall(fields.i64()?),
-            start_ticks: fields.u64()?,
-            duration_ticks: fields.u64()?,
-            segment_bytes: fields.u64()?,
-            digest: Digest::Blake2b512(fields.array()?),
+        let (version, mut fields) = open_box(&TRAILER_UUID, bytes)?;
+        let (msn, run, wall_start) = (fields.u64()?, fields.u64()?, Wall(fields.i64()?));
+        let (start_ticks, duration_ticks) = (fields.u64()?, fields.u64()?);
+        let segment_bytes = fields.u64()?;
+        let (digest, link) = match version {
+            TRAILER_VERSION_1 => (Digest::Blake2b512(fields.array()?), None),
+            TRAILER_VERSION => (read_digest(&mut fields)?, Some(LogLink::read(&mut fields)?)),
+            _ => return None,
         };
-        fields.0.is_empty().then_some(trailer)
+        fields.0.is_empty().then_some(Self {
+            msn,
+            run,
+            wall_start,
+            start_ticks,
+            duration_ticks,
+            segment_bytes,
+            digest,
+            link,
+        })
     }
 }
 
-fn seal_box(uuid: &[u8; 16], fields: &[u8]) -> Vec<u8> {
+impl LogLink {
+    fn read(fields: &mut FieldReader<'_>) -> Option<Self> {
+        Some(Self {
+            index: fields.u64()?,
+            previous: match fields.u8()? {
+                0 => None,
+                1 => Some(NodeHash(fields.array()?)),
+                _ => return None,
+            },
+        })
+    }
+}
+
+fn read_digest(fields: &mut FieldReader<'_>) -> Option<Digest> {
+    let size = usize::from(fields.u8()?);
+    let kind = [DigestKind::Blake2b256, DigestKind::Blake2b512]
+        .into_iter()
+        .find(|kind| kind.bytes_count() == size)?;
+    Digest::from_bytes(kind, fields.raw(size)?)
+}
+
+fn seal_box(uuid: &[u8; 16], version: u8, fields: &[u8]) -> Vec<u8> {
     let size = BOX_HEADER_BYTES + 4 + fields.len() + CHECK_BYTES;
     let mut out = FieldWriter(Vec::with_capacity(size));
     out.u32(u32::try_from(size).expect("names and codec records keep a box below 256 KiB"));
     out.raw(b"uuid");
     out.raw(uuid);
-    out.raw(&[FORMAT_VERSION, 0, 0, 0]);
+    out.raw(&[version, 0, 0, 0]);
     out.raw(fields);
-    let check = DIGEST_KIND.digest(&out.0);
+    let check = CHECK_KIND.digest(&out.0);
     out.raw(&check.as_bytes()[..CHECK_BYTES]);
     out.0
 }
 
-/// The fields of a box whose kind, size, version and check hold.
-fn open_box<'a>(uuid: &[u8; 16], bytes: &'a [u8]) -> Option<&'a [u8]> {
+/// Version and fields of a box whose kind, size and check hold.
+fn open_box<'a>(uuid: &[u8; 16], bytes: &'a [u8]) -> Option<(u8, FieldReader<'a>)> {
     let (sealed, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK_BYTES)?)?;
     let mut fields = FieldReader(sealed);
     let sound = fields.u32()? as usize == bytes.len()
         && fields.raw(4)? == b"uuid"
         && fields.raw(16)? == uuid
-        && fields.raw(4)? == [FORMAT_VERSION, 0, 0, 0]
-        && DIGEST_KIND.digest(sealed).as_bytes()[..CHECK_BYTES] == *check;
-    sound.then_some(fields.0)
+        && CHECK_KIND.digest(sealed).as_bytes()[..CHECK_BYTES] == *check;
+    let [version, 0, 0, 0] = fields.array()? else {
+        return None;
+    };
+    sound.then_some((version, fields))
 }
 
 /// Where a segment lies in its reel, by the reel's own account.
@@ -171,8 +238,59 @@ fn open_box<'a>(uuid: &[u8; 16], bytes: &'a [u8]) -> Option<&'a [u8]> {
 pub(super) struct FoundSegment {
     /// Offset of the segment's first byte.
     pub(super) offset: u64,
+    /// Offset behind its trailer.
+    pub(super) end: u64,
     /// What its trailer says.
     pub(super) trailer: Trailer,
+}
+
+/// How many bytes to read at `place` of a file of `size`, to have the segment and all of its trailer. `None` if the
+/// file ends before the segment does; asks for no more than the file has, whatever a damaged row says.
+pub(super) fn bytes_with_trailer(place: Place, size: u64) -> Option<usize> {
+    let end = place
+        .offset
+        .checked_add(place.bytes)
+        .filter(|&end| end < size)?;
+    usize::try_from(size.min(end.saturating_add(TRAILER_BYTES_MAX)) - place.offset).ok()
+}
+
+/// What the file says of a segment of `bytes` with which `buffer` starts: its trailer and the size of both, if it is
+/// the one asked for and undamaged; else what is wrong.
+pub(super) fn check_segment(
+    buffer: &[u8],
+    bytes: u64,
+    (msn, run): (u64, u64),
+) -> Result<(Trailer, u64), &'static str> {
+    let (segment, behind) = usize::try_from(bytes)
+        .ok()
+        .and_then(|bytes| buffer.split_at_checked(bytes))
+        .ok_or("the file ends early")?;
+    let claimed = behind.first_chunk().map(|size| u32::from_be_bytes(*size));
+    let claimed = claimed.ok_or("the file ends early")? as usize;
+    if u64::try_from(claimed).is_ok_and(|claimed| claimed > TRAILER_BYTES_MAX) {
+        return Err("digest mismatch");
+    }
+    let trailer = behind.get(..claimed).ok_or("the file ends early")?;
+    let trailer = Trailer::decode(trailer).ok_or("digest mismatch")?;
+    let sound = (trailer.msn, trailer.run, trailer.segment_bytes) == (msn, run, bytes)
+        && trailer.digest == trailer.digest.kind().digest(segment);
+    let end = bytes + claimed as u64;
+    sound.then_some((trailer, end)).ok_or("digest mismatch")
+}
+
+/// The trailer behind the segment at `place` with the offset behind it, without looking at the segment.
+pub(super) fn read_trailer(
+    file: &dyn StoredFile,
+    place: Place,
+    size: u64,
+) -> Option<(Trailer, u64)> {
+    let at = place.offset.checked_add(place.bytes)?;
+    let (kind, bytes) = read_box_header(file, at, size)?;
+    if kind != Kind::Uuid(TRAILER_UUID) || bytes > TRAILER_BYTES_MAX {
+        return None;
+    }
+    let trailer = Trailer::decode(&read_range(file, at, bytes)?)?;
+    Some((trailer, at + bytes))
 }
 
 /// Reads the head of a reel, walking the boxes of the init segment before it.
@@ -196,7 +314,7 @@ pub(super) fn read_segments(file: &dyn StoredFile, start: u64, end: u64) -> Vec<
     let (mut segment_start, mut offset) = (start, start);
     while let Some((kind, size)) = read_box_header(file, offset, end) {
         if kind == Kind::Uuid(TRAILER_UUID) {
-            let trailer = (size == TRAILER_BYTES)
+            let trailer = (size <= TRAILER_BYTES_MAX)
                 .then(|| read_range(file, offset, size))
                 .flatten()
                 .and_then(|bytes| Trailer::decode(&bytes))
@@ -204,6 +322,7 @@ pub(super) fn read_segments(file: &dyn StoredFile, start: u64, end: u64) -> Vec<
             let Some(trailer) = trailer else { break };
             found.push(FoundSegment {
                 offset: segment_start,
+                end: offset + size,
                 trailer,
             });
             segment_start = offset + size;
@@ -228,7 +347,8 @@ fn read_box_header(file: &dyn StoredFile, offset: u64, end: u64) -> Option<(Kind
     let mut size = u64::from(u32::from_be_bytes(fields[..4].try_into().ok()?));
     if size == 1 {
         let mut large = [0; 8];
-        file.read_exact_at(&mut large, offset + 8).ok()?;
+        file.read_exact_at(&mut large, offset.checked_add(8)?)
+            .ok()?;
         size = u64::from_be_bytes(large);
     }
     if size < 8 || offset.checked_add(size)? > end {
@@ -242,7 +362,7 @@ fn read_box_header(file: &dyn StoredFile, offset: u64, end: u64) -> Option<(Kind
     Some((kind, size))
 }
 
-fn read_range(file: &dyn StoredFile, offset: u64, bytes: u64) -> Option<Vec<u8>> {
+pub(super) fn read_range(file: &dyn StoredFile, offset: u64, bytes: u64) -> Option<Vec<u8>> {
     let mut buffer = vec![0; usize::try_from(bytes).ok()?];
     file.read_exact_at(&mut buffer, offset).ok()?;
     Some(buffer)

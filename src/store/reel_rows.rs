@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::parameters::decode_parameters;
 use super::rows::REEL_SEGMENTS_MAX;
+use super::scrub_rows::forget_damaged;
 use crate::media::ticks_to_seconds;
 
 /// Reels whose labels are at most this far apart, in ms, have no break between them: labels are rounded, and follow
@@ -81,19 +82,17 @@ pub(super) struct Extent {
     media_ms: i64,
 }
 
-/// What a reel's segments cover; `None` if it has none that can be decoded.
+/// What a reel's segments cover; `None` if it has none. Those of which nobody can tell how they are decoded count with
+/// their labels alone, so that they go some day as all others do.
 pub(super) fn extent(connection: &Connection, id: i64) -> rusqlite::Result<Option<Extent>> {
-    let parameters: Option<Vec<u8>> = connection
+    let parameters: Option<Option<Vec<u8>>> = connection
         .prepare_cached(
-            "SELECT run.parameters FROM reel JOIN run ON run.track = reel.track AND run.run = reel.run
+            "SELECT run.parameters FROM reel LEFT JOIN run ON run.track = reel.track AND run.run = reel.run
              WHERE reel.id = ?",
         )?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    let parameters = parameters.and_then(|bytes| decode_parameters(&bytes));
-    let Some(timescale) = parameters.map(|parameters| parameters.timescale()) else {
-        return Ok(None);
-    };
+    let timescale = timescale_of(parameters.flatten().as_deref());
     let first_key = id * REEL_SEGMENTS_MAX as i64;
     let mut segments = connection.prepare_cached(
         "SELECT wall_ms, duration_ticks FROM segment WHERE id >= ? AND id < ? ORDER BY id",
@@ -110,6 +109,12 @@ pub(super) fn extent(connection: &Connection, id: i64) -> rusqlite::Result<Optio
         });
     }
     Ok(extent)
+}
+
+/// Ticks a second of a track with these parameters; if nobody can read them, so many that nothing lasts any time.
+pub(super) fn timescale_of(parameters: Option<&[u8]>) -> u32 {
+    let decoded = parameters.and_then(decode_parameters);
+    decoded.map_or(u32::MAX, |parameters| parameters.timescale())
 }
 
 fn ticks_to_ms(ticks: u64, timescale: u32) -> i64 {
@@ -232,6 +237,7 @@ pub(super) fn forget_reel(
     transaction
         .prepare_cached("DELETE FROM segment WHERE id >= ? AND id < ?")?
         .execute(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+    forget_damaged(transaction, id)?;
     transaction
         .prepare_cached("UPDATE camera SET reel_bytes = reel_bytes - ? WHERE id = ?")?
         .execute(params![reel.bytes, reel.camera])?;

@@ -5,9 +5,9 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use super::file_system::{FileSystem, StoredFile, write_all_at};
-use super::reel::{DIGEST_KIND, ReelHead, TRAILER_BYTES, Trailer};
+use super::reel::{LogLink, ReelHead, Trailer};
 use super::rows::REEL_SEGMENTS_MAX;
-use crate::base::Wall;
+use crate::base::{Digest, DigestKind, Wall};
 use crate::media::{Segment, ticks_to_seconds};
 
 /// A reel's labels may differ from what its media time says by this much, in ms. A larger jump of the wall clock
@@ -117,11 +117,17 @@ impl ReelWriter {
             && drift.abs() <= LABEL_DRIFT_MAX_MS
     }
 
-    /// Appends a segment and its trailer. On failure the reel is as it was before; one that failed for another
+    /// Appends a segment and its trailer, digested as `kind` says. Returns also the digest. On failure the reel is as it was before; one that failed for another
     /// reason than a full disk takes nothing more.
-    pub(super) fn append(&mut self, segment: &Segment) -> io::Result<Place> {
+    pub(super) fn append(
+        &mut self,
+        segment: &Segment,
+        kind: DigestKind,
+        link: LogLink,
+    ) -> io::Result<(Place, Digest)> {
         let parts = || segment.parts.iter().map(|part| part.bytes.as_ref());
         let bytes = segment.bytes_count() as u64;
+        let digest = kind.digest_pieces(parts());
         let trailer = Trailer {
             msn: segment.msn,
             run: segment.run,
@@ -129,7 +135,8 @@ impl ReelWriter {
             start_ticks: segment.start_ticks(),
             duration_ticks: segment.duration_ticks(),
             segment_bytes: bytes,
-            digest: DIGEST_KIND.digest_pieces(parts()),
+            digest,
+            link: Some(link),
         }
         .encode();
         let place = Place {
@@ -140,7 +147,7 @@ impl ReelWriter {
         self.write(&mut pieces)?;
         self.last_msn = segment.msn;
         self.end_ticks = segment.start_ticks() + segment.duration_ticks();
-        Ok(place)
+        Ok((place, digest))
     }
 
     fn write(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
@@ -194,10 +201,4 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
-}
-
-/// The offset behind a segment and its trailer; `None` for a place that no file has.
-pub(super) fn committed_end(place: Place) -> Option<u64> {
-    let with_trailer = place.bytes.checked_add(TRAILER_BYTES)?;
-    place.offset.checked_add(with_trailer)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::segment_log::LogRow;
 use super::status::GapMark;
 use crate::base::CameraId;
 
@@ -76,6 +77,8 @@ pub(super) struct Batch {
     pub(super) gaps: Vec<GapMark>,
     /// The numbers above all used ones, by camera.
     pub(super) ceilings: BTreeMap<CameraId, (u64, u64)>,
+    /// Where the log of segments stands, if that has changed; not worth a transaction of its own.
+    pub(super) log: Option<LogRow>,
 }
 
 impl Batch {

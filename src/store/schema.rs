@@ -31,6 +31,7 @@ pub(super) const STEPS: &[Step] = &[
         sql: VERSION_2,
         fill: summarize_closed_reels,
     },
+    Step::sql(LOG),
 ];
 
 /// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and
@@ -157,6 +158,33 @@ CREATE INDEX clip_by_reel ON clip_reel (reel);
 CREATE TABLE garbage (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL
+) STRICT;
+";
+
+/// Where the log of segments and the journal of marks stand, see `segment_log` and `journal`; and what scrubbing found.
+const LOG: &str = "
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    -- Leaves in the log's files; those beyond are of reels from first_reel on.
+    size INTEGER NOT NULL,
+    first_reel INTEGER NOT NULL,
+    -- The journal's file, and how much of it is committed; 0 before the first.
+    journal INTEGER NOT NULL,
+    journal_bytes INTEGER NOT NULL,
+    -- Scrubbing goes on behind this reel; the pass began then, at civil time.
+    scrubbed_reel INTEGER NOT NULL,
+    scrub_began_ms INTEGER NOT NULL
+) STRICT;
+INSERT INTO log SELECT 1, 0, coalesce(max(id), 0) + 1, 0, 0, 0, 0 FROM reel;
+
+-- Segments whose bytes are not what they were: as in the table segment, from which they were taken.
+CREATE TABLE damaged (
+    id INTEGER PRIMARY KEY,
+    offset INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,
+    duration_ticks INTEGER NOT NULL
 ) STRICT;
 ";
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::REEL_DURATION_MAX;
 use super::retention::Retention;
-use crate::base::{CameraId, Monotonic, Wall};
+use crate::base::{CameraId, DigestKind, Monotonic, Wall};
 use crate::media::RenditionId;
 
 /// How recordings are written. The default suits a board with an SD card.
@@ -27,6 +27,8 @@ pub struct StoreOptions {
     pub retention_interval: Duration,
     /// Bytes set aside in the index's folder, given up when the disk is so full that nothing could be deleted.
     pub ballast_bytes: u64,
+    /// How what is written from now on is digested; what was digested otherwise is read as well.
+    pub digest: DigestKind,
 }
 
 impl Default for StoreOptions {
@@ -40,6 +42,7 @@ impl Default for StoreOptions {
             retention: Retention::default(),
             retention_interval: Duration::from_secs(5),
             ballast_bytes: 8 << 20,
+            digest: DigestKind::default(),
         }
     }
 }

@@ -12,8 +12,8 @@ use super::file_system::FileSystem;
 use super::index::Index;
 use super::recorder::{UNCOMMITTED_SEGMENTS_MAX, reel_path};
 use super::recovery::{committed_segments, open_reels};
-use super::reel::{read_head, read_segments};
-use super::reel_writer::committed_end;
+use super::reel::{read_head, read_segments, read_trailer};
+use super::reel_writer::Place;
 use crate::base::CameraId;
 use crate::media::RenditionId;
 
@@ -31,9 +31,8 @@ pub(super) fn check_not_outdated(
     for reel in open_reels(index).map_err(|error| OpenError::from_sqlite(dir, &error))? {
         let committed = committed_segments(index, &reel)
             .map_err(|error| OpenError::from_sqlite(dir, &error))?;
-        let end = committed.last().and_then(|last| committed_end(last.place));
-        if let Some(end) = end {
-            let found = segments_behind(files, &reel.path(dir), end);
+        if let Some(last) = committed.last() {
+            let found = segments_behind(files, &reel.path(dir), last.place);
             let track = (reel.camera, reel.rendition);
             refuse_above(dir, UNCOMMITTED_SEGMENTS_MAX, [(track, found)].into())?;
         }
@@ -69,8 +68,18 @@ fn refuse_above(dir: &Path, segments_max: usize, unknown: Unknown) -> Result<(),
     }
 }
 
-/// How many whole segments a reel holds from `start` on; none that can be read if it cannot.
-fn segments_behind(files: &dyn FileSystem, path: &Path, start: u64) -> usize {
+/// How many whole segments a reel holds behind one of its own; none that can be read if it cannot.
+fn segments_behind(files: &dyn FileSystem, path: &Path, last: Place) -> usize {
+    let Ok(file) = files.open_file(path) else {
+        return 0;
+    };
+    let size = file.size().unwrap_or_default();
+    let behind = read_trailer(&*file, last, size);
+    behind.map_or(0, |(_, start)| read_segments(&*file, start, size).len())
+}
+
+/// How many whole segments a reel holds from `start` on.
+fn segments_from(files: &dyn FileSystem, path: &Path, start: u64) -> usize {
     let Ok(file) = files.open_file(path) else {
         return 0;
     };
@@ -91,7 +100,7 @@ fn count_unnamed(
             Ok(read_head(&*file, size))
         });
         if let Ok(Some(head)) = head {
-            let found = segments_behind(files, &path, u64::from(head.init_bytes));
+            let found = segments_from(files, &path, u64::from(head.init_bytes));
             *unknown.entry((head.camera, head.rendition)).or_default() += found;
         }
     }

@@ -32,7 +32,7 @@ pub(super) static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
                 msn,
                 wall_start: NOON.plus_ms(2_000 * msn as i64),
                 duration_ms: 2_000,
-                digest: SegmentDigest::of_pieces([media.as_bytes()]),
+                digest: DigestKind::Blake2b512.digest_pieces([media.as_bytes()]),
                 previous: previous[track],
             };
             previous[track] = Some(leaf.hash());
@@ -68,13 +68,13 @@ impl Recorded {
     pub(super) fn verify(
         &self,
         proof: &ClipProof,
-        digests: Vec<SegmentDigest>,
+        digests: Vec<Digest>,
     ) -> Result<VerifiedClip, ClipProofError> {
         proof.verify(self.keys.public_keys(), digests)
     }
 }
 
-pub(super) fn digests(clip: &[(u64, Leaf)]) -> Vec<SegmentDigest> {
+pub(super) fn digests(clip: &[(u64, Leaf)]) -> Vec<Digest> {
     clip.iter().map(|(_, leaf)| leaf.digest).collect()
 }
 

@@ -6,10 +6,10 @@ use super::clip::{RECORDED, digests};
 use super::clip_order::{SegmentFault, SegmentName, order_faults};
 use super::*;
 
-const FOREIGN: SegmentDigest = SegmentDigest([0xEE; 64]);
+const FOREIGN: Digest = Digest::Blake2b512([0xEE; 64]);
 
 /// The faults of a clip whose digests were changed by `tamper`.
-fn faults(tamper: impl FnOnce(&mut Vec<SegmentDigest>)) -> Vec<SegmentFault> {
+fn faults(tamper: impl FnOnce(&mut Vec<Digest>)) -> Vec<SegmentFault> {
     let clip = RECORDED.clip();
     let proof = RECORDED.make(clip.clone());
     let mut found = digests(&clip);
@@ -35,7 +35,7 @@ fn moved(found: usize, belongs: usize) -> SegmentFault {
 
 #[test]
 fn an_altered_segment_is_named() {
-    let found = faults(|digests| digests[7].0[0] ^= 1);
+    let found = faults(|digests| digests[7] = FOREIGN);
     assert_eq!(found, [SegmentFault::Altered(name(7))]);
     assert_eq!(
         found[0].to_string(),
@@ -143,13 +143,13 @@ proptest! {
     ) {
         let leaf = |(msn, content): (usize, &u8)| Leaf {
             msn: msn as u64,
-            digest: SegmentDigest([*content; 64]),
+            digest: Digest::Blake2b512([*content; 64]),
             ..RECORDED.leaves[0].clone()
         };
         let leaves: Vec<_> = expected.iter().enumerate().map(leaf).collect();
         let leaves: Vec<_> = leaves.iter().collect();
         let of = |contents: &[u8]| -> Vec<_> {
-            contents.iter().map(|content| SegmentDigest([*content; 64])).collect()
+            contents.iter().map(|content| Digest::Blake2b512([*content; 64])).collect()
         };
         prop_assert!(order_faults(&leaves, &of(&expected)).is_empty());
         let faults = order_faults(&leaves, &of(&found));

@@ -2,6 +2,7 @@
 
 mod clip;
 mod clip_faults;
+mod evidence;
 mod keys;
 mod notes;
 mod records;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::base::Wall;
+use crate::base::{Digest, DigestKind, Wall};
 
 /// A log in memory: the frontier that appends, and the tiles that it fills.
 #[derive(Clone, Default)]

@@ -13,7 +13,7 @@ fn of_golden(previous: Option<NodeHash>) -> Leaf {
         msn: 4711,
         wall_start: Wall(1_795_336_200_123),
         duration_ms: 2_000,
-        digest: SegmentDigest::of_pieces([&b"seg"[..], b"", b"ment"]),
+        digest: DigestKind::Blake2b512.digest_pieces([&b"seg"[..], b"", b"ment"]),
         previous,
     }
 }
@@ -21,9 +21,16 @@ fn of_golden(previous: Option<NodeHash>) -> Leaf {
 fn any_leaf() -> impl Strategy<Value = Leaf> {
     let names = ("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", 0..8usize);
     let numbers = any::<(u64, u64, i64, u32)>();
-    let hashes = (prop::array::uniform32(any::<u8>()), any::<(u8, bool)>());
+    let hashes = (
+        prop::array::uniform32(any::<u8>()),
+        any::<(u8, bool, bool)>(),
+    );
     (names, numbers, hashes).prop_map(
-        |((camera, rendition), (run, msn, wall, duration_ms), (previous, (digest, first)))| Leaf {
+        |(
+            (camera, rendition),
+            (run, msn, wall, duration_ms),
+            (previous, (digest, first, short)),
+        )| Leaf {
             camera: camera.parse().unwrap(),
             rendition: match Rung::ALL[rendition / 2] {
                 rung if rendition % 2 == 0 => RenditionId::video(rung),
@@ -33,7 +40,10 @@ fn any_leaf() -> impl Strategy<Value = Leaf> {
             msn,
             wall_start: Wall(wall),
             duration_ms,
-            digest: SegmentDigest([digest; 64]),
+            digest: match short {
+                true => Digest::Blake2b256([digest; 32]),
+                false => Digest::Blake2b512([digest; 64]),
+            },
             previous: (!first).then_some(NodeHash(previous)),
         },
     )

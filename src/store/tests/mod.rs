@@ -9,4 +9,7 @@ mod full_disk;
 mod made;
 mod outdated;
 mod plays;
+mod proofs;
+mod rebuilding;
 mod retention;
+mod verifying;

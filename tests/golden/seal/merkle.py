@@ -66,7 +66,7 @@ def record(previous):
     """The record of a segment, field by field."""
     head = b"perch segment record\0" + pack(">B", 1) + name(b"front-door") + name(b"audio-very_low")
     numbers = pack(">QQqI", 3, 4711, 1795336200123, 2000)
-    return head + numbers + blake2b(b"segment").digest() + (b"\1" + previous if previous else b"\0")
+    return head + numbers + name(blake2b(b"segment").digest()) + (b"\1" + previous if previous else b"\0")
 
 
 print("# Written by merkle.py. Hashes in hex.")

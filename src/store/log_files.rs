@@ -1,0 +1,373 @@
+//! The files of the log of segments: hashes of leaves and of the nodes above them, and signed checkpoints. Only ever
+//! appended to; what a crash leaves behind the last whole piece is cut off at the next start.
+//!
+//! ```text
+//! log/tiles-<level>         hashes of 32 bytes; level 0 has the leaves, level n + 1 the root above each 256 of level n
+//! log/checkpoints-<number>  signed notes, an empty line behind each; one a minute; the newest two files are kept
+//! log/checkpoints-hourly    the first note of each hour, for good
+//! ```
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::file_system::{FileSystem, StoredFile, write_all_at};
+use crate::base::Wall;
+use crate::seal::{NOTE_BYTES_MAX, NodeHash, PublicKeys, SignedCheckpoint, TILE_HASHES};
+use crate::seal::{TileEntry, TileId, TileSource};
+
+/// Levels of the largest tree.
+const LEVELS: usize = 7;
+
+/// A file of checkpoints takes no more than this: a day and more of them.
+const CHECKPOINTS_BYTES_MAX: u64 = 8 << 20;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// The folder below the data directory.
+pub(super) fn log_folder(dir: &Path) -> PathBuf {
+    dir.join("log")
+}
+
+fn tiles_path(dir: &Path, level: usize) -> PathBuf {
+    log_folder(dir).join(format!("tiles-{level}"))
+}
+
+/// What an append could not do, and whether anybody knows what the file holds now.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// Nothing was lost; it may be tried again.
+    Write(PathBuf, io::Error),
+    /// The sync failed.
+    Sync(PathBuf, io::Error),
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Write(path, cause) | Self::Sync(path, cause)) = self;
+        write!(f, "{}: {cause}", path.display())
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+impl From<AppendError> for io::Error {
+    fn from(error: AppendError) -> Self {
+        let (AppendError::Write(_, cause) | AppendError::Sync(_, cause)) = error;
+        cause
+    }
+}
+
+/// A file that is only appended to.
+#[derive(Debug)]
+pub(super) struct AppendFile {
+    path: PathBuf,
+    file: Option<Box<dyn StoredFile>>,
+    pub(super) bytes: u64,
+}
+
+impl AppendFile {
+    /// A file that is cut back to `bytes` when it is first appended to; made then if it does not exist.
+    pub(super) fn new(path: PathBuf, bytes: u64) -> Self {
+        Self {
+            path,
+            file: None,
+            bytes,
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends durably. The folder must exist; a file that is made has its name in it on return.
+    pub(super) fn append(
+        &mut self,
+        files: &dyn FileSystem,
+        bytes: &[u8],
+    ) -> Result<(), AppendError> {
+        let failed = |path: &Path, error| AppendError::Write(path.to_owned(), error);
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = self.open(files)?;
+                self.file.insert(file)
+            }
+        };
+        write_all_at(&mut **file, &mut [IoSlice::new(bytes)], self.bytes)
+            .map_err(|error| failed(&self.path, error))?;
+        file.sync()
+            .map_err(|error| AppendError::Sync(self.path.clone(), error))?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Takes back what was appended behind `bytes`: now, or if the disk refuses, before the next append.
+    pub(super) fn roll_back(&mut self, files: &dyn FileSystem, bytes: u64) {
+        self.bytes = bytes;
+        self.file = self.open(files).ok();
+    }
+
+    fn open(&self, files: &dyn FileSystem) -> Result<Box<dyn StoredFile>, AppendError> {
+        let failed = |error| AppendError::Write(self.path.clone(), error);
+        let mut file = match files.open_file(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let file = files.create_file(&self.path).map_err(failed)?;
+                if let Some(folder) = self.path.parent() {
+                    files
+                        .sync_folder(folder)
+                        .map_err(|error| AppendError::Sync(folder.to_owned(), error.into()))?;
+                }
+                file
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if file.size().map_err(failed)? > self.bytes {
+            file.truncate(self.bytes).map_err(failed)?;
+        }
+        Ok(file)
+    }
+}
+
+/// The hashes of the log, as their writer sees them.
+#[derive(Debug)]
+pub(super) struct TileWriter {
+    levels: Vec<(AppendFile, Vec<u8>)>,
+}
+
+impl TileWriter {
+    /// The files as they are for `size` leaves. What they hold beyond is cut off with the next append.
+    pub(super) fn new(dir: &Path, size: u64) -> Self {
+        let level = |level: usize| {
+            let bytes = (size >> (8 * level)) * NodeHash::BYTES as u64;
+            (AppendFile::new(tiles_path(dir, level), bytes), Vec::new())
+        };
+        Self {
+            levels: (0..LEVELS).map(level).collect(),
+        }
+    }
+
+    /// For files above the leaves that are to be made again from their beginning.
+    pub(super) fn above_leaves(dir: &Path) -> Self {
+        Self::new(dir, 0)
+    }
+
+    /// Takes hashes in, to be written with the next flush.
+    pub(super) fn push(&mut self, entries: &[TileEntry]) {
+        for entry in entries {
+            let (_, waiting) = &mut self.levels[usize::from(entry.tile.level)];
+            waiting.extend(entry.hash.0);
+        }
+    }
+
+    /// Makes everything taken in durable. What failed waits for the next flush.
+    pub(super) fn flush(&mut self, files: &dyn FileSystem) -> Result<u64, AppendError> {
+        let mut written = 0;
+        for (file, waiting) in &mut self.levels {
+            if !waiting.is_empty() {
+                file.append(files, waiting)?;
+                written += waiting.len() as u64;
+                waiting.clear();
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// The hashes of the log, as everybody else reads them.
+#[derive(Debug)]
+pub(super) struct TileFiles {
+    dir: PathBuf,
+    open: [Option<File>; LEVELS],
+}
+
+impl TileFiles {
+    /// The log below `dir`, whether there is one or not.
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            open: Default::default(),
+        }
+    }
+
+    /// Number of leaves that the files hold.
+    pub(super) fn leaves(&self) -> io::Result<u64> {
+        match std::fs::metadata(tiles_path(&self.dir, 0)) {
+            Ok(file) => Ok(file.len() / NodeHash::BYTES as u64),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl TileSource for TileFiles {
+    type Error = io::Error;
+
+    fn tile(&mut self, id: TileId) -> Result<Vec<u8>, io::Error> {
+        const TILE_BYTES: usize = TILE_HASHES * NodeHash::BYTES;
+        let level = usize::from(id.level);
+        let slot = self
+            .open
+            .get_mut(level)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let file = match slot {
+            Some(file) => file,
+            None => match File::open(tiles_path(&self.dir, level)) {
+                Ok(file) => slot.insert(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            },
+        };
+        let mut tile = vec![0; TILE_BYTES];
+        let mut count = 0;
+        while count < TILE_BYTES {
+            let offset = id.index * TILE_BYTES as u64 + count as u64;
+            match file.read_at(&mut tile[count..], offset)? {
+                0 => break,
+                more => count += more,
+            }
+        }
+        tile.truncate(count - count % NodeHash::BYTES);
+        Ok(tile)
+    }
+}
+
+/// The checkpoints, as their writer sees them.
+#[derive(Debug)]
+pub(super) struct CheckpointWriter {
+    dir: PathBuf,
+    number: u64,
+    file: AppendFile,
+    hourly: AppendFile,
+    hour: Option<i64>,
+}
+
+impl CheckpointWriter {
+    /// Goes on behind the last whole note.
+    pub(super) fn new(dir: &Path) -> io::Result<Self> {
+        let number = numbers(dir)?.last().copied().unwrap_or(1);
+        let path = checkpoints_path(dir, number);
+        let hourly = log_folder(dir).join("checkpoints-hourly");
+        Ok(Self {
+            dir: dir.to_owned(),
+            number,
+            file: AppendFile::new(path.clone(), whole_notes_end(&path)?),
+            hourly: AppendFile::new(hourly.clone(), whole_notes_end(&hourly)?),
+            hour: None,
+        })
+    }
+
+    /// Writes a checkpoint down. Returns the bytes written.
+    pub(super) fn append(
+        &mut self,
+        files: &dyn FileSystem,
+        checkpoint: &SignedCheckpoint,
+        signed_at: Wall,
+    ) -> Result<u64, AppendError> {
+        if self.file.bytes >= CHECKPOINTS_BYTES_MAX {
+            self.number += 1;
+            self.file = AppendFile::new(checkpoints_path(&self.dir, self.number), 0);
+            let oldest = checkpoints_path(&self.dir, self.number.saturating_sub(2));
+            // One that stays is no harm, and tried again with the next.
+            let _ = files.remove_file(&oldest);
+        }
+        let note = format!("{}\n", checkpoint.as_str());
+        self.file.append(files, note.as_bytes())?;
+        let mut written = note.len() as u64;
+        let hour = signed_at.0.div_euclid(HOUR_MS);
+        if self.hour != Some(hour) {
+            self.hourly.append(files, note.as_bytes())?;
+            self.hour = Some(hour);
+            written *= 2;
+        }
+        Ok(written)
+    }
+}
+
+fn checkpoints_path(dir: &Path, number: u64) -> PathBuf {
+    log_folder(dir).join(format!("checkpoints-{number:06}"))
+}
+
+/// The numbers of the files of checkpoints, growing.
+fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    let entries = match std::fs::read_dir(log_folder(dir)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("checkpoints-"));
+        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The last bytes of a file, enough for some notes, and where they start.
+fn tail(path: &Path) -> io::Result<(u64, Vec<u8>)> {
+    const TAIL_BYTES: u64 = 8 * NOTE_BYTES_MAX as u64;
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
+        Err(error) => return Err(error),
+    };
+    let size = file.metadata()?.len();
+    let start = size.saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok((start, bytes))
+}
+
+/// Where the last whole note of a file ends, the empty line behind it included.
+fn whole_notes_end(path: &Path) -> io::Result<u64> {
+    let (start, bytes) = tail(path)?;
+    let end = bytes.windows(2).rposition(|pair| pair == b"\n\n");
+    // The empty line within a note stands before its signatures.
+    let mut end = end.map_or(0, |at| at + 2);
+    while end > 0 && !ends_with_signature(&bytes[..end]) {
+        let before = bytes[..end - 1]
+            .windows(2)
+            .rposition(|pair| pair == b"\n\n");
+        end = before.map_or(0, |at| at + 2);
+    }
+    Ok(if end == 0 { 0 } else { start + end as u64 })
+}
+
+fn ends_with_signature(bytes: &[u8]) -> bool {
+    let text = bytes.strip_suffix(b"\n\n").unwrap_or(bytes);
+    let line = text
+        .rsplit(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    line.starts_with("\u{2014} ".as_bytes())
+}
+
+/// The last checkpoint whose both signatures hold; `None` if there is none. Damaged ones are passed over.
+pub(super) fn last_checkpoint(
+    dir: &Path,
+    keys: &PublicKeys,
+) -> io::Result<Option<SignedCheckpoint>> {
+    for number in numbers(dir)?.into_iter().rev() {
+        let (_, bytes) = tail(&checkpoints_path(dir, number))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let pieces: Vec<&str> = text.split("\n\n").collect();
+        for pair in pieces.windows(2).rev() {
+            let note = format!("{}\n\n{}\n", pair[0], pair[1]);
+            if let Ok(checkpoint) = SignedCheckpoint::parse(&note)
+                && checkpoint.verify(keys).is_ok()
+            {
+                return Ok(Some(checkpoint));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,216 @@
+//! What was recorded is in the log that the box signs, whatever ends the process; what was altered is not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::durable::open;
+use super::faults::folder;
+use super::made::*;
+use crate::base::{Clock, DigestKind, SimulatedClock};
+use crate::media::RenditionId;
+use crate::seal::{ClipEvidence, ClipPart, ClipProof};
+use crate::store::{Archive, ProveError, Store, StoreOptions, load_public_keys};
+
+fn record(store: &Store, name: &str, run: u64, msns: std::ops::Range<u64>) {
+    for msn in msns {
+        for rendition in [VIDEO, AUDIO] {
+            store.append(&camera(name), rendition, segment(rendition, run, msn));
+        }
+        store.flush();
+    }
+}
+
+fn named(msns: std::ops::Range<u64>) -> Vec<(RenditionId, u64)> {
+    msns.flat_map(|msn| [(VIDEO, msn), (AUDIO, msn)]).collect()
+}
+
+/// Checks a proof as somebody would who has the clip and the box's public keys, and nothing else.
+fn check(dir: &Path, proof: ClipProof, run: u64, msns: std::ops::Range<u64>) {
+    let keys = load_public_keys(&dir.join("keys/box.pub")).unwrap();
+    let mut file = Vec::new();
+    let mut segments = Vec::new();
+    for (rendition, msn) in named(msns) {
+        let parts = &segment(rendition, run, msn).parts;
+        let parts = parts.iter().map(|part| {
+            let (head, media) = part.bytes.split_at(8);
+            let media_offset = file.len() as u64;
+            file.extend(media);
+            ClipPart {
+                head: head.to_vec(),
+                media_offset,
+                media_bytes: media.len() as u32,
+            }
+        });
+        segments.push(parts.collect());
+    }
+    let evidence = ClipEvidence::new(proof, segments).unwrap();
+    let evidence = ClipEvidence::decode(&evidence.encode()).unwrap();
+    let read = |offset: u64, buffer: &mut [u8]| {
+        let start = offset as usize;
+        buffer.copy_from_slice(&file[start..start + buffer.len()]);
+        true
+    };
+    let verified = evidence.verify(&keys, read).unwrap();
+    assert_eq!(verified.tracks.len(), 2);
+}
+
+#[test]
+fn a_clip_is_proven_at_once_after_a_restart_and_beside_the_appliance() {
+    let dir = folder();
+    let front = camera("front");
+    let store = open(dir.path());
+    record(&store, "front", 0, 0..20);
+    let proof = store.clip_proof(&front, &named(3..9)).unwrap();
+    check(dir.path(), proof, 0, 3..9);
+    record(&store, "front", 0, 20..30);
+    store.close();
+    let archive = Archive::open(dir.path()).unwrap();
+    check(
+        dir.path(),
+        archive.clip_proof(&front, &named(15..30)).unwrap(),
+        0,
+        15..30,
+    );
+
+    let store = open(dir.path());
+    record(&store, "front", 0, 30..33);
+    let refused = archive.clip_proof(&front, &named(30..31));
+    assert!(matches!(refused, Err(ProveError::NotYetSigned(30))));
+    let proof = store.clip_proof(&front, &named(28..33)).unwrap();
+    check(dir.path(), proof, 0, 28..33);
+    let missing = store.clip_proof(&front, &[(VIDEO, 99)]);
+    assert!(matches!(missing, Err(ProveError::NotRecorded(99))));
+}
+
+#[test]
+fn a_killed_process_leaves_a_log_that_goes_on() {
+    let dir = folder();
+    let front = camera("front");
+    for run in 0..4 {
+        let store = open(dir.path());
+        let first = run * 300;
+        record(&store, "front", run, first..first + 300);
+        if run == 1 {
+            let proof = store.clip_proof(&front, &named(first..first + 2));
+            check(dir.path(), proof.unwrap(), run, first..first + 2);
+        }
+        // As a kill leaves it: what lies on the disk now is all that is left.
+        let copy = folder();
+        super::fixture::copy(dir.path(), copy.path());
+        let killed = Store::open(copy.path(), patient(), Arc::new(SimulatedClock::new(NOON)));
+        let (killed, _) = killed.unwrap();
+        record(&killed, "front", run + 10, first + 5_000..first + 5_002);
+        let whole: Vec<_> = named(first..first + 300);
+        let proof = killed.clip_proof(&front, &whole).unwrap();
+        check(copy.path(), proof, run, first..first + 300);
+        let proof = killed.clip_proof(&front, &named(first + 5_000..first + 5_002));
+        check(
+            copy.path(),
+            proof.unwrap(),
+            run + 10,
+            first + 5_000..first + 5_002,
+        );
+    }
+}
+
+#[test]
+fn what_retention_removed_keeps_its_place_in_the_log() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let options = || {
+        let mut options = StoreOptions {
+            reel_duration: Duration::from_secs(6),
+            ..patient()
+        };
+        options.retention.bytes_max = Some(10_000);
+        options
+    };
+    let open = || {
+        let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+        Store::open(dir.path(), options(), clock).unwrap()
+    };
+    let front = camera("front");
+    for round in 0..3 {
+        let (store, report) = open();
+        assert!(report.is_clean());
+        for msn in round * 50..round * 50 + 50 {
+            record(&store, "front", round, msn..msn + 1);
+            clock.advance(Duration::from_secs(10));
+            store.flush();
+        }
+        assert!(store.status().reels_expired > 10);
+        let last = round * 50 + 48;
+        let proof = store.clip_proof(&front, &named(last..last + 2)).unwrap();
+        check(dir.path(), proof, round, last..last + 2);
+        // Killed or stopped, in turn.
+        if round == 1 {
+            store.close();
+        }
+    }
+}
+
+#[test]
+fn both_lengths_of_digests_are_recorded_read_and_proven() {
+    let dir = folder();
+    let front = camera("front");
+    for (run, digest) in [
+        DigestKind::Blake2b256,
+        DigestKind::Blake2b512,
+        DigestKind::Blake2b256,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = run as u64;
+        let options = StoreOptions {
+            digest,
+            ..patient()
+        };
+        let clock = Arc::new(SimulatedClock::new(NOON));
+        let (store, report) = Store::open(dir.path(), options, clock).unwrap();
+        assert!(report.is_clean(), "{report}");
+        record(&store, "front", run, run * 10..run * 10 + 10);
+        let proof = store.clip_proof(&front, &named(run * 10..run * 10 + 10));
+        let proof = proof.unwrap();
+        assert!(proof.leaves().all(|leaf| leaf.digest.kind() == digest));
+        check(dir.path(), proof, run, run * 10..run * 10 + 10);
+        store.close();
+    }
+    let report = Archive::open(dir.path())
+        .unwrap()
+        .verify(|_, _| {})
+        .unwrap();
+    assert_eq!((report.segments_sound, report.damaged.len()), (60, 0));
+}
+
+#[test]
+fn a_log_whose_tail_was_cut_or_altered_proves_nothing_that_it_does_not_hold() {
+    let dir = folder();
+    let front = camera("front");
+    let store = open(dir.path());
+    record(&store, "front", 0, 0..300);
+    store.close();
+    let leaves = dir.path().join("log/tiles-0");
+    let whole = std::fs::read(&leaves).unwrap();
+    assert_eq!(whole.len(), 600 * 32);
+    let archive = Archive::open(dir.path()).unwrap();
+    for at in [0, 3 * 32, whole.len() - 1] {
+        let mut altered = whole.clone();
+        altered[at] ^= 1;
+        std::fs::write(&leaves, altered).unwrap();
+        let refused = archive.clip_proof(&front, &named(0..300));
+        assert!(matches!(refused, Err(ProveError::Log(_))));
+    }
+    std::fs::write(&leaves, &whole[..whole.len() - 32]).unwrap();
+    let refused = archive.clip_proof(&front, &named(299..300));
+    assert!(matches!(refused, Err(ProveError::Log(_))));
+    std::fs::write(&leaves, &whole).unwrap();
+
+    // Hashes above leaves are computed again if they are gone.
+    std::fs::remove_file(dir.path().join("log/tiles-1")).unwrap();
+    let store = open(dir.path());
+    record(&store, "front", 0, 300..301);
+    let proof = store.clip_proof(&front, &named(290..301)).unwrap();
+    check(dir.path(), proof, 0, 290..301);
+}
