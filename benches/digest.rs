@@ -12,7 +12,9 @@ const ROUNDS: usize = 8;
 
 fn main() {
     // As large as no cache, as the bytes of an import are.
-    let bytes: Vec<u8> = (0..BYTES).map(|i| (i.wrapping_mul(0x9E37_79B9) >> 13) as u8).collect();
+    let bytes: Vec<u8> = (0..BYTES)
+        .map(|i| (i.wrapping_mul(0x9E37_79B9) >> 13) as u8)
+        .collect();
     let round = |_| {
         let begun = Instant::now();
         for chunk in bytes.chunks(CHUNK_BYTES) {
@@ -23,5 +25,8 @@ fn main() {
     let mut rates: Vec<f64> = (0..ROUNDS).map(round).collect();
     rates.sort_by(f64::total_cmp);
     let median = rates[ROUNDS / 2];
-    println!("{}", serde_json::json!({ "blake2b_512_bytes_per_second": median }));
+    println!(
+        "{}",
+        serde_json::json!({ "blake2b_512_bytes_per_second": median })
+    );
 }

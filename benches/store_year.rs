@@ -116,7 +116,8 @@ fn record_first_segments(dir: &Path, wall_start: Wall) {
 
 /// Goes on where the first segments ended. Returns how many segments and reels there are.
 fn fill(dir: &Path, start_ms: i64, steps: u64) -> (u64, u64) {
-    let mut index = Connection::open(dir.join("db/index.db")).expect("the index that was just made");
+    let mut index =
+        Connection::open(dir.join("db/index.db")).expect("the index that was just made");
     // The rig may lose what it writes; what it leaves is the same.
     index
         .execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000;")
@@ -217,7 +218,11 @@ fn add_segment(index: &Transaction<'_>, track: &mut Track, wall_ms: i64) {
         track.segments * TICKS_A_SEGMENT,
         TICKS_A_SEGMENT
     ];
-    insert(index, "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)", values);
+    insert(
+        index,
+        "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)",
+        values,
+    );
     track.offset += bytes + TRAILER_BYTES;
     track.segments += 1;
     track.msn += 1;
@@ -229,10 +234,19 @@ fn close_reel(index: &Transaction<'_>, track: &mut Track) {
     }
     let media_ms = track.segments as i64 * SEGMENT_MS;
     let close = "UPDATE reel SET bytes = ?, end_ms = ?, media_ms = ? WHERE id = ?";
-    insert(index, close, params![track.offset, media_ms, media_ms, track.reel]);
+    insert(
+        index,
+        close,
+        params![track.offset, media_ms, media_ms, track.reel],
+    );
     let hour = "INSERT INTO hour VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT DO UPDATE SET media_ms = media_ms + ?3, bytes = bytes + ?4";
-    let values = params![track.id, track.reel_start_ms / HOUR_MS, media_ms, track.offset];
+    let values = params![
+        track.id,
+        track.reel_start_ms / HOUR_MS,
+        media_ms,
+        track.offset
+    ];
     insert(index, hour, values);
     track.bytes += track.offset;
     track.segments = 0;
@@ -241,17 +255,27 @@ fn close_reel(index: &Transaction<'_>, track: &mut Track) {
 /// A span ends before a gap.
 fn end_span(index: &Transaction<'_>, track: &Track, wall_ms: i64) {
     let last: i64 = index
-        .query_row("SELECT max(first_msn) FROM reel WHERE track = ?", [track.id], |row| row.get(0))
+        .query_row(
+            "SELECT max(first_msn) FROM reel WHERE track = ?",
+            [track.id],
+            |row| row.get(0),
+        )
         .expect("a reel");
-    let span = "INSERT INTO span (track, first_msn, last_msn, from_ms, to_ms) VALUES (?, ?, ?, ?, ?)";
+    let span =
+        "INSERT INTO span (track, first_msn, last_msn, from_ms, to_ms) VALUES (?, ?, ?, ?, ?)";
     insert(
         index,
         span,
         params![track.id, track.span_msn, last, track.span_start_ms, wall_ms],
     );
-    let gap = "INSERT INTO gap (camera, rendition, from_ms, to_ms, reason) VALUES (?, NULL, ?, ?, ?)";
+    let gap =
+        "INSERT INTO gap (camera, rendition, from_ms, to_ms, reason) VALUES (?, NULL, ?, ?, ?)";
     let gap_end = wall_ms + SEGMENTS_IN_GAP as i64 * SEGMENT_MS;
-    insert(index, gap, params![track.camera, wall_ms, gap_end, GAP_REASON]);
+    insert(
+        index,
+        gap,
+        params![track.camera, wall_ms, gap_end, GAP_REASON],
+    );
 }
 
 /// The last span, a hundred clips over the year, and the camera's sum.
@@ -261,9 +285,14 @@ fn finish(index: &Transaction<'_>, track: &Track, end_ms: i64) {
     for clip in 0..100 {
         let from_ms = first_ms + clip * day_ms * 7 / 2;
         let row = "INSERT INTO clip (camera, name, from_ms, to_ms, made_ms) VALUES (?, 'visitor', ?, ?, ?)";
-        insert(index, row, params![track.camera, from_ms, from_ms + 30_000, end_ms]);
+        insert(
+            index,
+            row,
+            params![track.camera, from_ms, from_ms + 30_000, end_ms],
+        );
     }
-    let sum = "UPDATE camera SET reel_bytes = reel_bytes + ?, next_msn = max(next_msn, ?) WHERE id = ?";
+    let sum =
+        "UPDATE camera SET reel_bytes = reel_bytes + ?, next_msn = max(next_msn, ?) WHERE id = ?";
     insert(index, sum, params![track.bytes, track.msn, track.camera]);
 }
 

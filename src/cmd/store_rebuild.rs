@@ -18,6 +18,9 @@ struct Report {
     over: u64,
     damaged: Vec<Damaged>,
     unreadable: Vec<Unreadable>,
+    items: u64,
+    lost_items: Vec<String>,
+    missing_bytes: u64,
     journal: &'static str,
     log: Log,
     old_index: Option<PathBuf>,
@@ -84,6 +87,14 @@ impl From<RebuildReport> for Report {
                     cause: reel.cause,
                 })
                 .collect(),
+            items: report.imports.items,
+            lost_items: report
+                .imports
+                .lost
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            missing_bytes: report.imports.missing_bytes,
             journal: match (report.journal_missing, report.journal_damaged) {
                 (true, _) => "missing",
                 (_, true) => "damaged",
@@ -103,6 +114,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = Report::from(report);
     let is_whole = report.damaged.is_empty()
         && report.unreadable.is_empty()
+        && report.lost_items.is_empty()
+        && report.missing_bytes == 0
         && report.journal == "whole"
         && report.log.altered.is_empty()
         && (report.log.root_holds || report.log.signed_leaves.is_none());
@@ -123,6 +136,18 @@ fn print(report: &Report) {
         "{} segments in {} reels, {} gaps, {} clips; {} reels were over and stay so",
         report.segments, report.reels, report.gaps, report.clips, report.over
     );
+    if report.items > 0 || !report.lost_items.is_empty() {
+        println!("{} imported files", report.items);
+    }
+    for name in &report.lost_items {
+        println!("{name}: part of what it was made of is not known any more; it is not back");
+    }
+    if report.missing_bytes > 0 {
+        println!(
+            "{} bytes of imported files lie in no pack; reading those fails",
+            report.missing_bytes
+        );
+    }
     if report.journal != "whole" {
         println!(
             "the journal in log/ is {}: gaps and clips may be missing",

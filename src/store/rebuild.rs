@@ -1,4 +1,5 @@
-//! Makes the index again from the files alone: reels tell their segments, the journal what reels do not. The new index
+//! Makes the index again from the files alone: reels tell their segments, packs their items, the
+//! journal what reels do not. The new index
 //! is made beside the old one and takes its place in the end, by a rename; until then nothing is changed.
 //!
 //! What retention removed does not come back: its reels are gone, or named in the journal as forgotten before their
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::error::OpenError;
+use super::error::{OpenError, ReadError};
 use super::file_system::{FileSystem, RealFileSystem};
+use super::import::{RebuiltImports, rebuild_imports};
 use super::index_file::{INDEX_PATH, open_index_at};
 use super::journal::read_journal;
 use super::marks::Mark;
@@ -23,7 +25,7 @@ use super::recorder::reel_path;
 use super::recovery::UnreadableReel;
 use super::reel::read_head;
 use super::resync::read_segments_despite_damage;
-use super::{has_reels, index_file, lock_directory};
+use super::{has_content, index_file, lock_directory};
 use crate::base::CameraId;
 
 /// The new index while it is made, below the data directory.
@@ -56,6 +58,8 @@ pub struct RebuildReport {
     pub journal_missing: bool,
     /// The journal's end was cut off or damaged.
     pub journal_damaged: bool,
+    /// What packs hold.
+    pub imports: RebuiltImports,
     /// How the log of segments bears the reels out.
     pub log: LogFinding,
     /// Where the old index is kept; `None` if there was none.
@@ -91,7 +95,7 @@ pub fn rebuild_index(
 ) -> Result<RebuildReport, OpenError> {
     let io = |cause| OpenError::from_io(dir, cause);
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-    if !has_reels(dir).map_err(io)? {
+    if !has_content(dir).map_err(io)? {
         return Err(OpenError::NothingRecorded(dir.to_owned()));
     }
     match index_file::check_header(dir) {
@@ -119,8 +123,12 @@ pub fn rebuild_index(
         .pragma_update(None, "synchronous", "OFF")
         .map_err(sqlite)?;
     insert_reels(dir, &mut connection, &marks, &mut report, &mut progress)?;
-    // What other files describe themselves, such as packs, goes in here: after the reels, before what refers to them.
     let transaction = connection.transaction().map_err(sqlite)?;
+    report.imports = rebuild_imports(dir, &transaction).map_err(|error| match error {
+        ReadError::Io { path, cause } => OpenError::from_io(&path, cause),
+        ReadError::Index(error) => sqlite(error),
+        other => OpenError::from_io(dir, io::Error::other(other.to_string())),
+    })?;
     (report.gaps, report.clips) = replay(&transaction, &marks).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)?;
     finish(connection).map_err(sqlite)?;

@@ -29,6 +29,8 @@ pub struct StoreOptions {
     pub ballast_bytes: u64,
     /// How what is written from now on is digested; what was digested otherwise is read as well.
     pub digest: DigestKind,
+    /// What is imported or uploaded must be a picture, film or sound.
+    pub media_only: bool,
 }
 
 impl Default for StoreOptions {
@@ -43,6 +45,7 @@ impl Default for StoreOptions {
             retention_interval: Duration::from_secs(5),
             ballast_bytes: 8 << 20,
             digest: DigestKind::default(),
+            media_only: false,
         }
     }
 }
