@@ -4,6 +4,9 @@
 mod api;
 mod appliance;
 mod bounds;
+mod byte_range;
+mod clip_files;
+mod clip_plans;
 mod extract;
 mod host;
 mod listener;

@@ -64,6 +64,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
+    /// 416: none of the bytes asked for is there.
+    pub(super) fn range_not_satisfiable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, detail)
+    }
+
     /// 421: the name in `Host` is not one that this server goes by.
     pub(super) fn misdirected(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, detail)

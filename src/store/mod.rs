@@ -18,6 +18,7 @@
 
 mod archive;
 mod ballast;
+mod clip_file;
 mod clips;
 mod error;
 mod failure;
@@ -38,6 +39,7 @@ mod reel_writer;
 mod retention;
 mod rows;
 mod schema;
+mod segment_source;
 mod status;
 mod timeline;
 mod unnamed;
@@ -55,6 +57,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::archive::{Archive, DamagedSegment, Source, Statistics, VerifyReport};
+pub use self::clip_file::{
+    ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse,
+};
 pub use self::clips::{Clip, ClipWish};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::numbers::CameraPosition;
@@ -92,7 +97,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     writer: Writer,
     numbers: Arc<Numbers>,
-    reader: Reader,
+    reader: Arc<Reader>,
     options: StoreOptions,
     dir: PathBuf,
 }
@@ -124,7 +129,7 @@ impl Store {
         let inner = Inner {
             writer,
             numbers,
-            reader: Reader::new(dir),
+            reader: Arc::new(Reader::new(dir)),
             options,
             dir: dir.to_owned(),
         };
@@ -217,6 +222,11 @@ impl Store {
         run: u64,
     ) -> Result<Option<Bytes>, ReadError> {
         self.0.reader.load_init(camera, rendition, run)
+    }
+
+    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk.
+    pub fn clip_file(&self, wish: &ClipFileWish) -> Result<ClipFile, ClipFileError> {
+        ClipFile::plan(&self.0.reader, wish)
     }
 
     /// Keeps a stretch of a camera's recording, whatever retention says, until the clip is removed. Copies nothing.

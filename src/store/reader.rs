@@ -91,6 +91,11 @@ impl Reader {
         }
     }
 
+    /// The data directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What was recorded between `from` and `to`, by labels; whole segments, in the order of recording.
     ///
     /// Labels repeat when the wall clock is set back: then both passes are in the answer. They are found because a
@@ -368,7 +373,7 @@ pub(super) fn track_end(connection: &Connection, track: i64) -> Result<Option<Wa
     Ok(timescale.map(|timescale| wall_end(Wall(start), duration_ticks, timescale)))
 }
 
-fn segments(
+pub(super) fn segments(
     connection: &Connection,
     track: i64,
     from: Wall,
