@@ -14,6 +14,7 @@ mod live;
 mod media_response;
 mod page;
 mod problem;
+mod recorded_stills;
 mod recordings;
 mod router;
 mod storage;

@@ -17,7 +17,7 @@ use super::bounds::Bounds;
 use super::clip_plans::ClipPlans;
 use super::host::Names;
 use super::problem::Problem;
-use super::{api, clip_files, host, live, page, recordings, storage};
+use super::{api, clip_files, host, live, page, recorded_stills, recordings, storage};
 
 /// A request that says something in JSON says it in so many bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -69,6 +69,10 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
         .route("/metrics", get(api::metrics))
         .route("/recordings/{camera}/clip.json", get(clip_files::describe))
         .route(
+            "/recordings/{camera}/manifest.mpd",
+            get(recordings::manifest),
+        )
+        .route(
             "/recordings/{camera}/master.m3u8",
             get(recordings::multivariant),
         )
@@ -81,7 +85,14 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
     // Media is compressed already, and live playlists bring their own gzip.
     let media = Router::new()
         .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
-        .route("/recordings/{camera}/still.jpg", get(recordings::still))
+        .route(
+            "/recordings/{camera}/still.jpg",
+            get(recorded_stills::still),
+        )
+        .route(
+            "/recordings/{camera}/strip.jpg",
+            get(recorded_stills::strip),
+        )
         .route("/recordings/{camera}/clip.mp4", get(clip_files::clip))
         .route(
             "/recordings/{camera}/timelapse.mp4",
