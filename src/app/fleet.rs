@@ -372,6 +372,15 @@ impl Appliance for Fleet {
             .map_err(|error| StillError::NotDecoded(error.to_string()))
     }
 
+    fn recorded_strip(
+        &self,
+        tiles: &[Option<(VideoParameters, Bytes)>],
+        tile_width: u32,
+    ) -> Result<Bytes, StillError> {
+        encode::recorded_strip(tiles, tile_width)
+            .map_err(|error| StillError::NotDecoded(error.to_string()))
+    }
+
     fn health(&self) -> Health {
         let advances = self.advances.load(Ordering::Relaxed);
         health::check(&Self::cameras(self), &self.store.status(), advances)

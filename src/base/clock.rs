@@ -40,6 +40,13 @@ impl Wall {
         Self(self.0.saturating_add(ms))
     }
 
+    /// Local time as this machine has it, for names of files: `2026-11-21_09-30-00`.
+    pub fn local_name(self) -> String {
+        let stamp = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        let local = stamp.to_zoned(jiff::tz::TimeZone::system());
+        local.strftime("%Y-%m-%d_%H-%M-%S").to_string()
+    }
+
     /// The UTC date as `2026-11-21`, which sorts as time does.
     pub fn date(self) -> String {
         self.to_string()[..10].to_owned()

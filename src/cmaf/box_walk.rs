@@ -11,6 +11,8 @@ pub(super) struct BoxView<'a> {
     /// Of the body's first byte.
     pub(super) body_offset: usize,
     pub(super) body: &'a [u8],
+    /// Header and body.
+    pub(super) whole: &'a [u8],
 }
 
 /// The boxes of a buffer, in order; ends after the first error.
@@ -22,6 +24,11 @@ pub(super) struct BoxWalk<'a> {
 impl<'a> BoxWalk<'a> {
     pub(super) fn new(buffer: &'a [u8]) -> Self {
         Self { buffer, offset: 0 }
+    }
+
+    /// The same buffer from the box at `offset` on; offsets stay those in the buffer.
+    pub(super) fn starting_at(self, offset: usize) -> Self {
+        Self { offset, ..self }
     }
 
     fn step(&mut self) -> Result<BoxView<'a>, ReadError> {
@@ -42,12 +49,14 @@ impl<'a> BoxWalk<'a> {
             size => (8, size as usize),
         };
         let body = rest.get(header_bytes..box_bytes).ok_or(bad)?;
+        let whole = &rest[..box_bytes];
         self.offset += box_bytes;
         Ok(BoxView {
             kind,
             offset,
             body_offset: offset + header_bytes,
             body,
+            whole,
         })
     }
 }

@@ -1,9 +1,12 @@
-//! CMAF tracks: access units in, header, parts and segments out, and the same boxes read back.
+//! CMAF tracks: access units in, header, parts and segments out, and the same boxes read back; and ordinary MP4 files
+//! made of what was recorded so.
 //! Pure: no I/O, no clock. Driven by the packager for each rendition; the only importer of `mp4-atom`.
 
 mod box_walk;
 mod fragment;
+mod fragment_head;
 mod header;
+mod movie;
 mod read;
 mod sample_table;
 mod track_writer;
@@ -11,6 +14,12 @@ mod track_writer;
 #[cfg(test)]
 mod tests;
 
+pub use fragment_head::{FragmentHead, read_fragment_head};
+pub use movie::{
+    ClipSegment, ClipWriteError, ClipWriter, FILE_BOX_HEADER_BYTES_MAX, FileBox, Joint, MovieHead,
+    SEGMENT_LIST_UUID, SampleEntry, SegmentListError, TimelapseWriter, file_box, read_segment_list,
+    segment_list_box, uuid_box,
+};
 pub use read::{ReadError, ReadFragment, ReadHeader, ReadSample, read_fragment, read_init};
 pub use sample_table::{TrackSamples, read_sample_ranges};
 pub use track_writer::{PART_BYTES_MAX, TrackOrigin, TrackWriter, UNIT_BYTES_MAX, WriteError};

@@ -1,11 +1,13 @@
 //! Reads headers and fragments back, as the store does after a crash and whoever receives pushed segments.
 //! Returns an error, never panics, on any input; allocates no more than the input's own size.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use mp4_atom::{Atom, Avcc, Btrt, Mdhd, Tfdt, Tfhd, Trex, Trun, esds::Esds};
 
 use super::NON_SYNC_BIT;
-use super::box_walk::{BoxWalk, find, find_optional, kind_name};
+use super::box_walk::{BoxView, BoxWalk, find, find_optional, kind_name};
 use crate::media::{AudioParameters, FrameRate, TrackParameters, VideoParameters};
 
 /// Bytes before the child boxes of a visual sample entry (ISO/IEC 14496-12 §12.1.3).
@@ -110,13 +112,7 @@ pub fn read_init(bytes: &[u8]) -> Result<ReadHeader, ReadError> {
         return Err(ReadError::MalformedBox("mdhd"));
     }
     let trex: Trex = decode(find(find(moov, b"mvex")?, b"trex")?, "trex")?;
-    let stbl = find(find(mdia, b"minf")?, b"stbl")?;
-    let stsd = find(stbl, b"stsd")?;
-    // Version, flags and a count of entries stand before the entries.
-    let entries = stsd.get(8..).ok_or(ReadError::MalformedBox("stsd"))?;
-    let entry = BoxWalk::new(entries)
-        .next()
-        .ok_or(ReadError::MalformedBox("stsd"))??;
+    let entry = sample_entry_box(mdia)?;
     let parameters = match &entry.kind {
         b"avc1" => TrackParameters::Video(read_avc1(entry.body, &mdhd, &trex)?),
         b"mp4a" => TrackParameters::Audio(read_mp4a(entry.body, &mdhd)?),
@@ -130,6 +126,23 @@ pub fn read_init(bytes: &[u8]) -> Result<ReadHeader, ReadError> {
         default_size_bytes: trex.default_sample_size,
         default_sync: trex.default_sample_flags & NON_SYNC_BIT == 0,
     })
+}
+
+/// The sample entry of a header with one track, header and body (ISO/IEC 14496-12 §8.5.2).
+pub(super) fn sample_entry(bytes: &[u8]) -> Result<&[u8], ReadError> {
+    let trak = find(find(bytes, b"moov")?, b"trak")?;
+    let entry = sample_entry_box(find(trak, b"mdia")?)?;
+    Ok(entry.whole)
+}
+
+fn sample_entry_box(mdia: &[u8]) -> Result<BoxView<'_>, ReadError> {
+    let stbl = find(find(mdia, b"minf")?, b"stbl")?;
+    let stsd = find(stbl, b"stsd")?;
+    // Version, flags and a count of entries stand before the entries.
+    let entries = stsd.get(8..).ok_or(ReadError::MalformedBox("stsd"))?;
+    BoxWalk::new(entries)
+        .next()
+        .ok_or(ReadError::MalformedBox("stsd"))?
 }
 
 fn read_avc1(body: &[u8], mdhd: &Mdhd, trex: &Trex) -> Result<VideoParameters, ReadError> {
@@ -184,6 +197,16 @@ pub fn read_fragment(bytes: &[u8], header: &ReadHeader) -> Result<ReadFragment, 
     let mut walk = BoxWalk::new(bytes);
     let moof = seek(&mut walk, b"moof")?;
     let mdat = seek(&mut walk, b"mdat")?;
+    let media = mdat.body_offset..mdat.body_offset + mdat.body.len();
+    read_moof(&moof, media, header)
+}
+
+/// Reads a `moof` whose samples lie in `media`, both by offsets from the walked buffer's start.
+pub(super) fn read_moof(
+    moof: &BoxView<'_>,
+    media: Range<usize>,
+    header: &ReadHeader,
+) -> Result<ReadFragment, ReadError> {
     let mfhd = find(moof.body, b"mfhd")?;
     let sequence = mfhd
         .get(4..8)
@@ -208,9 +231,8 @@ pub fn read_fragment(bytes: &[u8], header: &ReadHeader) -> Result<ReadFragment, 
             .default_sample_flags
             .map_or(header.default_sync, |flags| flags & NON_SYNC_BIT == 0),
     };
-    let mdat_end = mdat.body_offset + mdat.body.len();
     let mut samples = Vec::new();
-    let mut offset = mdat.body_offset;
+    let mut offset = media.start;
     for view in BoxWalk::new(traf) {
         let view = view?;
         if &view.kind != b"trun" {
@@ -230,7 +252,7 @@ pub fn read_fragment(bytes: &[u8], header: &ReadHeader) -> Result<ReadFragment, 
         for entry in trun.samples.iter() {
             let size_bytes = entry.size.unwrap_or(defaults.size_bytes) as usize;
             let end = offset.checked_add(size_bytes);
-            if offset < mdat.body_offset || end.is_none_or(|end| end > mdat_end) {
+            if offset < media.start || end.is_none_or(|end| end > media.end) {
                 return Err(ReadError::SampleOutOfBounds {
                     index: samples.len(),
                 });
@@ -250,7 +272,7 @@ pub fn read_fragment(bytes: &[u8], header: &ReadHeader) -> Result<ReadFragment, 
         sequence,
         start_ticks: tfdt.base_media_decode_time,
         samples,
-        bytes_count: mdat_end,
+        bytes_count: media.end,
     })
 }
 
@@ -260,10 +282,7 @@ struct SampleDefaults {
     sync: bool,
 }
 
-fn seek<'a>(
-    walk: &mut BoxWalk<'a>,
-    kind: &'static [u8; 4],
-) -> Result<super::box_walk::BoxView<'a>, ReadError> {
+fn seek<'a>(walk: &mut BoxWalk<'a>, kind: &'static [u8; 4]) -> Result<BoxView<'a>, ReadError> {
     for view in walk {
         let view = view?;
         if &view.kind == kind {

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod clip;
 mod config_check;
 mod devices;
 mod doctor;
@@ -33,6 +34,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// List the cameras with their modes and controls.
     Devices(devices::Arguments),
+    /// Save a stretch of a recording, or a time-lapse of it, as one MP4 file.
+    Clip(clip::Arguments),
     /// Look at what is recorded.
     Store {
         #[command(subcommand)]
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Clip(arguments) => clip::run(&arguments),
         Command::Store { command } => store::run(command),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Config {

@@ -21,6 +21,7 @@ mod scaler;
 mod shrink;
 mod source;
 mod still;
+mod strip;
 mod table;
 mod trial;
 
@@ -33,5 +34,6 @@ pub use outlet::EventSink;
 pub use probe::{Doubts, EncoderListing, ProbeOptions, choose_encoder, list_encoders};
 pub use source::{FrameInput, SoundInput};
 pub use still::recorded_still;
+pub use strip::recorded_strip;
 pub use table::{EncoderChoice, EncoderEntry, TABLE};
 pub use trial::{TrialTask, Verdict, trial_child_main};

@@ -26,6 +26,19 @@ pub fn recorded_still(
     keyframe: Bytes,
     width_max: u32,
 ) -> Result<Bytes, EncodeError> {
+    let decoded = decode(video, &[keyframe], None)?.pop();
+    let (_, decoded) =
+        decoded.ok_or_else(|| EncodeError::Still("the picture cannot be decoded".to_owned()))?;
+    jpeg(&decoded, width_max)
+}
+
+/// The raw pictures of coded keyframes that are decoded alike, each with its index, scaled to `size` if that is given.
+/// Those that cannot be decoded are left out.
+pub(super) fn decode(
+    video: &VideoParameters,
+    keyframes: &[Bytes],
+    size: Option<(u32, u32)>,
+) -> Result<Vec<(usize, gst::Sample)>, EncodeError> {
     let graph = Graph::new();
     let caps = gst::Caps::builder("video/x-h264")
         .field("stream-format", "avc")
@@ -42,26 +55,40 @@ pub fn recorded_still(
     // More threads would hold the only picture back.
     set_if_known(&decoder, "max-threads", "1");
     let sink = AppSink::builder().sync(false).build();
-    let elements = [
-        graph.add(source.clone().upcast())?,
-        graph.add(decoder)?,
-        graph.add(sink.clone().upcast())?,
-    ];
+    let mut elements = vec![graph.add(source.clone().upcast())?, graph.add(decoder)?];
+    if let Some((width, height)) = size {
+        let scaled = gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("width", width as i32)
+            .field("height", height as i32)
+            .build();
+        elements.push(graph.add(make("videoconvert")?)?);
+        elements.push(graph.add(make("videoscale")?)?);
+        elements.push(graph.caps_filter(&scaled)?);
+    }
+    elements.push(graph.add(sink.clone().upcast())?);
     graph.link(&elements.iter().collect::<Vec<_>>())?;
     let running = Running::start(graph.pipeline)?;
-    let mut buffer = gst::Buffer::from_slice(keyframe);
-    if let Some(meta) = buffer.get_mut() {
-        meta.set_pts(gst::ClockTime::ZERO);
+    for (keyframe, index) in keyframes.iter().zip(0..) {
+        let mut buffer = gst::Buffer::from_slice(keyframe.clone());
+        if let Some(meta) = buffer.get_mut() {
+            // A second each: its time tells which one a picture is.
+            meta.set_pts(gst::ClockTime::from_seconds(index));
+        }
+        if source.push_buffer(buffer).is_err() {
+            break;
+        }
     }
-    let decoded = source
-        .push_buffer(buffer)
-        .and_then(|_| source.end_of_stream())
-        .ok()
-        .and_then(|_| sink.try_pull_sample(CONVERT_LIMIT));
+    let mut decoded = Vec::new();
+    if source.end_of_stream().is_ok() {
+        while let Some(sample) = sink.try_pull_sample(CONVERT_LIMIT) {
+            let time = sample.buffer().and_then(|buffer| buffer.pts());
+            let index = time.map(|time| time.seconds() as usize);
+            decoded.extend(index.map(|index| (index, sample)));
+        }
+    }
     drop(running);
-    let decoded =
-        decoded.ok_or_else(|| EncodeError::Still("the picture cannot be decoded".to_owned()))?;
-    jpeg(&decoded, width_max)
+    Ok(decoded)
 }
 
 /// A pipeline that runs until it is dropped.
@@ -85,7 +112,7 @@ impl Drop for Running {
     }
 }
 
-fn jpeg(sample: &gst::Sample, width_max: u32) -> Result<Bytes, EncodeError> {
+pub(super) fn jpeg(sample: &gst::Sample, width_max: u32) -> Result<Bytes, EncodeError> {
     let failed = |reason: String| EncodeError::Still(reason);
     let info = sample
         .caps()

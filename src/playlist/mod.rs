@@ -1,8 +1,9 @@
-//! HLS playlists as text, and the decision whether a reload waits (draft-pantos-hls-rfc8216bis).
+//! HLS playlists and DASH manifests as text, and the decision whether a reload waits (draft-pantos-hls-rfc8216bis).
 //! Pure: no bytes of media, no clock, no HTTP. `live` renders through it; the caller does so for recordings.
 
 mod address;
 mod live_playlist;
+mod manifest;
 mod multivariant;
 mod recording_playlist;
 mod reload;
@@ -16,6 +17,7 @@ pub use address::{
 pub use live_playlist::{
     Edge, ListedPart, ListedSegment, LiveWindow, RenditionReport, Scope, render_live_playlist,
 };
+pub use manifest::{ManifestTrack, render_recording_manifest};
 pub use multivariant::{OpenRendition, render_multivariant};
 pub use recording_playlist::{
     AlignedSegment, RecordedSegment, RecordedTrack, align_recording, render_recording_playlist,

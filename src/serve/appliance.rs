@@ -27,6 +27,13 @@ pub trait Appliance: Send + Sync + 'static {
         keyframe: Bytes,
         width_max: u32,
     ) -> Result<Bytes, StillError>;
+    /// Recorded keyframes side by side as one JPEG, each `tile_width` pixels wide, a multiple of 16; grey where there is
+    /// none. Takes some 30 ms and some 5 ms a picture: call it where blocking is allowed.
+    fn recorded_strip(
+        &self,
+        tiles: &[Option<(VideoParameters, Bytes)>],
+        tile_width: u32,
+    ) -> Result<Bytes, StillError>;
     /// What works and what does not.
     fn health(&self) -> Health;
     /// Every counter in Prometheus' text format. Reads the index of recordings: call it where blocking is allowed.

@@ -11,6 +11,10 @@ use super::problem::Problem;
 const STILLS_MAX: usize = 16;
 /// Recorded segments in memory, in KiB: read from disk and not yet taken by their viewers.
 const RECORDED_KIB_MAX: usize = 64 * 1024;
+/// Strips that are being made. Each holds a thread for longer than a still.
+const STRIPS_MAX: usize = 2;
+/// Clips that are planned or sent as files. Each holds a thread or a segment in memory.
+const CLIP_FILES_MAX: usize = 8;
 /// When to ask again, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -18,14 +22,18 @@ const RETRY_AFTER_S: u32 = 1;
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     stills: Arc<Semaphore>,
+    strips: Arc<Semaphore>,
     recorded_kib: Arc<Semaphore>,
+    clip_files: Arc<Semaphore>,
 }
 
 impl Bounds {
     pub(super) fn new() -> Self {
         Self {
             stills: Arc::new(Semaphore::new(STILLS_MAX)),
+            strips: Arc::new(Semaphore::new(STRIPS_MAX)),
             recorded_kib: Arc::new(Semaphore::new(RECORDED_KIB_MAX)),
+            clip_files: Arc::new(Semaphore::new(CLIP_FILES_MAX)),
         }
     }
 
@@ -33,6 +41,22 @@ impl Bounds {
     pub(super) fn still(&self) -> Result<OwnedSemaphorePermit, Problem> {
         take(&self.stills, 1).ok_or_else(|| {
             let detail = format!("{STILLS_MAX} stills are being made already");
+            Problem::unavailable(detail, RETRY_AFTER_S)
+        })
+    }
+
+    /// A place for planning and sending one file.
+    pub(super) fn clip_file(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        take(&self.clip_files, 1).ok_or_else(|| {
+            let detail = format!("{CLIP_FILES_MAX} clips are being sent already");
+            Problem::unavailable(detail, RETRY_AFTER_S)
+        })
+    }
+
+    /// A place for making one strip.
+    pub(super) fn strip(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        take(&self.strips, 1).ok_or_else(|| {
+            let detail = format!("{STRIPS_MAX} strips are being made already");
             Problem::unavailable(detail, RETRY_AFTER_S)
         })
     }

@@ -22,6 +22,16 @@ pub(super) fn playlist(text: impl Into<Body>) -> Response {
     (headers, text.into()).into_response()
 }
 
+/// A manifest of what is recorded (ISO/IEC 23009-1 §C.1).
+pub(super) fn manifest(text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/dash+xml"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::VARY, "accept-encoding"),
+    ];
+    (headers, text).into_response()
+}
+
 /// A playlist that has been compressed for all viewers who take it so.
 pub(super) fn compressed_playlist(body: &PlaylistBody, request: &HeaderMap) -> Response {
     if accepts_gzip(request) {

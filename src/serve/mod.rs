@@ -4,6 +4,9 @@
 mod api;
 mod appliance;
 mod bounds;
+mod byte_range;
+mod clip_files;
+mod clip_plans;
 mod extract;
 mod host;
 mod listener;
@@ -11,6 +14,7 @@ mod live;
 mod media_response;
 mod page;
 mod problem;
+mod recorded_stills;
 mod recordings;
 mod router;
 mod storage;

@@ -46,6 +46,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// Whether nothing is there.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// 405: the address exists, the method does not.
     pub(super) fn method_not_allowed() -> Self {
         Self::new(
@@ -62,6 +67,11 @@ impl Problem {
     /// 415: the body is of another kind than is read here.
     pub(super) fn unsupported_media_type(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 416: none of the bytes asked for is there.
+    pub(super) fn range_not_satisfiable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, detail)
     }
 
     /// 421: the name in `Host` is not one that this server goes by.

@@ -1,22 +1,24 @@
-//! Recordings over HLS: any range of civil time as an ordinary playlist over the bytes that were live once.
+//! Recordings over HLS and DASH: any range of civil time as an ordinary playlist over the bytes that were live once.
+
+use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 
-use super::api::asked_width;
 use super::bounds::Bounds;
 use super::extract::{Path, Query};
-use super::media_response::{MediaFile, media, playlist as playlist_response};
+use super::media_response::{
+    MediaFile, manifest as manifest_response, media, playlist as playlist_response,
+};
 use super::problem::Problem;
 use super::router::Shared;
 use crate::base::{CameraId, Wall};
-use crate::cmaf::{read_fragment, read_init};
-use crate::media::{RenditionId, TrackKind, TrackParameters, VideoParameters};
+use crate::cmaf::read_init;
+use crate::media::{RenditionId, TrackKind, TrackParameters};
 use crate::playlist::{
-    AlignedSegment, OpenRendition, RecordedSegment, RecordedTrack, align_recording,
-    render_multivariant, render_recording_playlist,
+    AlignedSegment, ManifestTrack, OpenRendition, RecordedSegment, RecordedTrack, align_recording,
+    render_multivariant, render_recording_manifest, render_recording_playlist,
 };
 use crate::store::{ReadError, RecordedRendition, SegmentEntry, Store};
 
@@ -182,6 +184,38 @@ pub(super) async fn playlist(
     Ok(playlist_response(text))
 }
 
+/// `GET /recordings/{camera}/manifest.mpd?from=&to=`
+pub(super) async fn manifest(
+    State(appliance): State<Shared>,
+    path: Path,
+    query: Query,
+) -> Result<Response, Problem> {
+    let camera = path.camera()?;
+    let range = Range::read(&query, appliance.clock().wall())?;
+    let text = blocking(appliance, move |store| {
+        let mut tracks = Vec::new();
+        for track in listed(store, &camera, range)? {
+            let mut runs: Vec<_> = track.segments.iter().map(|one| one.segment.run).collect();
+            runs.dedup();
+            let mut parameters = BTreeMap::new();
+            for run in runs {
+                // Deleted meanwhile, or none of ours: left out.
+                let init = store.load_init(&camera, track.id, run)?;
+                let header = init.and_then(|init| read_init(&init).ok());
+                parameters.extend(header.map(|header| (run, header.parameters)));
+            }
+            tracks.push(ManifestTrack {
+                id: track.id,
+                parameters,
+                segments: track.segments,
+            });
+        }
+        Ok(render_recording_manifest(&tracks))
+    })
+    .await?;
+    Ok(manifest_response(text))
+}
+
 /// `GET /recordings/{camera}/{rendition}/{file}`: headers and segments. Parts are only live.
 pub(super) async fn file(
     State(appliance): State<Shared>,
@@ -208,81 +242,10 @@ pub(super) async fn file(
     Ok(media(vec![bytes], rendition.kind == TrackKind::Audio))
 }
 
-/// A recorded keyframe of the best rendition, with what decodes it.
-struct Keyframe {
-    video: VideoParameters,
-    unit: Bytes,
-}
-
-/// The keyframe at or before a moment, if that moment is recorded.
-fn keyframe_at(
-    store: &Store,
-    bounds: &Bounds,
-    camera: &CameraId,
-    at: Wall,
-) -> Result<Keyframe, Problem> {
-    let nothing = || Problem::not_found(format!("no picture of {camera} is recorded at {at}"));
-    let recording = store.recording(camera, at, at.plus_ms(1))?;
-    // The highest rung comes last; a moment that a set clock brought twice shows its second time.
-    let found = recording
-        .renditions
-        .iter()
-        .filter(|rendition| rendition.id.kind == TrackKind::Video)
-        .filter_map(|rendition| Some((rendition.id, rendition.segments.last()?)))
-        .next_back();
-    let (id, entry) = found.ok_or_else(nothing)?;
-    let room = bounds.recorded(entry.bytes)?;
-    let init = store
-        .load_init(camera, id, entry.run)?
-        .ok_or_else(nothing)?;
-    let segment = store.load_segment(camera, id, entry.msn)?;
-    let segment = room.fill(segment.ok_or_else(nothing)?);
-    let header = read_init(&init).map_err(|error| Problem::internal(&error))?;
-    let fragment = read_fragment(&segment, &header).map_err(|error| Problem::internal(&error))?;
-    let (TrackParameters::Video(video), Some(first)) =
-        (header.parameters, fragment.samples.first())
-    else {
-        return Err(nothing());
-    };
-    Ok(Keyframe {
-        video,
-        unit: segment.slice(first.offset..first.offset + first.size_bytes),
-    })
-}
-
-/// `GET /recordings/{camera}/still.jpg?at=&width=`: the recorded keyframe at or before a moment.
-pub(super) async fn still(
-    State(appliance): State<Shared>,
-    State(bounds): State<Bounds>,
-    path: Path,
-    query: Query,
-) -> Result<Response, Problem> {
-    let camera = path.camera()?;
-    let at = query.moment("at")?.ok_or_else(|| {
-        Problem::bad_request("at: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z")
-    })?;
-    let width = asked_width(&query)?;
-    let place = bounds.still()?;
-    let make = move || -> Result<Bytes, Problem> {
-        // Held to the end also when the client has gone, as the thread is.
-        let _place = place;
-        let Keyframe { video, unit } = keyframe_at(appliance.store(), &bounds, &camera, at)?;
-        Ok(appliance.recorded_still(&video, unit, width)?)
-    };
-    let jpeg = tokio::task::spawn_blocking(make)
-        .await
-        .map_err(|error| Problem::internal(&error))??;
-    // What was recorded at a moment stays what it is, but may be deleted.
-    let headers = [
-        (header::CONTENT_TYPE, "image/jpeg"),
-        (header::CACHE_CONTROL, "private, max-age=3600"),
-    ];
-    Ok((headers, jpeg).into_response())
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
+    use axum::response::IntoResponse;
 
     use super::*;
 

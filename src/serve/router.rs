@@ -14,9 +14,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::appliance::Appliance;
 use super::bounds::Bounds;
+use super::clip_plans::ClipPlans;
 use super::host::Names;
 use super::problem::Problem;
-use super::{api, host, live, page, recordings, storage};
+use super::{api, clip_files, host, live, page, recorded_stills, recordings, storage};
 
 /// A request that says something in JSON says it in so many bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -29,6 +30,7 @@ pub(super) type Shared = Arc<dyn Appliance>;
 struct Surface {
     appliance: Shared,
     bounds: Bounds,
+    clip_plans: ClipPlans,
 }
 
 impl FromRef<Surface> for Shared {
@@ -40,6 +42,12 @@ impl FromRef<Surface> for Shared {
 impl FromRef<Surface> for Bounds {
     fn from_ref(surface: &Surface) -> Self {
         surface.bounds.clone()
+    }
+}
+
+impl FromRef<Surface> for ClipPlans {
+    fn from_ref(surface: &Surface) -> Self {
+        surface.clip_plans.clone()
     }
 }
 
@@ -59,6 +67,11 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
         .route("/api/v1/clips/{id}", delete(storage::remove_clip))
         .route("/healthz", get(api::health))
         .route("/metrics", get(api::metrics))
+        .route("/recordings/{camera}/clip.json", get(clip_files::describe))
+        .route(
+            "/recordings/{camera}/manifest.mpd",
+            get(recordings::manifest),
+        )
         .route(
             "/recordings/{camera}/master.m3u8",
             get(recordings::multivariant),
@@ -72,7 +85,20 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
     // Media is compressed already, and live playlists bring their own gzip.
     let media = Router::new()
         .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
-        .route("/recordings/{camera}/still.jpg", get(recordings::still))
+        .route(
+            "/recordings/{camera}/still.jpg",
+            get(recorded_stills::still),
+        )
+        .route(
+            "/recordings/{camera}/strip.jpg",
+            get(recorded_stills::strip),
+        )
+        .route("/recordings/{camera}/clip.mp4", get(clip_files::clip))
+        .route(
+            "/recordings/{camera}/timelapse.mp4",
+            get(clip_files::timelapse),
+        )
+        .route("/api/v1/clips/{id}/download", get(clip_files::download))
         .route("/live/{camera}/master.m3u8", get(live::multivariant))
         .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
         .route("/live/{camera}/{rendition}/{file}", get(live::file))
@@ -85,6 +111,7 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
         .with_state(Surface {
             appliance,
             bounds: Bounds::new(),
+            clip_plans: ClipPlans::default(),
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::overriding(

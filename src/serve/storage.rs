@@ -31,14 +31,15 @@ const SPAN_MAX_MS: i64 = 11 * 366 * 24 * 3_600_000;
 /// Seconds of a bucket that may be asked for.
 const RESOLUTION_S: (u32, u32) = (1, 366 * 86_400);
 
+/// A stretch of time as programs read it.
 #[derive(Serialize)]
-struct Span {
+pub(super) struct Span {
     from: String,
     to: String,
 }
 
 impl Span {
-    fn new(from: Wall, to: Wall) -> Self {
+    pub(super) fn new(from: Wall, to: Wall) -> Self {
         Self {
             from: from.to_string(),
             to: to.to_string(),
@@ -70,6 +71,8 @@ struct ClipShown {
     /// Bytes of the reels that it holds.
     bytes: u64,
     made: String,
+    /// The address of its file.
+    download: String,
 }
 
 impl From<Clip> for ClipShown {
@@ -81,6 +84,7 @@ impl From<Clip> for ClipShown {
             span: Span::new(clip.from, clip.to),
             bytes: clip.bytes_held,
             made: clip.made.to_string(),
+            download: format!("/api/v1/clips/{}/download", clip.id),
         }
     }
 }
@@ -105,7 +109,7 @@ fn text(moment: Option<Wall>) -> Option<String> {
 }
 
 /// An answer that is true now and may not be a second later.
-fn fresh(body: impl Serialize) -> Response {
+pub(super) fn fresh(body: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
@@ -262,15 +266,23 @@ pub(super) async fn make_clip(
     Ok(response)
 }
 
+/// The number in `/api/v1/clips/{id}`.
+pub(super) fn clip_number(path: &Path) -> Result<i64, Problem> {
+    path.at(0).parse().map_err(|_| no_such_clip(path))
+}
+
+fn no_such_clip(path: &Path) -> Problem {
+    Problem::not_found(format!("there is no clip `{}`", path.at(0)))
+}
+
 /// `DELETE /api/v1/clips/{id}`
 pub(super) async fn remove_clip(
     State(appliance): State<Shared>,
     path: Path,
 ) -> Result<Response, Problem> {
-    let no_such = || Problem::not_found(format!("there is no clip `{}`", path.at(0)));
-    let id: i64 = path.at(0).parse().map_err(|_| no_such())?;
+    let id = clip_number(&path)?;
     if !blocking(appliance, move |store| Ok(store.remove_clip(id)?)).await? {
-        return Err(no_such());
+        return Err(no_such_clip(&path));
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -5,9 +5,11 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use super::clip_file::{ClipFile, ClipFileError, ClipFileWish};
 use super::error::{OpenError, ReadError};
 use super::import::{ItemContent, ItemEntry, PACK_FOLDER, import_sources};
 use super::index_file::{check_header, header_version};
@@ -33,7 +35,7 @@ const REELS_AT_A_TIME: usize = 64;
 #[derive(Debug)]
 pub struct Archive {
     dir: PathBuf,
-    reader: Reader,
+    reader: Arc<Reader>,
 }
 
 /// How the bytes of a data directory add up.
@@ -128,8 +130,13 @@ impl Archive {
         }
         Ok(Self {
             dir: dir.to_owned(),
-            reader: Reader::new(dir),
+            reader: Arc::new(Reader::new(dir)),
         })
+    }
+
+    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk.
+    pub fn clip_file(&self, wish: &ClipFileWish) -> Result<ClipFile, ClipFileError> {
+        ClipFile::plan(&self.reader, wish)
     }
 
     /// Adds everything up. Reads the index and the sizes of files.

@@ -25,6 +25,7 @@
 mod archive;
 mod ballast;
 mod box_keys;
+mod clip_file;
 mod clips;
 mod error;
 mod failure;
@@ -56,6 +57,7 @@ mod rows;
 mod schema;
 mod scrub_rows;
 mod segment_log;
+mod segment_source;
 mod status;
 mod timeline;
 mod unnamed;
@@ -76,6 +78,9 @@ use bytes::Bytes;
 
 pub use self::archive::{Archive, DamagedSegment, Source, Statistics, VerifyReport};
 pub use self::box_keys::{BoxKeysError, load_public_keys};
+pub use self::clip_file::{
+    ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse,
+};
 pub use self::clips::{Clip, ClipWish};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::import::{
@@ -127,9 +132,9 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     writer: Writer,
     numbers: Arc<Numbers>,
-    reader: Reader,
     imports: Arc<Imports>,
     upkeep: Upkeep,
+    reader: Arc<Reader>,
     options: StoreOptions,
     dir: PathBuf,
 }
@@ -173,7 +178,7 @@ impl Store {
             numbers,
             imports,
             upkeep,
-            reader: Reader::new(dir),
+            reader: Arc::new(Reader::new(dir)),
             options,
             dir: dir.to_owned(),
         };
@@ -266,6 +271,11 @@ impl Store {
         run: u64,
     ) -> Result<Option<Bytes>, ReadError> {
         self.0.reader.load_init(camera, rendition, run)
+    }
+
+    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk.
+    pub fn clip_file(&self, wish: &ClipFileWish) -> Result<ClipFile, ClipFileError> {
+        ClipFile::plan(&self.0.reader, wish)
     }
 
     /// Keeps a stretch of a camera's recording, whatever retention says, until the clip is removed. Copies nothing.

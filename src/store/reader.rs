@@ -295,25 +295,25 @@ impl Found {
             offset,
             bytes,
         } = self;
-        let what = match read_place(&path, Place { offset, bytes }) {
-            Ok(mut buffer) => match check_segment(&buffer, bytes, (msn, run)) {
-                Ok(_) => {
-                    buffer.truncate(bytes as usize);
-                    return Ok(buffer.into());
-                }
-                Err(what) => what,
-            },
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
-            Err(cause) => return Err(ReadError::Io { path, cause }),
-        };
+        let what =
+            match File::open(&path).and_then(|file| read_place(&file, Place { offset, bytes })) {
+                Ok(mut buffer) => match check_segment(&buffer, bytes, (msn, run)) {
+                    Ok(_) => {
+                        buffer.truncate(bytes as usize);
+                        return Ok(buffer.into());
+                    }
+                    Err(what) => what,
+                },
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
+                Err(cause) => return Err(ReadError::Io { path, cause }),
+            };
         Err(ReadError::Damaged { path, offset, what })
     }
 }
 
 /// A segment and its trailer. Asks for no more memory than the file has bytes, whatever the index says.
-fn read_place(path: &Path, place: Place) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+pub(super) fn read_place(file: &File, place: Place) -> io::Result<Vec<u8>> {
     let size = file.metadata()?.len();
     let count = bytes_with_trailer(place, size).ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut buffer = vec![0; count];
@@ -374,7 +374,7 @@ pub(super) fn track_end(connection: &Connection, track: i64) -> Result<Option<Wa
     Ok(timescale.map(|timescale| wall_end(Wall(start), duration_ticks, timescale)))
 }
 
-fn segments(
+pub(super) fn segments(
     connection: &Connection,
     track: i64,
     from: Wall,

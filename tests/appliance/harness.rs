@@ -16,6 +16,8 @@ pub(crate) struct Appliance {
     pub address: SocketAddr,
     /// What it printed on standard output.
     pub greeting: String,
+    /// Where it records.
+    pub data: PathBuf,
     child: Child,
 }
 
@@ -56,6 +58,7 @@ impl Appliance {
         let appliance = Self {
             address,
             greeting,
+            data: data.to_owned(),
             child,
         };
         let up = (0..400).any(|_| {

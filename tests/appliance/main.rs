@@ -2,6 +2,7 @@
 //! started again, and given what it cannot use.
 
 mod bad_input;
+mod clip_files;
 mod harness;
 mod http;
 mod lifecycle;

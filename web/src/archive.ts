@@ -123,6 +123,21 @@ export async function deleteClip(id: number): Promise<void> {
   await ask(`/api/v1/clips/${id}`, { method: "DELETE" });
 }
 
+/** The recording of a range as one MP4 file. */
+export const clipFilePath = (camera: string, range: Range): string =>
+  `/recordings/${camera}/clip.mp4?${new URLSearchParams({ ...rangeText(range) })}`;
+
+const TIMELAPSE_MIN_S = 5;
+const TIMELAPSE_MAX_S = 60;
+
+/** The same as a time-lapse: thirty keyframes a second as far as there are so many, and no longer than a minute. */
+export function timelapsePath(camera: string, range: Range): string {
+  // There is one each two seconds: thirty of them a second are sixty times as fast.
+  const length = Math.round((range.to - range.from) / 60_000);
+  const within = Math.min(TIMELAPSE_MAX_S, Math.max(TIMELAPSE_MIN_S, length));
+  return `/recordings/${camera}/timelapse.mp4?${new URLSearchParams({ ...rangeText(range), length: String(within) })}`;
+}
+
 /** The recorded picture at or before `at`; 404 where there is none. */
 export const recordedStillPath = (camera: string, at: number, width: number): string =>
   `/recordings/${camera}/still.jpg?${new URLSearchParams({ at: new Date(at).toISOString(), width: String(width) })}`;

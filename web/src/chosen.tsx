@@ -1,6 +1,6 @@
 // The range chosen by hand, on the timeline or typed in: to be played, or kept as a clip.
 import { useEffect, useState } from "preact/hooks";
-import { keepClip } from "./archive.js";
+import { clipFilePath, keepClip, timelapsePath } from "./archive.js";
 import { say } from "./announce.js";
 import { takeClip } from "./clips.js";
 import { inputValue, typedRange, type Range } from "./range.js";
@@ -102,6 +102,12 @@ export function Chosen({ id }: { id: string }) {
         <button type="button" class="button" disabled={busy} onClick={() => void keep()}>
           Keep as a clip
         </button>
+        <a class="button" href={clipFilePath(id, range)} download title="Save the range as one MP4 file, at most a day">
+          Save as a file
+        </a>
+        <a class="button" href={timelapsePath(id, range)} download title="Save a time-lapse of the range, at most a month">
+          Time-lapse
+        </a>
         <button type="button" class="button" onClick={() => choose(null)}>
           Cancel
         </button>

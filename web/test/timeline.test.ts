@@ -2,7 +2,7 @@
 import "./berlin.js";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chartOf, type Chart, type Store } from "../src/archive.js";
+import { chartOf, clipFilePath, timelapsePath, type Chart, type Store } from "../src/archive.js";
 import { DAY, HOUR, MINUTE, period, shifted, startOf, unitOf } from "../src/calendar.js";
 import { barsOf, columnsOf, nextRecorded } from "../src/density.js";
 import { bytesWords, daysWords, forecastWords, plotOf, roomOf } from "../src/forecast.js";
@@ -313,4 +313,14 @@ test("the disk's line rises to its room and stays there", () => {
   check(plotOf(store({ state: "unknown" })), null);
   check([0, 640_000, 1.34e9, 20.7e9, 999.7e9].map(bytesWords), ["0 bytes", "640 kB", "1.3 GB", "21 GB", "1 TB"]);
   check([0.2, 1, 12.3, 100, 800].map(daysWords), ["5 hours", "24 hours", "12 days", "3 months", "2 years"]);
+});
+
+test("a chosen range is saved as a file, or as a time-lapse that fits it", () => {
+  const from = Date.UTC(2026, 10, 21, 10);
+  const file = new URL(clipFilePath("front", { from, to: from + 90_500 }), "http://perch");
+  assert.equal(file.pathname, "/recordings/front/clip.mp4");
+  assert.equal(file.searchParams.get("to"), "2026-11-21T10:01:30.500Z");
+  const length = (span: number): string | null =>
+    new URL(timelapsePath("front", { from, to: from + span }), "http://perch").searchParams.get("length");
+  assert.deepEqual([MINUTE, 10 * MINUTE, HOUR, DAY].map(length), ["5", "10", "60", "60"]);
 });

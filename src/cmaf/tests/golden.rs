@@ -27,7 +27,7 @@ fn describe(bytes: &[u8], depth: usize, text: &mut String) {
     }
 }
 
-fn check(name: &str, bytes: &[u8]) {
+pub(super) fn check(name: &str, bytes: &[u8]) {
     let mut text = String::new();
     describe(bytes, 0, &mut text);
     let path = format!(

@@ -3,6 +3,9 @@
 mod corrupt;
 mod cutting;
 mod golden;
+mod movie_peer;
+mod movie_reader;
+mod movies;
 mod peer;
 mod round_trip;
 

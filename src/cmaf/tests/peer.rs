@@ -8,7 +8,7 @@ use super::*;
 const FRAMES_PER_SECOND: u32 = 30;
 const SECONDS: u32 = 6;
 
-fn run(program: &str, arguments: &[&str]) -> Output {
+pub(super) fn run(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program)
         .args(arguments)
         .output()
@@ -45,7 +45,7 @@ fn nal_units(stream: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-fn encoded_pictures() -> (TrackParameters, Vec<AccessUnit>) {
+pub(super) fn encoded_pictures() -> (TrackParameters, Vec<AccessUnit>) {
     let source = format!("testsrc2=size=320x240:rate={FRAMES_PER_SECOND}:duration={SECONDS}");
     let x264 = "keyint=60:min-keyint=60:scenecut=0:aud=1:bframes=0:repeat-headers=1";
     let stream = encode(&[
@@ -106,7 +106,7 @@ fn encoded_pictures() -> (TrackParameters, Vec<AccessUnit>) {
     (parameters, units.collect())
 }
 
-fn encoded_sound() -> (TrackParameters, Vec<AccessUnit>) {
+pub(super) fn encoded_sound() -> (TrackParameters, Vec<AccessUnit>) {
     let source = format!("sine=frequency=440:sample_rate=48000:duration={SECONDS}");
     let stream = encode(&[
         "-f", "lavfi", "-i", &source, "-ac", "2", "-c:a", "aac", "-b:a", "64k", "-f", "adts",

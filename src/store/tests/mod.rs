@@ -1,5 +1,6 @@
 //! The store as a whole: what is promised about recordings, over files and an index that are real.
 
+mod clip_files;
 mod doors;
 mod durable;
 mod faults;

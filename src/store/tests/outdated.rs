@@ -33,7 +33,7 @@ fn replace_index(dir: &Path, bytes: &[u8]) {
     std::fs::write(dir.join("db/index.db"), bytes).unwrap();
 }
 
-fn reels(dir: &Path) -> Vec<(PathBuf, u64)> {
+pub(super) fn reels(dir: &Path) -> Vec<(PathBuf, u64)> {
     let mut folders = vec![dir.join("reel")];
     let mut reels = Vec::new();
     while let Some(folder) = folders.pop() {
