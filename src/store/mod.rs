@@ -51,6 +51,7 @@ mod resync;
 mod retention;
 mod rows;
 mod schema;
+mod scrub;
 mod scrub_rows;
 mod segment_log;
 mod status;
@@ -81,6 +82,7 @@ pub use self::rebuild::{DamagedStretch, RebuildReport, rebuild_index};
 pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
+pub use self::scrub::{ScrubError, ScrubReport, scrub_once};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
@@ -94,6 +96,7 @@ use self::numbers::Numbers;
 use self::queue::QueuedSegment;
 use self::reader::Reader;
 use self::recorder::Recorder;
+use self::scrub::Scrubber;
 use self::segment_log::SegmentLog;
 use self::status::GapMark;
 use self::writer::Writer;
@@ -114,6 +117,7 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     writer: Writer,
+    scrubber: Scrubber,
     numbers: Arc<Numbers>,
     reader: Reader,
     options: StoreOptions,
@@ -142,10 +146,12 @@ impl Store {
         index_file::check_header(dir)?;
         let lock = lock_directory(dir)?;
         let (recorder, numbers, report) = open_recorder(dir, &options, &clock, files)?;
-        let writer = Writer::spawn_writer(recorder, lock, clock)
-            .map_err(|cause| OpenError::from_io(dir, cause))?;
+        let io = |cause| OpenError::from_io(dir, cause);
+        let writer = Writer::spawn_writer(recorder, lock, Arc::clone(&clock)).map_err(io)?;
+        let scrubber = Scrubber::spawn(dir, writer.clone(), clock).map_err(io)?;
         let inner = Inner {
             writer,
+            scrubber,
             numbers,
             reader: Reader::new(dir),
             options,
@@ -327,6 +333,7 @@ impl Store {
 
 impl Inner {
     fn close(&self) {
+        self.scrubber.stop();
         let closed = self.writer.close(self.options.close_timeout);
         if !closed {
             tracing::warn!(

@@ -12,4 +12,5 @@ mod plays;
 mod proofs;
 mod rebuilding;
 mod retention;
+mod scrubbing;
 mod verifying;
