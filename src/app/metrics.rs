@@ -86,6 +86,16 @@ impl Collector for Snapshot {
                 "Bytes of the reels deleted",
                 store.bytes_expired,
             ),
+            (
+                "store_scrubbed_bytes",
+                "Recorded bytes that were read again and are what they were",
+                store.bytes_scrubbed,
+            ),
+            (
+                "store_segments_damaged",
+                "Recorded segments that were found damaged",
+                store.segments_damaged,
+            ),
         ] {
             counter(&mut encoder, name, help, &[("", value)])?;
         }

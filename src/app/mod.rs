@@ -72,6 +72,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storing = StoreOptions {
         retention: config.retention.clone(),
+        digest: config.digest,
         ..StoreOptions::default()
     };
     let (store, recovery) = Store::open(&data_dir, storing, clock)?;

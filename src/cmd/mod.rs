@@ -9,6 +9,7 @@ mod progress;
 mod run;
 mod store;
 mod store_rebuild;
+mod store_scrub;
 mod table;
 mod verify;
 mod verify_clip;

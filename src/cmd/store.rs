@@ -1,4 +1,4 @@
-//! `perch store stats|verify|rebuild`: looks at recordings, also while an appliance records there; `rebuild` only
+//! `perch store stats|verify|scrub|rebuild`: looks at recordings, also while an appliance records there; `rebuild` only
 //! while none does.
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use super::run::data_dir;
-use super::{store_rebuild, table};
+use super::{store_rebuild, store_scrub, table};
 use crate::config::Config;
 use crate::store::{Archive, Statistics, VerifyReport};
 
@@ -19,6 +19,8 @@ pub(super) enum Command {
     Stats(Arguments),
     /// Read every recorded segment again and compare it with its digest. Status 1 if any is damaged.
     Verify(Arguments),
+    /// The same, and what is damaged is no longer played. Beside a running appliance it only tells. Status 1 if any is.
+    Scrub(Arguments),
     /// Make the index of recordings again from the files alone. Refused while an appliance runs there.
     Rebuild(Arguments),
 }
@@ -48,6 +50,7 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Stats(arguments) => stats(&arguments),
         Command::Verify(arguments) => verify(&arguments),
+        Command::Scrub(arguments) => store_scrub::run(&arguments),
         Command::Rebuild(arguments) => store_rebuild::run(&arguments),
     }
 }
@@ -115,9 +118,10 @@ pub(super) fn megabytes(bytes: u64) -> String {
 }
 
 #[derive(Serialize)]
-struct VerifiedReport {
+pub(super) struct VerifiedReport {
     segments_sound: u64,
     bytes_sound: u64,
+    quarantined: u64,
     damaged: Vec<DamageReport>,
 }
 
@@ -137,6 +141,7 @@ impl From<VerifyReport> for VerifiedReport {
         Self {
             segments_sound: report.segments_sound,
             bytes_sound: report.bytes_sound,
+            quarantined: report.quarantined,
             damaged: report
                 .damaged
                 .into_iter()
@@ -163,13 +168,21 @@ fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
+        report.print();
+    }
+    Ok(report.exit_code())
+}
+
+impl VerifiedReport {
+    pub(super) fn print(&self) {
         println!(
-            "{} segments, {}: sound; {} damaged",
-            report.segments_sound,
-            megabytes(report.bytes_sound),
-            report.damaged.len()
+            "{} segments, {}: sound; {} damaged; {} were found damaged before",
+            self.segments_sound,
+            megabytes(self.bytes_sound),
+            self.damaged.len(),
+            self.quarantined
         );
-        for segment in &report.damaged {
+        for segment in &self.damaged {
             println!(
                 "{} {} from {} to {}: {} in {} at byte {}",
                 segment.camera,
@@ -182,9 +195,12 @@ fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             );
         }
     }
-    Ok(if report.damaged.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        if self.damaged.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{CameraConfig, Config, FRAME_RATE_MIN, Microphone, RecordPolicy, SourceSelector};
-use crate::base::CameraId;
+use crate::base::{CameraId, DigestKind};
 use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
 use crate::store::{CameraRetention, Retention};
 
@@ -64,6 +64,7 @@ struct Storage {
     quota_mb: Option<u64>,
     keep_days: Option<u32>,
     camera_quota_mb: Option<u64>,
+    digest: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -155,6 +156,7 @@ impl File {
             names: check_names(self.server.names)?,
             data_dir: self.storage.data,
             retention,
+            digest: check_digest(self.storage.digest.as_deref())?,
             ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
             frame_rate,
             encoder: self.ladder.encoder.filter(|name| name != "auto"),
@@ -169,6 +171,18 @@ impl File {
             },
             cameras,
         })
+    }
+}
+
+fn check_digest(name: Option<&str>) -> Result<DigestKind, Invalid> {
+    match name {
+        None => Ok(DigestKind::default()),
+        Some("blake2b-512") => Ok(DigestKind::Blake2b512),
+        Some("blake2b-256") => Ok(DigestKind::Blake2b256),
+        Some(other) => {
+            let message = format!("`{other}` is no digest; choose blake2b-512 or blake2b-256");
+            Err(invalid("storage.digest", message))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::CameraId;
+use crate::base::{CameraId, DigestKind};
 use crate::media::{FrameRate, LADDER, PART_TARGET_MS, PixelFormat, Rung, RungSpec};
 use crate::store::Retention;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How long recordings are kept.
     pub retention: Retention,
+    /// How recordings are digested from now on.
+    pub digest: DigestKind,
     /// What is encoded, lowest first; at least one rung.
     pub ladder: Vec<RungSpec>,
     /// Steady frame rate of every rendition, at most this; a slower camera sets its own.
@@ -160,6 +162,7 @@ impl Default for Config {
             names: Vec::new(),
             data_dir: None,
             retention: Retention::default(),
+            digest: DigestKind::default(),
             ladder: LADDER.to_vec(),
             frame_rate: FrameRate::whole(30),
             encoder: None,

@@ -87,11 +87,24 @@ pub struct VerifyReport {
     pub bytes_sound: u64,
     /// Segments whose bytes are not, in the order of their reels.
     pub damaged: Vec<DamagedSegment>,
+    /// Segments that were found damaged before and are not played any more; they were not read again.
+    pub quarantined: u64,
+}
+
+impl VerifyReport {
+    pub(super) fn add(&mut self, other: Self) {
+        self.segments_sound += other.segments_sound;
+        self.bytes_sound += other.bytes_sound;
+        self.damaged.extend(other.damaged);
+        self.quarantined += other.quarantined;
+    }
 }
 
 /// A segment that cannot be played any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedSegment {
+    /// Its key in the index.
+    pub(super) key: i64,
     /// Whose recording it is of.
     pub camera: CameraId,
     /// Which rendition.
@@ -110,11 +123,13 @@ pub struct DamagedSegment {
     pub what: String,
 }
 
-struct ReelToRead {
-    id: i64,
-    path: PathBuf,
-    run: u64,
-    segments: Vec<(Place, DamagedSegment)>,
+/// A reel with the places of its segments, each with what is told if it is damaged.
+pub(super) struct ReelToRead {
+    pub(super) id: i64,
+    pub(super) path: PathBuf,
+    pub(super) run: u64,
+    pub(super) is_closed: bool,
+    pub(super) segments: Vec<(Place, DamagedSegment)>,
 }
 
 impl Archive {
@@ -189,8 +204,9 @@ impl Archive {
         loop {
             let reels = self
                 .reader
-                .read(|connection| reels_after(connection, &self.dir, after))?;
+                .read(|connection| reels_after(connection, &self.dir, after, REELS_AT_A_TIME))?;
             let Some(last) = reels.last() else {
+                report.quarantined = self.count_quarantined()?;
                 return Ok(report);
             };
             after = last.id;
@@ -205,9 +221,7 @@ impl Archive {
                 if !found.damaged.is_empty() && !self.has_reel(reel.id)? {
                     continue;
                 }
-                report.segments_sound += found.segments_sound;
-                report.bytes_sound += found.bytes_sound;
-                report.damaged.extend(found.damaged);
+                report.add(found);
             }
         }
     }
@@ -247,6 +261,13 @@ impl Archive {
         })
     }
 
+    fn count_quarantined(&self) -> Result<u64, ReadError> {
+        self.reader.read(|connection| {
+            let count = "SELECT count(*) FROM damaged";
+            Ok(connection.query_row(count, (), |row| row.get(0))?)
+        })
+    }
+
     fn has_reel(&self, id: i64) -> Result<bool, ReadError> {
         self.reader.read(|connection| {
             let known = connection
@@ -277,13 +298,16 @@ fn bytes_on_disk(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn reels_after(
+/// The reels behind one, at most `count`.
+pub(super) fn reels_after(
     connection: &Connection,
     dir: &Path,
     after: i64,
+    count: usize,
 ) -> Result<Vec<ReelToRead>, ReadError> {
     let mut reels = connection.prepare_cached(
-        "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, reel.first_msn, reel.wall_ms, run.parameters
+        "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, reel.first_msn, reel.wall_ms, run.parameters,
+                reel.bytes IS NOT NULL
          FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
          JOIN run ON run.track = reel.track AND run.run = reel.run
          WHERE reel.id > ? ORDER BY reel.id LIMIT ?",
@@ -292,7 +316,7 @@ fn reels_after(
         "SELECT id, offset, bytes, wall_ms, duration_ticks FROM segment
          WHERE id >= ?1 AND id < ?2 ORDER BY id",
     )?;
-    let mut rows = reels.query(params![after, REELS_AT_A_TIME])?;
+    let mut rows = reels.query(params![after, count])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
@@ -307,6 +331,7 @@ fn reels_after(
         let mut reel = ReelToRead {
             id,
             run: row.get(4)?,
+            is_closed: row.get(8)?,
             segments: Vec::new(),
             path,
         };
@@ -321,6 +346,7 @@ fn reels_after(
             };
             let wall_start = start.plus_ms(row.get(3)?);
             let segment = DamagedSegment {
+                key,
                 camera: camera.clone(),
                 rendition,
                 msn: first_msn + (key - first_key) as u64,
@@ -337,7 +363,8 @@ fn reels_after(
     Ok(found)
 }
 
-fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyReport {
+/// Reads the segments of a reel and compares them with their digests.
+pub(super) fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyReport {
     let mut report = VerifyReport::default();
     let file = File::open(&reel.path).and_then(|file| Ok((file.metadata()?.len(), file)));
     for (place, segment) in &reel.segments {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::archive::DamagedSegment;
 use super::clips::{Clip, ClipWish, make_clip, remove_clip};
 use super::error::{ClipError, OpenError};
 use super::file_system::FileSystem;
@@ -20,8 +21,9 @@ use super::numbers::CameraPosition;
 use super::recorder::reel_path;
 use super::reel_rows::{close_reel, forget_reel};
 use super::rows::{Batch, CameraRow, REEL_SEGMENTS_MAX, TrackRow, segment_key};
+use super::scrub_rows::quarantine;
 use super::segment_log::LogRow;
-use super::status::{GapMark, GapReason};
+use super::status::{Gap, GapMark, GapReason};
 use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
 
@@ -294,6 +296,11 @@ impl Index {
                 .prepare_cached("UPDATE log SET size = ?, first_reel = ?")?
                 .execute(params![log.size, log.first_reel])?;
         }
+        if let Some(position) = &batch.scrub {
+            transaction
+                .prepare_cached("UPDATE log SET scrubbed_reel = ?, scrub_began_ms = ?")?
+                .execute(params![position.reel, position.began.0])?;
+        }
         let mut latest_gaps = Vec::new();
         for mark in &batch.gaps {
             let kind = (mark.camera.clone(), mark.gap.rendition, mark.gap.reason);
@@ -409,6 +416,42 @@ impl Index {
         self.journal.shorten(&mut self.connection)?;
         self.count_pages();
         Ok((count, bytes))
+    }
+
+    /// Takes damaged segments of closed reels out of what can be played, and marks each as a loss. Durable on return.
+    /// Returns how many there were; what retention took meanwhile is none.
+    pub(super) fn quarantine(&mut self, damaged: &[DamagedSegment]) -> Result<u64, CommitError> {
+        let transaction = begin(&mut self.connection)?;
+        let (mut segments, mut marks) = (Vec::new(), Vec::new());
+        let mut latest = None;
+        for segment in damaged {
+            let Some(row) = self.cameras.get(&segment.camera) else {
+                continue;
+            };
+            if !quarantine(&transaction, segment.key)? {
+                continue;
+            }
+            segments.push(segment.key);
+            let loss = GapMark {
+                camera: segment.camera.clone(),
+                gap: Gap {
+                    rendition: Some(segment.rendition),
+                    from: segment.wall_start,
+                    to: segment.wall_end,
+                    reason: GapReason::Lost,
+                },
+            };
+            let (gap, mark) = write_gap(&transaction, row.id, latest.as_ref(), &loss)?;
+            latest = Some((gap, mark.clone()));
+            marks.push(Mark::Gap { row: gap, mark });
+        }
+        let count = segments.len() as u64;
+        if count > 0 {
+            marks.push(Mark::Damaged { segments });
+        }
+        self.journal.commit(transaction, &marks)?;
+        self.count_pages();
+        Ok(count)
     }
 
     /// Files that are to be removed.

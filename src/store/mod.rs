@@ -55,6 +55,7 @@ mod resync;
 mod retention;
 mod rows;
 mod schema;
+mod scrub;
 mod scrub_rows;
 mod segment_log;
 mod segment_source;
@@ -94,6 +95,7 @@ pub use self::rebuild::{DamagedStretch, RebuildReport, rebuild_index};
 pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
+pub use self::scrub::{ScrubError, ScrubReport, scrub_once};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
@@ -109,6 +111,7 @@ use self::numbers::Numbers;
 use self::queue::QueuedSegment;
 use self::reader::Reader;
 use self::recorder::Recorder;
+use self::scrub::Scrubber;
 use self::segment_log::SegmentLog;
 use self::status::GapMark;
 use self::upkeep::Upkeep;
@@ -131,6 +134,7 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     writer: Writer,
+    scrubber: Scrubber,
     numbers: Arc<Numbers>,
     imports: Arc<Imports>,
     upkeep: Upkeep,
@@ -172,9 +176,11 @@ impl Store {
             &options,
             Arc::clone(&clock),
         ));
-        let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), clock).map_err(io)?;
+        let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), Arc::clone(&clock)).map_err(io)?;
+        let scrubber = Scrubber::spawn(dir, writer.clone(), clock).map_err(io)?;
         let inner = Inner {
             writer,
+            scrubber,
             numbers,
             imports,
             upkeep,
@@ -398,6 +404,7 @@ impl Store {
 impl Inner {
     fn close(&self) {
         self.upkeep.stop();
+        self.scrubber.stop();
         let closed = self.writer.close(self.options.close_timeout);
         if !closed {
             tracing::warn!(

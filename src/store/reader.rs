@@ -360,7 +360,10 @@ pub(super) fn track_end(connection: &Connection, track: i64) -> Result<Option<Wa
             "SELECT reel.wall_ms + segment.wall_ms, segment.duration_ticks, run.parameters
              FROM reel JOIN run ON run.track = reel.track AND run.run = reel.run
              JOIN segment ON segment.id >= reel.id * ?2 AND segment.id < (reel.id + 1) * ?2
-             WHERE reel.id = (SELECT id FROM reel WHERE track = ?1 ORDER BY first_msn DESC LIMIT 1)
+             WHERE reel.id = (
+                 SELECT reel.id FROM reel WHERE track = ?1 AND EXISTS (
+                     SELECT 1 FROM segment WHERE id >= reel.id * ?2 AND id < (reel.id + 1) * ?2)
+                 ORDER BY first_msn DESC LIMIT 1)
              ORDER BY segment.id DESC LIMIT 1",
         )?
         .query_row(params![track, REEL_SEGMENTS_MAX as i64], |row| {

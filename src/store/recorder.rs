@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
+use super::archive::VerifyReport;
 use super::clips::{Clip, ClipWish};
 use super::error::ClipError;
 use super::failure::{
@@ -25,6 +26,7 @@ use super::queue::QueuedSegment;
 use super::reel::ReelHead;
 use super::reel_writer::ReelWriter;
 use super::rows::{Batch, ReelRow, RunRow, SegmentRow, segment_key};
+use super::scrub::{ScrubPosition, tell};
 use super::segment_log::{SegmentLog, duration_ms};
 use super::status::{GapMark, GapReason, RecordingState, StoreOptions, StoreStatus};
 use crate::base::{CameraId, Clock, Monotonic};
@@ -290,6 +292,25 @@ impl Recorder {
     /// The index, to be looked at before the recorder goes to its thread.
     pub(super) fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// A reel was read again: what of it is damaged is not played any more. The position goes with the next commit.
+    pub(super) fn note_scrubbed(&mut self, position: ScrubPosition, report: &VerifyReport) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        tell(&report.damaged);
+        self.status.bytes_scrubbed += report.bytes_sound;
+        if !report.damaged.is_empty() {
+            match self.index.quarantine(&report.damaged) {
+                Ok(count) => self.status.segments_damaged += count,
+                Err(error) => {
+                    self.fail(commit_failed(&error));
+                    return;
+                }
+            }
+        }
+        self.batch.scrub = Some(position);
     }
 
     /// The index, to be changed behind the recorder's back.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::scrub::ScrubPosition;
 use super::segment_log::LogRow;
 use super::status::GapMark;
 use crate::base::CameraId;
@@ -79,6 +80,8 @@ pub(super) struct Batch {
     pub(super) ceilings: BTreeMap<CameraId, (u64, u64)>,
     /// Where the log of segments stands, if that has changed; not worth a transaction of its own.
     pub(super) log: Option<LogRow>,
+    /// How far scrubbing has come, if it has; neither is this.
+    pub(super) scrub: Option<ScrubPosition>,
 }
 
 impl Batch {
@@ -89,5 +92,6 @@ impl Batch {
             && self.lost_reels.is_empty()
             && self.gaps.is_empty()
             && self.ceilings.is_empty()
+            && self.scrub.is_none()
     }
 }

@@ -5,14 +5,19 @@ use rusqlite::{Connection, params};
 
 use super::rows::REEL_SEGMENTS_MAX;
 
-/// Takes a segment out of what can be played. Returns whether it was there.
+/// Takes a segment of a closed reel out of what can be played. Returns whether it was there.
 pub(super) fn quarantine(connection: &Connection, segment: i64) -> rusqlite::Result<bool> {
     let moved = connection
-        .prepare_cached("INSERT OR IGNORE INTO damaged SELECT * FROM segment WHERE id = ?")?
-        .execute([segment])?;
-    connection
-        .prepare_cached("DELETE FROM segment WHERE id = ?")?
-        .execute([segment])?;
+        .prepare_cached(
+            "INSERT OR IGNORE INTO damaged SELECT segment.* FROM segment WHERE segment.id = ?1
+             AND EXISTS (SELECT 1 FROM reel WHERE reel.id = ?1 / ?2 AND reel.bytes IS NOT NULL)",
+        )?
+        .execute(params![segment, REEL_SEGMENTS_MAX])?;
+    if moved > 0 {
+        connection
+            .prepare_cached("DELETE FROM segment WHERE id = ?")?
+            .execute([segment])?;
+    }
     Ok(moved > 0)
 }
 

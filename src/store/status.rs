@@ -122,6 +122,10 @@ pub struct StoreStatus {
     pub reels_expired: u64,
     /// Their bytes.
     pub bytes_expired: u64,
+    /// Bytes that were read again and are what they were.
+    pub bytes_scrubbed: u64,
+    /// Segments that were found damaged.
+    pub segments_damaged: u64,
     /// When the last commit ended.
     pub last_commit: Option<Monotonic>,
 }

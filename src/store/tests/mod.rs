@@ -14,4 +14,5 @@ mod plays;
 mod proofs;
 mod rebuilding;
 mod retention;
+mod scrubbing;
 mod verifying;
