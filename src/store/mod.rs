@@ -12,6 +12,7 @@
 //! ```text
 //! lock                            held while a process uses the directory
 //! reel/<camera>/<day>/<id>.reel   see `reel` for the format
+//! up/<id>.part                    uploads under way, see `spool`
 //! db/index.db                     see `schema` for the tables
 //! db/ballast                      see `ballast`
 //! ```
@@ -38,6 +39,7 @@ mod reel_writer;
 mod retention;
 mod rows;
 mod schema;
+mod spool;
 mod status;
 mod timeline;
 mod unnamed;
@@ -61,6 +63,7 @@ pub use self::numbers::CameraPosition;
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
+pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, UploadWriter};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
@@ -73,10 +76,12 @@ use self::numbers::Numbers;
 use self::queue::QueuedSegment;
 use self::reader::Reader;
 use self::recorder::Recorder;
+use self::spool::Spool;
 use self::status::GapMark;
 use self::writer::Writer;
 use crate::base::{CameraId, Clock, Wall};
 use crate::media::{RenditionId, Segment};
+use crate::upload::UploadId;
 
 /// The longest that a camera's start waits for the disk; its live view does not depend on it.
 const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -93,6 +98,7 @@ struct Inner {
     writer: Writer,
     numbers: Arc<Numbers>,
     reader: Reader,
+    spool: Spool,
     options: StoreOptions,
     dir: PathBuf,
 }
@@ -118,13 +124,15 @@ impl Store {
         // Before anything is touched.
         index_file::check_header(dir)?;
         let lock = lock_directory(dir)?;
-        let (recorder, numbers, report) = open_recorder(dir, &options, &clock, files)?;
-        let writer = Writer::spawn_writer(recorder, lock, clock)
+        let (recorder, numbers, report) = open_recorder(dir, &options, &clock, Arc::clone(&files))?;
+        let writer = Writer::spawn_writer(recorder, lock, Arc::clone(&clock))
             .map_err(|cause| OpenError::from_io(dir, cause))?;
+        let spool = Spool::new(dir, &options, files, writer.clone(), clock);
         let inner = Inner {
             writer,
             numbers,
             reader: Reader::new(dir),
+            spool,
             options,
             dir: dir.to_owned(),
         };
@@ -243,6 +251,32 @@ impl Store {
         })
     }
 
+    /// Begins an upload; its name and its file are durable on return. Waits for the disk.
+    pub fn begin_upload(&self, new: NewUpload) -> Result<Upload, UploadError> {
+        self.0.spool.begin(new)
+    }
+
+    /// Ends the request that works on an upload, if one does, and takes its place once it has put away what it had.
+    /// There need not be such an upload. Waits for the disk.
+    pub fn take_upload(&self, id: UploadId) -> Result<UploadHold, UploadError> {
+        self.0.spool.take(id)
+    }
+
+    /// An upload as far as it is recorded, without ending what works on it. Reads the index.
+    pub fn upload(&self, id: UploadId) -> Result<Option<Upload>, ReadError> {
+        self.0
+            .reader
+            .read(|connection| Ok(spool::upload(connection, id)?))
+    }
+
+    /// Every upload that is under way, waits or ended within the last days, in the order of their beginnings. Reads
+    /// the index.
+    pub fn uploads(&self) -> Result<Vec<Upload>, ReadError> {
+        self.0
+            .reader
+            .read(|connection| Ok(spool::uploads(connection)?))
+    }
+
     /// A camera's recordings between two labels as a line of time, in buckets of about `bucket_ms`. Reads the index.
     pub fn timeline(
         &self,
@@ -338,6 +372,7 @@ fn open_recorder(
             .map_err(|error| io(error.into()))?;
     }
     let report = recovery::recover(dir, &*files, &mut index)?;
+    spool::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let recorder = Recorder::new(
         dir,

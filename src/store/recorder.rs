@@ -184,6 +184,14 @@ impl Recorder {
         self.index.remove_clip(id)
     }
 
+    /// The index, for those who change rows that are not recording's; or why it takes no change.
+    pub(super) fn writable_index(&mut self) -> Result<&mut Index, String> {
+        match &self.status.state {
+            RecordingState::Poisoned { reason } => Err(reason.clone()),
+            _ => Ok(&mut self.index),
+        }
+    }
+
     /// Nobody knows what a poisoned store's disk holds.
     fn may_change(&self) -> Result<(), ClipError> {
         match &self.status.state {

@@ -10,3 +10,5 @@ mod made;
 mod outdated;
 mod plays;
 mod retention;
+mod uploads;
+mod uploads_faults;
