@@ -9,6 +9,8 @@ use super::problem::Problem;
 
 /// Stills that are being made, or that wait for the one of their camera. Each holds a thread.
 const STILLS_MAX: usize = 16;
+/// Requests that bring data of uploads. Each holds a thread, and up to 1 MiB of memory.
+const UPLOADS_MAX: usize = 32;
 /// Recorded segments in memory, in KiB: read from disk and not yet taken by their viewers.
 const RECORDED_KIB_MAX: usize = 64 * 1024;
 /// When to ask again, in seconds.
@@ -19,6 +21,7 @@ const RETRY_AFTER_S: u32 = 1;
 pub(super) struct Bounds {
     stills: Arc<Semaphore>,
     recorded_kib: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
 }
 
 impl Bounds {
@@ -26,6 +29,7 @@ impl Bounds {
         Self {
             stills: Arc::new(Semaphore::new(STILLS_MAX)),
             recorded_kib: Arc::new(Semaphore::new(RECORDED_KIB_MAX)),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         }
     }
 
@@ -33,6 +37,14 @@ impl Bounds {
     pub(super) fn still(&self) -> Result<OwnedSemaphorePermit, Problem> {
         take(&self.stills, 1).ok_or_else(|| {
             let detail = format!("{STILLS_MAX} stills are being made already");
+            Problem::unavailable(detail, RETRY_AFTER_S)
+        })
+    }
+
+    /// A place for a request that brings data.
+    pub(super) fn upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        take(&self.uploads, 1).ok_or_else(|| {
+            let detail = format!("{UPLOADS_MAX} uploads are being received already");
             Problem::unavailable(detail, RETRY_AFTER_S)
         })
     }

@@ -14,6 +14,9 @@ mod problem;
 mod recordings;
 mod router;
 mod storage;
+mod upload_body;
+mod upload_problem;
+mod uploads;
 
 use std::sync::Arc;
 
