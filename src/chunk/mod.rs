@@ -4,6 +4,7 @@
 
 mod mp4;
 mod pack;
+mod probe;
 mod read_at;
 mod splitter;
 
@@ -12,10 +13,11 @@ mod tests;
 
 pub use mp4::mp4_cuts;
 pub use pack::{
-    ChunkRef, Found, InvalidItemName, Item, ItemChunks, ItemId, ItemName, MediaKind,
-    PACK_BYTES_MAX, PAYLOAD_BYTES_MAX, PackError, PackHeader, PackId, PackScan, PlacedRecord,
-    RecordHeader, RecordKind, TOMBSTONES_MAX, Tombstone, decode_tombstones, encode_tombstones,
-    join_chunks, read_pack_header,
+    ChunkRef, Found, InvalidItemName, Item, ItemChunks, ItemHasher, ItemId, ItemName, ItemSource,
+    MediaKind, PACK_BYTES_MAX, PAYLOAD_BYTES_MAX, PackError, PackHeader, PackId, PackScan,
+    PlacedRecord, RecordHeader, RecordKind, TOMBSTONES_MAX, Tombstone, decode_tombstones,
+    encode_tombstones, join_chunks, read_pack_header,
 };
+pub use probe::{MediaType, PROBE_BYTES, probe_media};
 pub use read_at::ReadAt;
 pub use splitter::{ChunkSizes, Splitter};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 
 use super::error::{OpenError, ReadError};
+use super::import::{ItemContent, ItemEntry, PACK_FOLDER, import_sources};
 use super::index_file::{check_header, header_version};
 use super::parameters::decode_parameters;
 use super::reader::Reader;
@@ -18,6 +19,7 @@ use super::reel_writer::{Place, committed_end};
 use super::rows::REEL_SEGMENTS_MAX;
 use super::schema::STEPS;
 use crate::base::{CameraId, Wall};
+use crate::chunk::ItemId;
 use crate::media::RenditionId;
 
 /// Reels that are looked up at a time. No look into the index lasts longer than it takes to list these, or its log
@@ -43,7 +45,7 @@ pub struct Statistics {
 /// One kind of content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// `recordings`, `clips`.
+    /// `recordings`, `clips`, `imports`, `uploads`.
     pub name: &'static str,
     /// Bytes as they would be if everything were stored for itself.
     pub logical_bytes: u64,
@@ -140,25 +142,30 @@ impl Archive {
             clipped += segments.map(|segment| segment.bytes).sum::<u64>();
         }
         let mut physical_bytes = 0;
-        for folder in [self.dir.join("reel"), self.dir.join("db")] {
+        for folder in ["reel", PACK_FOLDER, "up", "db"].map(|name| self.dir.join(name)) {
             physical_bytes += bytes_on_disk(&folder).map_err(|cause| ReadError::Io {
                 path: folder.clone(),
                 cause,
             })?;
         }
+        let mut sources = vec![
+            Source {
+                name: "recordings",
+                logical_bytes: recorded,
+                unique_bytes: recorded,
+            },
+            Source {
+                name: "clips",
+                logical_bytes: clipped,
+                unique_bytes: 0,
+            },
+        ];
+        sources.extend(
+            self.reader
+                .read(|connection| Ok(import_sources(connection)?))?,
+        );
         Ok(Statistics {
-            sources: vec![
-                Source {
-                    name: "recordings",
-                    logical_bytes: recorded,
-                    unique_bytes: recorded,
-                },
-                Source {
-                    name: "clips",
-                    logical_bytes: clipped,
-                    unique_bytes: 0,
-                },
-            ],
+            sources,
             physical_bytes,
         })
     }
@@ -193,6 +200,16 @@ impl Archive {
                 report.damaged.extend(found.damaged);
             }
         }
+    }
+
+    /// Imported items, newest first, at most `limit` of those that came before `before`.
+    pub fn items(&self, before: Option<ItemId>, limit: usize) -> Result<Vec<ItemEntry>, ReadError> {
+        self.reader.items(before, limit)
+    }
+
+    /// Opens an item to read its bytes; `None` if there is no such item.
+    pub fn open_item(&self, id: ItemId) -> Result<Option<ItemContent>, ReadError> {
+        self.reader.open_item(id)
     }
 
     fn recorded_bytes(&self) -> Result<u64, ReadError> {

@@ -73,6 +73,18 @@ pub enum OpenError {
         /// How many whole segments have no row.
         segments: usize,
     },
+    /// There are packs of imports that the index does not know, more than a crash can leave.
+    #[error(
+        "data directory {path}: pack/ holds {packs} packs of imports that db/index.db does not know, as if the index \
+         were from an older backup; put the newest index back, or choose another directory with --data; nothing was \
+         removed"
+    )]
+    ImportsUnknown {
+        /// The directory.
+        path: PathBuf,
+        /// How many packs have no row.
+        packs: usize,
+    },
     /// The index is some other file, or damaged.
     #[error(
         "data directory {path}: db/index.db is damaged or not perch's ({cause}); put it back from a backup, \

@@ -71,6 +71,9 @@ pub(super) trait StoredFile: Send + fmt::Debug {
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts the file, and gives back what was reserved beyond.
     fn truncate(&mut self, bytes: u64) -> io::Result<()>;
+    /// Gives the disk space of a range back, which reads as zeros from then on; the size stays. A file system that
+    /// cannot is no failure.
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()>;
     /// The size in bytes.
     fn size(&self) -> io::Result<u64>;
 }
@@ -153,10 +156,7 @@ impl StoredFile for RealFile {
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
         let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        match fallocate(&self.0, flags, offset as i64, bytes as i64) {
-            Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
-            other => Ok(other?),
-        }
+        where_it_can(fallocate(&self.0, flags, offset as i64, bytes as i64))
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -167,8 +167,21 @@ impl StoredFile for RealFile {
         self.0.set_len(bytes)
     }
 
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE | FallocateFlags::FALLOC_FL_PUNCH_HOLE;
+        where_it_can(fallocate(&self.0, flags, offset as i64, bytes as i64))
+    }
+
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+/// A file system that knows no such thing goes on without.
+fn where_it_can(outcome: nix::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
+        other => Ok(other?),
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file_system::{FileSystem, FolderSyncError};
+use super::import::PACK_FOLDER;
 use super::index::Index;
 
 /// A file to be removed.
@@ -50,8 +51,10 @@ pub(super) fn sweep(
             // The name may come back after a power cut: the notes stay.
             Err(error) => return Ok(Some((folder.clone(), error.into()))),
         }
-        // Refused while anything lies in it, which is right.
-        let _ = files.remove_folder(folder);
+        // Refused while anything lies in it, which is right. An import may be about to make the next pack.
+        if *folder != dir.join(PACK_FOLDER) {
+            let _ = files.remove_folder(folder);
+        }
     }
     index.drop_garbage(&removed)?;
     Ok(refused)

@@ -309,6 +309,21 @@ impl Index {
         Ok(removed)
     }
 
+    /// Changes rows in one transaction, which holds if `change` gives something. Durable on return.
+    pub(super) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>>,
+    ) -> rusqlite::Result<Option<T>> {
+        let transaction = begin(&mut self.connection)?;
+        let changed = change(&transaction)?;
+        if changed.is_some() {
+            transaction.commit()?;
+            self.count_pages();
+            self.checkpoint_if_long()?;
+        }
+        Ok(changed)
+    }
+
     /// Civil time at which the newest closed reel ends; `None` without one.
     pub(super) fn newest_label(&self) -> rusqlite::Result<Option<Wall>> {
         let newest: Option<i64> =

@@ -1,4 +1,5 @@
-//! Recordings on disk: segments in append-only reels, and a SQLite index of them. One writer thread, many readers.
+//! Recordings on disk: segments in append-only reels, imports in packs, and a SQLite index of them. One writer thread,
+//! many readers.
 //! Decides nothing about what is recorded or for how long; the packager hands segments over, serve reads them.
 //!
 //! Order of durability: a segment is appended to its reel and hashed on the way; the file is synced, then the
@@ -12,6 +13,7 @@
 //! ```text
 //! lock                            held while a process uses the directory
 //! reel/<camera>/<day>/<id>.reel   see `reel` for the format
+//! pack/<id>.pack                  see `chunk` for the format, `import` for what goes in
 //! up/<id>.part                    uploads under way, see `spool`
 //! db/index.db                     see `schema` for the tables
 //! db/ballast                      see `ballast`
@@ -24,6 +26,7 @@ mod error;
 mod failure;
 mod file_system;
 mod garbage;
+mod import;
 mod index;
 mod index_file;
 mod keeper;
@@ -43,6 +46,7 @@ mod spool;
 mod status;
 mod timeline;
 mod unnamed;
+mod upkeep;
 mod usage;
 mod writer;
 
@@ -59,6 +63,10 @@ use bytes::Bytes;
 pub use self::archive::{Archive, DamagedSegment, Source, Statistics, VerifyReport};
 pub use self::clips::{Clip, ClipWish};
 pub use self::error::{ClipError, OpenError, ReadError};
+pub use self::import::{
+    ImportError, ImportMeta, ImportProgress, Imported, ItemContent, ItemEntry, MiscountedChunk,
+    Origin, RebuiltImports, RecountReport, rebuild_imports,
+};
 pub use self::numbers::CameraPosition;
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
@@ -67,9 +75,11 @@ pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, U
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
+pub use self::upkeep::GcReport;
 pub use self::usage::{CameraUsage, Forecast, Usage};
 
 use self::file_system::{FileSystem, RealFileSystem};
+use self::import::{Imports, PACK_FOLDER, recover_packs};
 use self::index::Index;
 use self::index_file::INDEX_PATH;
 use self::numbers::Numbers;
@@ -78,8 +88,10 @@ use self::reader::Reader;
 use self::recorder::Recorder;
 use self::spool::Spool;
 use self::status::GapMark;
+use self::upkeep::Upkeep;
 use self::writer::Writer;
 use crate::base::{CameraId, Clock, Wall};
+use crate::chunk::ItemId;
 use crate::media::{RenditionId, Segment};
 use crate::upload::UploadId;
 
@@ -98,6 +110,8 @@ struct Inner {
     writer: Writer,
     numbers: Arc<Numbers>,
     reader: Reader,
+    imports: Arc<Imports>,
+    upkeep: Upkeep,
     spool: Spool,
     options: StoreOptions,
     dir: PathBuf,
@@ -125,12 +139,24 @@ impl Store {
         index_file::check_header(dir)?;
         let lock = lock_directory(dir)?;
         let (recorder, numbers, report) = open_recorder(dir, &options, &clock, Arc::clone(&files))?;
-        let writer = Writer::spawn_writer(recorder, lock, Arc::clone(&clock))
-            .map_err(|cause| OpenError::from_io(dir, cause))?;
+        let packs = recover_packs(dir, &*files, recorder.index().connection())?;
+        let io = |cause| OpenError::from_io(dir, cause);
+        let writer = Writer::spawn_writer(recorder, lock, Arc::clone(&clock)).map_err(io)?;
+        let imports = Arc::new(Imports::new(
+            dir,
+            Arc::clone(&files),
+            writer.clone(),
+            packs,
+            &options,
+            Arc::clone(&clock),
+        ));
+        let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), Arc::clone(&clock)).map_err(io)?;
         let spool = Spool::new(dir, &options, files, writer.clone(), clock);
         let inner = Inner {
             writer,
             numbers,
+            imports,
+            upkeep,
             reader: Reader::new(dir),
             spool,
             options,
@@ -299,6 +325,40 @@ impl Store {
         self.0.reader.usage(&self.0.options.retention, space)
     }
 
+    /// Imports a file: cuts it, stores the chunks that are not stored yet, and makes an item of it. Tells how far it is
+    /// after each MiB or so. An import that was interrupted, by whatever, goes on where its last commit stood when the
+    /// same file comes again. Takes its time and up to 20 MB; four run at a time, others wait.
+    pub fn import(
+        &self,
+        file: File,
+        meta: &ImportMeta,
+        progress: impl FnMut(ImportProgress),
+    ) -> Result<Imported, ImportError> {
+        self.0.imports.import(file, meta, progress)
+    }
+
+    /// Imported items, newest first, at most `limit` of those that came before `before`. Reads disk.
+    pub fn items(&self, before: Option<ItemId>, limit: usize) -> Result<Vec<ItemEntry>, ReadError> {
+        self.0.reader.items(before, limit)
+    }
+
+    /// Opens an item to read its bytes; `None` if there is no such item. Reads disk.
+    pub fn open_item(&self, id: ItemId) -> Result<Option<ItemContent>, ReadError> {
+        self.0.reader.open_item(id)
+    }
+
+    /// Removes an item, and gives back what no other refers to. Returns whether there was such an item. Waits for the
+    /// disk. After an error the item is gone as well, and what it took is given back later.
+    pub fn remove_item(&self, id: ItemId) -> Result<bool, ImportError> {
+        self.0.imports.remove(id)
+    }
+
+    /// Counts all references again, corrects what is wrong, and gives back what is dead; with `abandoned`, imports that
+    /// were interrupted, too. Takes its time.
+    pub fn collect_garbage(&self, abandoned: bool) -> Result<GcReport, ImportError> {
+        self.0.upkeep.collect_garbage(abandoned)
+    }
+
     /// The clips of a camera, or of all, by their start. Reads disk.
     pub fn clips(&self, camera: Option<&CameraId>) -> Result<Vec<Clip>, ReadError> {
         self.0.reader.clips(camera)
@@ -318,6 +378,7 @@ impl Store {
 
 impl Inner {
     fn close(&self) {
+        self.upkeep.stop();
         let closed = self.writer.close(self.options.close_timeout);
         if !closed {
             tracing::warn!(
@@ -361,7 +422,8 @@ fn open_recorder(
     let io = |cause| OpenError::from_io(dir, cause);
     // An empty file is as good as none: SQLite would begin a new index there, which knows no reel.
     let index_bytes = std::fs::metadata(dir.join(INDEX_PATH)).map_or(0, |index| index.len());
-    if index_bytes == 0 && has_reels(dir).map_err(io)? {
+    let has_any = || Ok(has_any(dir, "reel")? || has_any(dir, PACK_FOLDER)?);
+    if index_bytes == 0 && has_any().map_err(io)? {
         return Err(OpenError::IndexMissing(dir.to_owned()));
     }
     files.create_folder(&dir.join("db")).map_err(io)?;
@@ -386,9 +448,9 @@ fn open_recorder(
     Ok((recorder, numbers, report))
 }
 
-/// Whether anything was ever recorded in a directory.
-fn has_reels(dir: &Path) -> std::io::Result<bool> {
-    match std::fs::read_dir(dir.join("reel")) {
+/// Whether anything was ever recorded or imported in a directory.
+fn has_any(dir: &Path, folder: &str) -> std::io::Result<bool> {
+    match std::fs::read_dir(dir.join(folder)) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -76,19 +76,24 @@ pub struct SegmentEntry {
     pub bytes: u64,
 }
 
-/// Opens read-only connections as needed and keeps some.
-#[derive(Debug)]
+/// Opens read-only connections as needed and keeps some. Clones share them.
+#[derive(Clone, Debug)]
 pub(super) struct Reader {
     dir: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Reader {
     pub(super) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
-            idle: Mutex::default(),
+            idle: Arc::default(),
         }
+    }
+
+    /// The data directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// What was recorded between `from` and `to`, by labels; whole segments, in the order of recording.

@@ -6,12 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::Transaction;
+
 use super::clips::{Clip, ClipWish};
 use super::error::ClipError;
 use super::failure::{
     Failure, create_failed, folder_sync_failed, index_failed, sync_failed, write_failed,
 };
 use super::file_system::FileSystem;
+use super::garbage::sweep;
+use super::import::ImportError;
 use super::index::Index;
 use super::keeper::Keeper;
 use super::numbers::Numbers;
@@ -192,6 +196,28 @@ impl Recorder {
         }
     }
 
+    /// Changes rows that have nothing to do with recording, in one transaction that holds if `change` gives something.
+    /// Recording goes on whatever comes of it.
+    pub(super) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>>,
+    ) -> Result<Option<T>, ImportError> {
+        if let RecordingState::Poisoned { reason } = &self.status.state {
+            return Err(ImportError::NotWritable(reason.clone()));
+        }
+        let changed = self.index.change(change);
+        changed.map_err(|error| ImportError::from_index(&error))
+    }
+
+    /// Removes files that no row names any more.
+    pub(super) fn sweep(&mut self) -> Result<(), ImportError> {
+        let swept = sweep(&self.dir, &*self.files, &mut self.index);
+        match swept.map_err(|error| ImportError::from_index(&error))? {
+            None => Ok(()),
+            Some((path, error)) => Err(ImportError::from_disk(&path, &error)),
+        }
+    }
+
     /// Nobody knows what a poisoned store's disk holds.
     fn may_change(&self) -> Result<(), ClipError> {
         match &self.status.state {
@@ -235,6 +261,11 @@ impl Recorder {
         self.closing
             .extend(std::mem::take(&mut self.reels).into_values());
         self.commit();
+    }
+
+    /// The index, to be looked at before the recorder goes to its thread.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The index, to be changed behind the recorder's back.

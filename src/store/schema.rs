@@ -32,6 +32,7 @@ pub(super) const STEPS: &[Step] = &[
         sql: VERSION_2,
         fill: summarize_closed_reels,
     },
+    Step::sql(IMPORTS),
     Step::sql(UPLOADS),
 ];
 
@@ -160,6 +161,112 @@ CREATE TABLE garbage (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL
 ) STRICT;
+";
+
+/// What was imported: items, the chunks that they are made of, and the packs in which those lie. A chunk costs about
+/// 120 bytes, most of them its digest, which is looked up by its first 8 bytes.
+const IMPORTS: &str = "
+CREATE TABLE pack (
+    id INTEGER PRIMARY KEY,
+    -- 16 bytes, also the file's name.
+    name BLOB NOT NULL UNIQUE,
+    -- Where its last committed record ends.
+    bytes INTEGER NOT NULL,
+    -- Records in it that count: chunks, lists and items.
+    live INTEGER NOT NULL,
+    -- It holds tombstones and nothing else.
+    graves INTEGER NOT NULL,
+    -- More may be appended.
+    open INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pack_open ON pack (id) WHERE open = 1;
+CREATE INDEX pack_empty ON pack (id) WHERE live = 0;
+
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY,
+    pack INTEGER NOT NULL,
+    -- Of its record in the pack.
+    offset INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    -- The digest's first 8 bytes.
+    prefix INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    -- How often lists name it.
+    refs INTEGER NOT NULL,
+    -- How the first item came that has it.
+    source INTEGER NOT NULL
+) STRICT;
+CREATE INDEX chunk_by_prefix ON chunk (prefix);
+
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY,
+    -- 16 bytes.
+    key BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    media INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    -- NULL until it is whole.
+    digest BLOB,
+    camera TEXT,
+    at_ms INTEGER,
+    made_ms INTEGER NOT NULL,
+    -- Of its bytes, those that its lists cover; and of those, the ones that were not stored before.
+    progress INTEGER NOT NULL,
+    new_bytes INTEGER NOT NULL,
+    -- What an import that was interrupted is found again by, with the file's time of change in ns.
+    origin TEXT NOT NULL,
+    origin_changed INTEGER NOT NULL,
+    -- Of its record, NULL until it is whole.
+    pack INTEGER,
+    offset INTEGER,
+    record_bytes INTEGER
+) STRICT;
+CREATE INDEX item_pending ON item (origin) WHERE digest IS NULL;
+CREATE INDEX item_by_made ON item (made_ms, id) WHERE digest IS NOT NULL;
+CREATE INDEX item_by_time ON item (camera, at_ms) WHERE camera IS NOT NULL;
+
+-- A run of an item's chunks. An item refers to chunks from the transaction that adds this row to the one that takes it.
+CREATE TABLE item_list (
+    id INTEGER PRIMARY KEY,
+    item INTEGER NOT NULL REFERENCES item (id),
+    -- Which run of the item's.
+    part INTEGER NOT NULL,
+    -- Where the run starts in the item.
+    start INTEGER NOT NULL,
+    -- Key (8 bytes) and size (4 bytes) of each chunk.
+    chunks BLOB NOT NULL,
+    -- Of its record.
+    pack INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    record_bytes INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX item_list_by_start ON item_list (item, start);
+
+-- Records that count no longer, until their tombstones are durable and their payloads are punched out of the packs.
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY,
+    pack INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    -- Of the payload.
+    bytes INTEGER NOT NULL,
+    -- Its tombstone is durable.
+    buried INTEGER NOT NULL
+) STRICT;
+
+-- The packs about which a pack of tombstones speaks; it goes when they are gone.
+CREATE TABLE grave (
+    pack INTEGER NOT NULL,
+    about INTEGER NOT NULL,
+    PRIMARY KEY (pack, about)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX grave_by_about ON grave (about);
+
+-- When something that is done now and then was last done.
+CREATE TABLE upkeep (
+    task TEXT PRIMARY KEY,
+    done_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Why an index cannot be brought up to date.

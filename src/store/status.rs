@@ -27,6 +27,8 @@ pub struct StoreOptions {
     pub retention_interval: Duration,
     /// Bytes set aside in the index's folder, given up when the disk is so full that nothing could be deleted.
     pub ballast_bytes: u64,
+    /// What is imported or uploaded must be a picture, film or sound.
+    pub media_only: bool,
 }
 
 impl Default for StoreOptions {
@@ -40,6 +42,7 @@ impl Default for StoreOptions {
             retention: Retention::default(),
             retention_interval: Duration::from_secs(5),
             ballast_bytes: 8 << 20,
+            media_only: false,
         }
     }
 }

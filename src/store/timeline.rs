@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::clips::{Clip, clips};
 use super::error::ReadError;
+use super::import::{ItemEntry, imports_within};
 use super::reader::{Reader, earlier, gaps, track_end, track_start, tracks};
 use super::reel_rows::HOUR_MS;
 use super::status::Gap;
@@ -34,6 +35,8 @@ pub struct Timeline {
     pub gaps: Vec<Gap>,
     /// What is kept, by start.
     pub clips: Vec<Clip>,
+    /// Items that lie on it, by start; at most a thousand.
+    pub imports: Vec<ItemEntry>,
     /// How much is recorded; buckets without anything are left out.
     pub density: Vec<Bucket>,
 }
@@ -81,6 +84,7 @@ impl Reader {
                     "WHERE camera.name = ?1 AND clip.to_ms > ?2 AND clip.from_ms < ?3",
                     params![camera.as_str(), from.0, to.0],
                 )?,
+                imports: imports_within(connection, camera, from, to)?,
                 density: Vec::new(),
             };
             for (_, track) in tracks(connection, camera)? {

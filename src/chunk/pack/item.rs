@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::PAYLOAD_BYTES_MAX;
 use super::record::{kind_code, kind_from_code};
-use crate::base::{CameraId, FieldReader, FieldWriter, Wall};
-use crate::base::{Digest, write_hex};
+use crate::base::{CameraId, Digest, DigestKind, Hasher, Wall};
+use crate::base::{FieldReader, FieldWriter, bytes_from_hex, write_hex};
 
 /// The random name of an item.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +15,16 @@ pub struct ItemId(pub [u8; 16]);
 impl fmt::Display for ItemId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(f, &self.0)
+    }
+}
+
+impl FromStr for ItemId {
+    type Err = ();
+
+    /// Reads 32 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let bytes = bytes_from_hex(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(())
     }
 }
 
@@ -82,13 +92,45 @@ pub enum MediaKind {
 impl MediaKind {
     const ALL: [Self; 4] = [Self::Video, Self::Sound, Self::Still, Self::Other];
 
-    fn code(self) -> u8 {
+    /// The number that stands for it in packs and in the index. Numbers are never used again.
+    pub fn code(self) -> u8 {
         match self {
             Self::Video => 1,
             Self::Sound => 2,
             Self::Still => 3,
             Self::Other => 4,
         }
+    }
+
+    /// Reads the number back.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// How an item came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ItemSource {
+    /// From a file of this machine.
+    Import,
+    /// Over the network.
+    Upload,
+}
+
+impl ItemSource {
+    const ALL: [Self; 2] = [Self::Import, Self::Upload];
+
+    /// The number that stands for it in packs and in the index. Numbers are never used again.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Import => 1,
+            Self::Upload => 2,
+        }
+    }
+
+    /// Reads the number back.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.code() == code)
     }
 }
 
@@ -101,13 +143,17 @@ pub struct Item {
     pub name: ItemName,
     /// What it can be shown as.
     pub media: MediaKind,
+    /// How it came.
+    pub source: ItemSource,
+    /// Civil time at which it came.
+    pub made: Wall,
     /// The camera on whose timeline it lies, if it lies on one.
     pub camera: Option<CameraId>,
     /// Civil time of its first picture, if somebody said.
     pub wall_start: Option<Wall>,
     /// Its size.
     pub bytes_count: u64,
-    /// Digest of all its bytes.
+    /// What an [`ItemHasher`] makes of its chunks.
     pub digest: Digest,
     /// How many [`ItemChunks`] list its chunks.
     pub lists_count: u32,
@@ -121,6 +167,8 @@ impl Item {
         fields.u64(self.bytes_count);
         fields.u32(self.lists_count);
         fields.u8(self.media.code());
+        fields.u8(self.source.code());
+        fields.i64(self.made.0);
         write_digest(&mut fields, &self.digest);
         fields.counted(self.name.as_str().as_bytes());
         let camera = self.camera.as_ref().map_or("", CameraId::as_str);
@@ -141,8 +189,9 @@ impl Item {
         let id = ItemId(fields.array()?);
         let bytes_count = fields.u64()?;
         let lists_count = fields.u32()?;
-        let media = fields.u8()?;
-        let media = MediaKind::ALL.into_iter().find(|k| k.code() == media)?;
+        let media = MediaKind::from_code(fields.u8()?)?;
+        let source = ItemSource::from_code(fields.u8()?)?;
+        let made = Wall(fields.i64()?);
         let digest = read_digest(&mut fields)?;
         let name = std::str::from_utf8(&fields.counted()?).ok()?.parse().ok()?;
         let camera = fields.counted()?;
@@ -159,6 +208,8 @@ impl Item {
             id,
             name,
             media,
+            source,
+            made,
             camera,
             wall_start,
             bytes_count,
@@ -175,6 +226,31 @@ pub struct ChunkRef {
     pub digest: Digest,
     /// How many they are.
     pub bytes_count: u32,
+}
+
+/// Names the bytes of a file by its chunks, one after the other: the BLAKE2b digest of their list (u32 size and digest
+/// of each, as [`ItemChunks`] lays them out). Files with the same bytes have the same digest, since they are cut at the
+/// same places, and no byte of the file is digested twice.
+#[derive(Clone, Debug)]
+pub struct ItemHasher(Hasher);
+
+impl ItemHasher {
+    /// Begins with no chunk.
+    pub fn new(kind: DigestKind) -> Self {
+        Self(kind.hasher())
+    }
+
+    /// Adds the next chunk.
+    pub fn push(&mut self, chunk: &ChunkRef) {
+        let mut fields = FieldWriter::default();
+        write_chunk(&mut fields, chunk);
+        self.0.update(&fields.0);
+    }
+
+    /// The digest of all.
+    pub fn finish(self) -> Digest {
+        self.0.finish()
+    }
 }
 
 /// A run of an item's chunks, in the order of the file. Written as the import goes on.
@@ -202,8 +278,7 @@ impl ItemChunks {
         fields.raw(&self.item.0);
         fields.u32(self.index);
         for chunk in &self.chunks {
-            fields.u32(chunk.bytes_count);
-            write_digest(&mut fields, &chunk.digest);
+            write_chunk(&mut fields, chunk);
         }
         debug_assert!(fields.0.len() <= PAYLOAD_BYTES_MAX as usize);
         fields.0
@@ -246,6 +321,11 @@ pub fn join_chunks(item: &Item, lists: &[ItemChunks]) -> Option<Vec<ChunkRef>> {
         .collect();
     let bytes_count: u64 = chunks.iter().map(|c| u64::from(c.bytes_count)).sum();
     (complete && bytes_count == item.bytes_count).then_some(chunks)
+}
+
+fn write_chunk(fields: &mut FieldWriter, chunk: &ChunkRef) {
+    fields.u32(chunk.bytes_count);
+    write_digest(fields, &chunk.digest);
 }
 
 fn write_digest(fields: &mut FieldWriter, digest: &Digest) {

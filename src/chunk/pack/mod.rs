@@ -28,7 +28,8 @@ mod scan;
 mod tombstone;
 
 pub use item::{
-    ChunkRef, InvalidItemName, Item, ItemChunks, ItemId, ItemName, MediaKind, join_chunks,
+    ChunkRef, InvalidItemName, Item, ItemChunks, ItemHasher, ItemId, ItemName, ItemSource,
+    MediaKind, join_chunks,
 };
 pub use record::{PackError, PackHeader, PackId, RecordHeader, RecordKind};
 pub use scan::{Found, PackScan, PlacedRecord, read_pack_header};

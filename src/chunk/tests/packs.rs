@@ -174,6 +174,8 @@ fn item(name: u8, chunks: &[ChunkRef], lists_count: u32) -> Item {
         id: ItemId([name; 16]),
         name: "Geburtstag 🎂.mp4".parse().expect("a name"),
         media: MediaKind::Video,
+        source: ItemSource::Upload,
+        made: Wall(-2),
         camera: Some("front-door".parse().expect("a name")),
         wall_start: Some(Wall(-1)),
         bytes_count: chunks

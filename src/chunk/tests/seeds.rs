@@ -25,6 +25,8 @@ fn item_pack(digest_kind: DigestKind) -> Vec<u8> {
         id,
         name: "holiday.mp4".parse().expect("a name"),
         media: MediaKind::Video,
+        source: ItemSource::Import,
+        made: Wall(1_700_000_060_000),
         camera: Some("front-door".parse().expect("a name")),
         wall_start: Some(Wall(1_700_000_000_000)),
         bytes_count: 13,

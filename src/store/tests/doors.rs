@@ -82,7 +82,7 @@ fn a_newer_index_is_refused_and_left_untouched() {
             refused,
             OpenError::NewerVersion {
                 found: 7,
-                known: 3,
+                known: 4,
                 ..
             }
         ),

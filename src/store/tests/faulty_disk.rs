@@ -262,6 +262,11 @@ impl StoredFile for FaultyFile {
         self.file.truncate(bytes)
     }
 
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.disk.step_whole()?;
+        self.file.punch(offset, bytes)
+    }
+
     fn size(&self) -> io::Result<u64> {
         self.disk.step_whole()?;
         self.file.size()

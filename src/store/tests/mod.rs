@@ -6,6 +6,7 @@ mod faults;
 mod faulty_disk;
 mod fixture;
 mod full_disk;
+mod imports;
 mod made;
 mod outdated;
 mod plays;

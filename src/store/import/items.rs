@@ -1,0 +1,310 @@
+//! Items as those see them who read: lists of them, and their bytes, each chunk compared with its digest.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::pack_path;
+use super::rows::{Listed, decode_list, digest_at};
+use crate::base::{CameraId, Digest, Wall};
+use crate::chunk::{
+    ItemId, ItemName, ItemSource, MediaKind, PROBE_BYTES, PackId, RecordHeader, probe_media,
+};
+use crate::store::archive::Source;
+use crate::store::error::ReadError;
+use crate::store::reader::Reader;
+use crate::store::reel::DIGEST_KIND;
+
+/// An imported file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemEntry {
+    /// Its name for programs.
+    pub id: ItemId,
+    /// Its name for people.
+    pub name: ItemName,
+    /// What it can be shown as.
+    pub media: MediaKind,
+    /// How it came.
+    pub source: ItemSource,
+    /// The camera on whose timeline it lies, if it lies on one.
+    pub camera: Option<CameraId>,
+    /// Civil time of its first picture, if somebody said.
+    pub at: Option<Wall>,
+    /// When its import began.
+    pub made: Wall,
+    /// Its size.
+    pub bytes: u64,
+    /// Of its bytes, those that were not stored before.
+    pub new_bytes: u64,
+    /// What an [`crate::chunk::ItemHasher`] makes of its chunks.
+    pub digest: Digest,
+}
+
+const COLUMNS: &str =
+    "id, key, name, media, source, camera, at_ms, made_ms, bytes, new_bytes, digest";
+
+/// Reads a row of [`COLUMNS`]; `None` for what a newer version may have written.
+fn entry(row: &Row<'_>) -> rusqlite::Result<Option<(i64, ItemEntry)>> {
+    let (name, camera): (String, Option<String>) = (row.get(2)?, row.get(5)?);
+    let (Ok(name), Some(media), Some(source), Some(digest)) = (
+        name.parse(),
+        MediaKind::from_code(row.get(3)?),
+        ItemSource::from_code(row.get(4)?),
+        digest_at(row, 10)?,
+    ) else {
+        return Ok(None);
+    };
+    let at: Option<i64> = row.get(6)?;
+    let item = ItemEntry {
+        id: ItemId(row.get(1)?),
+        name,
+        media,
+        source,
+        camera: camera.and_then(|camera| camera.parse().ok()),
+        at: at.map(Wall),
+        made: Wall(row.get(7)?),
+        bytes: row.get(8)?,
+        new_bytes: row.get(9)?,
+        digest,
+    };
+    Ok(Some((row.get(0)?, item)))
+}
+
+/// The items of a camera's timeline that start between two labels, by their start.
+pub(in crate::store) fn imports_within(
+    connection: &Connection,
+    camera: &CameraId,
+    from: Wall,
+    to: Wall,
+) -> rusqlite::Result<Vec<ItemEntry>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM item WHERE camera = ? AND at_ms >= ? AND at_ms < ? AND digest IS NOT NULL
+         ORDER BY at_ms, id LIMIT 1000"
+    ))?;
+    let mut rows = statement.query(params![camera.as_str(), from.0, to.0])?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        items.extend(entry(row)?.map(|(_, item)| item));
+    }
+    Ok(items)
+}
+
+/// How imports and uploads add up. What both have is counted for the one that brought it first.
+pub(in crate::store) fn import_sources(connection: &Connection) -> rusqlite::Result<[Source; 2]> {
+    let source = |source: ItemSource, name| -> rusqlite::Result<Source> {
+        let of = |sql: &str| connection.query_row(sql, [source.code()], |row| row.get(0));
+        Ok(Source {
+            name,
+            logical_bytes: of("SELECT coalesce(sum(progress), 0) FROM item
+                 WHERE source = ? AND NOT (digest IS NULL AND origin = '')")?,
+            unique_bytes: of("SELECT coalesce(sum(bytes), 0) FROM chunk WHERE source = ?")?,
+        })
+    };
+    Ok([
+        source(ItemSource::Import, "imports")?,
+        source(ItemSource::Upload, "uploads")?,
+    ])
+}
+
+impl Reader {
+    /// Whole items, newest first, at most `limit` of those that came before `before`.
+    pub(in crate::store) fn items(
+        &self,
+        before: Option<ItemId>,
+        limit: usize,
+    ) -> Result<Vec<ItemEntry>, ReadError> {
+        self.read(|connection| {
+            let edge = match before {
+                None => Some((i64::MAX, i64::MAX)),
+                Some(before) => connection
+                    .prepare_cached("SELECT made_ms, id FROM item WHERE key = ?")?
+                    .query_row([before.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?,
+            };
+            let Some((made_ms, id)) = edge else {
+                return Ok(Vec::new());
+            };
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM item WHERE digest IS NOT NULL AND (made_ms, id) < (?, ?)
+                 ORDER BY made_ms DESC, id DESC LIMIT ?"
+            ))?;
+            let mut rows = statement.query(params![made_ms, id, limit])?;
+            let mut items = Vec::new();
+            while let Some(row) = rows.next()? {
+                items.extend(entry(row)?.map(|(_, item)| item));
+            }
+            Ok(items)
+        })
+    }
+
+    /// Opens an item; `None` if there is no such item.
+    pub(in crate::store) fn open_item(&self, id: ItemId) -> Result<Option<ItemContent>, ReadError> {
+        let found = self.read(|connection| {
+            let found = connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM item WHERE key = ? AND digest IS NOT NULL"
+                ))?
+                .query_row([id.0], entry)
+                .optional()?;
+            Ok(found.flatten())
+        })?;
+        Ok(found.map(|(row, item)| ItemContent {
+            item,
+            row,
+            reader: self.clone(),
+            list: Vec::new(),
+            list_start: 0,
+            pack: None,
+        }))
+    }
+}
+
+/// An item's bytes, to be read at any place. Keeps one list of its chunks and one open file.
+#[derive(Debug)]
+pub struct ItemContent {
+    item: ItemEntry,
+    row: i64,
+    reader: Reader,
+    list: Vec<Listed>,
+    list_start: u64,
+    pack: Option<(PackId, File)>,
+}
+
+/// Where a chunk lies.
+struct Place {
+    pack: PackId,
+    offset: u64,
+    digest: Option<Digest>,
+}
+
+impl ItemContent {
+    /// What is known of the item.
+    pub fn item(&self) -> &ItemEntry {
+        &self.item
+    }
+
+    /// How HTTP calls what the first bytes say that it is; `None` for no media. Reads disk.
+    pub fn content_type(&mut self) -> Result<Option<&'static str>, ReadError> {
+        let mut first = Vec::new();
+        while first.len() < PROBE_BYTES {
+            match self.load_from(first.len() as u64)? {
+                Some(bytes) => first.extend_from_slice(&bytes),
+                None => break,
+            }
+        }
+        first.truncate(PROBE_BYTES);
+        Ok(probe_media(&first).map(|media| media.content_type))
+    }
+
+    /// The bytes from `offset` up to the end of the chunk in which it lies (at most 256 KiB), compared with their
+    /// digest; `None` from the item's end on. Fails, too, if the item is removed meanwhile. Reads disk.
+    pub fn load_from(&mut self, offset: u64) -> Result<Option<Bytes>, ReadError> {
+        if offset >= self.item.bytes {
+            return Ok(None);
+        }
+        let Some((listed, start)) = self.find(offset)? else {
+            return Err(self.damaged(offset, "the list of its chunks is not in the index"));
+        };
+        let place = self.reader.read(|connection| {
+            let place = connection
+                .prepare_cached(
+                    "SELECT pack.name, chunk.offset, chunk.digest FROM chunk JOIN pack ON pack.id = chunk.pack
+                     WHERE chunk.id = ?",
+                )?
+                .query_row([listed.chunk], |row| {
+                    Ok(Place {
+                        pack: PackId(row.get(0)?),
+                        offset: row.get(1)?,
+                        digest: digest_at(row, 2)?,
+                    })
+                })
+                .optional()?;
+            Ok(place)
+        })?;
+        let Some(place) = place else {
+            return Err(self.damaged(offset, "the chunk is not in the index"));
+        };
+        let bytes = self.load(&place, listed.bytes)?;
+        Ok(Some(bytes.slice((offset - start) as usize..)))
+    }
+
+    /// The chunk in which `offset` lies, and where that starts.
+    fn find(&mut self, offset: u64) -> Result<Option<(Listed, u64)>, ReadError> {
+        if let Some(found) = self.find_listed(offset) {
+            return Ok(Some(found));
+        }
+        let row = self.row;
+        let list: Option<(u64, Vec<u8>)> = self.reader.read(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT start, chunks FROM item_list WHERE item = ? AND start <= ? ORDER BY start DESC LIMIT 1",
+                )?
+                .query_row(params![row, offset], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?)
+        })?;
+        let Some((start, chunks)) = list else {
+            return Ok(None);
+        };
+        self.list_start = start;
+        self.list = decode_list(&chunks).collect();
+        Ok(self.find_listed(offset))
+    }
+
+    fn find_listed(&self, offset: u64) -> Option<(Listed, u64)> {
+        let mut start = self.list_start;
+        if offset < start {
+            return None;
+        }
+        for listed in &self.list {
+            let end = start + u64::from(listed.bytes);
+            if offset < end {
+                return Some((*listed, start));
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn load(&mut self, place: &Place, bytes: u32) -> Result<Bytes, ReadError> {
+        let path = pack_path(self.reader.dir(), place.pack);
+        let mut buffer = vec![0; bytes as usize];
+        let read = self.pack_file(place.pack, &path).and_then(|file| {
+            let start = place.offset + RecordHeader::bytes_count(DIGEST_KIND) as u64;
+            file.read_exact_at(&mut buffer, start)
+        });
+        let what = match read {
+            Ok(()) if place.digest == Some(DIGEST_KIND.digest(&buffer)) => {
+                return Ok(buffer.into());
+            }
+            Ok(()) => "digest mismatch",
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
+            Err(cause) => return Err(ReadError::Io { path, cause }),
+        };
+        Err(ReadError::Damaged {
+            path,
+            offset: place.offset,
+            what,
+        })
+    }
+
+    fn pack_file(&mut self, id: PackId, path: &std::path::Path) -> io::Result<&File> {
+        if self.pack.as_ref().is_none_or(|(open, _)| *open != id) {
+            self.pack = Some((id, File::open(path)?));
+        }
+        let (_, file) = self.pack.as_ref().expect("it was just opened");
+        Ok(file)
+    }
+
+    fn damaged(&self, offset: u64, what: &'static str) -> ReadError {
+        ReadError::Damaged {
+            path: PathBuf::from(format!("item {}", self.item.id)),
+            offset,
+            what,
+        }
+    }
+}

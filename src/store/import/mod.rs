@@ -1,0 +1,68 @@
+//! Imports: files cut into chunks that are stored once, in packs, and the items that they make. Decides what is
+//! written, in which order it becomes durable and what may go; `chunk` says where files are cut and how packs look.
+//!
+//! An import is read and cut by one thread, digested by a second and written by the caller's, so that it is as fast
+//! as one processor digests. Recording does not wait for it: packs are written here, and only rows, of at most 64 MiB
+//! of a file at a time, go through the writer.
+//!
+//! Order of durability: records are appended to a pack; the file is synced, then the folder that names it, then the
+//! rows go in. An item refers to its chunks list by list, also while it is incomplete, so that a kill costs at most
+//! what came behind the last transaction, and nothing that it refers to can go meanwhile. A chunk that was looked up
+//! and is gone when the transaction comes is written anew.
+//!
+//! What nothing refers to any more is noted as dead in the same transaction, and buried afterwards (see `burial`).
+
+mod burial;
+mod engine;
+mod error;
+mod items;
+mod pack_writer;
+mod packs;
+mod pipeline;
+mod rebuild;
+mod recount;
+mod recovery;
+mod removal;
+mod rows;
+mod source;
+
+pub use engine::{ImportMeta, ImportProgress, Imported, Origin};
+pub use error::ImportError;
+pub use items::{ItemContent, ItemEntry};
+pub use rebuild::{RebuiltImports, rebuild_imports};
+pub use recount::{MiscountedChunk, RecountReport};
+
+pub(super) use burial::Buried;
+pub(super) use engine::Imports;
+pub(super) use items::{import_sources, imports_within};
+pub(super) use recovery::recover_packs;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::chunk::PackId;
+
+/// Where packs lie, below the data directory.
+pub(super) const PACK_FOLDER: &str = "pack";
+
+/// Imports at a time; more wait. Each takes up to 20 MB of memory.
+const IMPORTS_MAX: usize = 4;
+
+/// Where a pack lies.
+fn pack_path(dir: &Path, id: PackId) -> PathBuf {
+    dir.join(PACK_FOLDER).join(format!("{id}.pack"))
+}
+
+/// The pack that a file is named after.
+fn pack_of_name(name: &str) -> Option<PackId> {
+    let id: PackId = name.strip_suffix(".pack")?.parse().ok()?;
+    (format!("{id}.pack") == name).then_some(id)
+}
+
+/// A name that nothing else has, from the system's random numbers.
+fn random_name() -> io::Result<[u8; 16]> {
+    let mut name = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut name)?;
+    Ok(name)
+}

@@ -1,0 +1,193 @@
+//! One pack being appended to. Keeps the file's rules (format, size, reserved space); what goes in, and when it is
+//! named by rows, is the caller's decision.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use super::error::ImportError;
+use super::{PACK_FOLDER, pack_path, random_name};
+use crate::chunk::{PACK_BYTES_MAX, PackHeader, PackId, RecordHeader};
+use crate::store::file_system::{FileSystem, StoredFile, write_all_at};
+use crate::store::reel::DIGEST_KIND;
+use crate::store::reel_writer::is_full;
+
+/// Disk space is set aside in such steps: few extents, little waste.
+const RESERVE_BYTES: u64 = 8 << 20;
+
+/// An open pack. What lies before `committed` has rows; what lies behind it has none yet, and goes if none come.
+#[derive(Debug)]
+pub(super) struct PackWriter {
+    /// Its row's key, once it has one.
+    pub(super) row: Option<i64>,
+    pub(super) header: PackHeader,
+    file: Box<dyn StoredFile>,
+    path: PathBuf,
+    committed: u64,
+    end: u64,
+    reserved: u64,
+    /// The disk refused something for another reason than that it is full.
+    failed: bool,
+}
+
+impl PackWriter {
+    /// Makes a pack's file with nothing in it. One that could not be begun is removed again, at the next start at the
+    /// latest.
+    pub(super) fn create(files: &dyn FileSystem, dir: &Path) -> Result<Self, ImportError> {
+        let folder = dir.join(PACK_FOLDER);
+        let io = |error| ImportError::from_disk(&folder, &error);
+        files.create_folder(&folder).map_err(io)?;
+        files
+            .sync_folder(dir)
+            .map_err(|error| ImportError::from_folder(dir, error))?;
+        let header = PackHeader {
+            id: PackId(random_name().map_err(io)?),
+            digest_kind: DIGEST_KIND,
+        };
+        let path = pack_path(dir, header.id);
+        let mut pack = Self {
+            row: None,
+            header,
+            file: files.create_file(&path).map_err(io)?,
+            path,
+            committed: 0,
+            end: 0,
+            reserved: 0,
+            failed: false,
+        };
+        if let Err(error) = pack.write(&mut [IoSlice::new(&header.encode())]) {
+            pack.abandon(files);
+            return Err(error);
+        }
+        Ok(pack)
+    }
+
+    /// Goes on with a pack whose file ends at `committed`.
+    pub(super) fn reopen(
+        row: i64,
+        header: PackHeader,
+        file: Box<dyn StoredFile>,
+        path: PathBuf,
+        committed: u64,
+    ) -> Self {
+        Self {
+            row: Some(row),
+            header,
+            file,
+            path,
+            committed,
+            end: committed,
+            reserved: committed,
+            failed: false,
+        }
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the next record goes.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether records with payloads of these sizes still fit, one after the other.
+    pub(super) fn has_room(&self, payloads: impl IntoIterator<Item = u32>) -> bool {
+        let mut end = self.end;
+        payloads.into_iter().all(|payload| {
+            let fits = self.header.has_room(end, payload);
+            end += record_bytes(payload);
+            fits
+        })
+    }
+
+    /// Appends a record, to be made durable later. Returns its offset. After an error nothing was appended.
+    pub(super) fn append(
+        &mut self,
+        record: &RecordHeader,
+        payload: &[u8],
+    ) -> Result<u64, ImportError> {
+        let offset = self.end;
+        let header = record.encode(self.header.id, offset);
+        let pieces = [&header[..], payload, record.padding()];
+        self.write(&mut pieces.map(IoSlice::new))?;
+        Ok(offset)
+    }
+
+    fn write(&mut self, pieces: &mut [IoSlice<'_>]) -> Result<(), ImportError> {
+        let bytes: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let end = self.end + bytes;
+        let mut write = || {
+            if end > self.reserved {
+                let room = PACK_BYTES_MAX.saturating_sub(self.reserved);
+                let step = RESERVE_BYTES.min(room).max(end - self.reserved);
+                self.file.reserve(self.reserved, step)?;
+                self.reserved += step;
+            }
+            write_all_at(&mut *self.file, pieces, self.end)
+        };
+        let written = write();
+        written.map_err(|error| self.fail(&error))?;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Makes what was appended durable, and the file's name. After an error nobody knows what is.
+    pub(super) fn sync(&mut self, files: &dyn FileSystem) -> Result<(), ImportError> {
+        let synced = self.file.sync();
+        // Even where the disk is only full, nobody knows what a failed sync has kept.
+        self.failed |= synced.is_err();
+        synced.map_err(|error| self.fail(&error))?;
+        if self.row.is_none()
+            && let Some(folder) = self.path.parent()
+        {
+            let synced = files.sync_folder(folder);
+            self.failed |= synced.is_err();
+            synced.map_err(|error| ImportError::from_folder(folder, error))?;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: &io::Error) -> ImportError {
+        self.failed |= !is_full(error);
+        ImportError::from_disk(&self.path, error)
+    }
+
+    /// Rows name all that was appended.
+    pub(super) fn note_committed(&mut self, row: i64) {
+        self.row = Some(row);
+        self.committed = self.end;
+    }
+
+    /// Gives the space back that was set aside.
+    pub(super) fn trim(&mut self) -> Result<(), ImportError> {
+        if self.reserved > self.end {
+            let trimmed = self.file.truncate(self.end);
+            trimmed.map_err(|error| ImportError::from_disk(&self.path, &error))?;
+            self.reserved = self.end;
+        }
+        Ok(())
+    }
+
+    /// Takes back what has no rows. Returns whether the pack can be gone on with: one without any row is removed.
+    pub(super) fn roll_back(&mut self, files: &dyn FileSystem) -> bool {
+        if self.row.is_none() {
+            self.abandon(files);
+            return false;
+        }
+        (self.end, self.reserved) = (self.committed, self.committed);
+        self.file.truncate(self.committed).is_ok() && !self.failed
+    }
+
+    fn abandon(&self, files: &dyn FileSystem) {
+        if let Err(error) = files.remove_file(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "removed at the next start");
+        }
+    }
+}
+
+/// What a record with such a payload takes in a pack.
+fn record_bytes(payload: u32) -> u64 {
+    let header = RecordHeader::bytes_count(DIGEST_KIND) as u64;
+    (header + u64::from(payload)).next_multiple_of(8)
+}

@@ -1,0 +1,137 @@
+//! Packs after a start: each that is open is cut back to its last committed record and written on, and what no row
+//! names is removed. Looks only at open packs and at the names of the others.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::pack_writer::PackWriter;
+use super::packs::Packs;
+use super::{IMPORTS_MAX, PACK_FOLDER, pack_of_name, pack_path};
+use crate::chunk::{PackHeader, PackId, ReadAt, read_pack_header};
+use crate::store::OpenError;
+use crate::store::file_system::{FileSystem, StoredFile};
+use crate::store::reel::DIGEST_KIND;
+
+/// Packs without a row that a crash may leave: one for each import and one of tombstones, and as many that an earlier
+/// failure of the disk did not let go.
+const UNNAMED_MAX: usize = 2 * (IMPORTS_MAX + 1);
+
+/// A pack that was open when the last process ended.
+struct Open {
+    row: i64,
+    id: PackId,
+    bytes: u64,
+    graves: bool,
+}
+
+/// Makes packs and rows agree, and takes over the packs that are open. Refuses, before anything is changed, an index
+/// that knows less than a crash can take from it.
+pub(in crate::store) fn recover_packs(
+    dir: &Path,
+    files: &dyn FileSystem,
+    connection: &Connection,
+) -> Result<Packs, OpenError> {
+    let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
+    let io = |cause| OpenError::from_io(dir, cause);
+    let unnamed = unnamed_packs(dir, files, connection)?;
+    if unnamed.len() > UNNAMED_MAX {
+        return Err(OpenError::ImportsUnknown {
+            path: dir.to_owned(),
+            packs: unnamed.len(),
+        });
+    }
+    for id in &unnamed {
+        files.remove_file(&pack_path(dir, *id)).map_err(io)?;
+    }
+    if !unnamed.is_empty() {
+        let synced = files.sync_folder(&dir.join(PACK_FOLDER));
+        synced.map_err(|error| io(error.into()))?;
+    }
+    let (mut idle, mut graves) = (Vec::new(), None);
+    for open in open_packs(connection).map_err(sqlite)? {
+        match reopen(dir, files, &open) {
+            Ok(pack) if open.graves => graves = Some(pack),
+            Ok(pack) => idle.push(pack),
+            // What can be read of it is read; nothing more is written to it.
+            Err(cause) => tracing::warn!(
+                path = %pack_path(dir, open.id).display(), %cause,
+                "a pack of imports cannot be written to any more; check the disk"
+            ),
+        }
+    }
+    Ok(Packs::new(idle, graves))
+}
+
+fn unnamed_packs(
+    dir: &Path,
+    files: &dyn FileSystem,
+    connection: &Connection,
+) -> Result<Vec<PackId>, OpenError> {
+    let names = files
+        .list_folder(&dir.join(PACK_FOLDER))
+        .map_err(|cause| OpenError::from_io(dir, cause))?;
+    let mut unnamed = Vec::new();
+    for name in names {
+        let Some(id) = pack_of_name(&name) else {
+            continue;
+        };
+        let path = format!("{PACK_FOLDER}/{name}");
+        let named = connection
+            .prepare_cached(
+                "SELECT 1 FROM pack WHERE name = ?1 UNION ALL SELECT 1 FROM garbage WHERE path = ?2",
+            )
+            .and_then(|mut known| known.query_row((id.0, path), |_| Ok(())).optional())
+            .map_err(|error| OpenError::from_sqlite(dir, &error))?;
+        if named.is_none() {
+            unnamed.push(id);
+        }
+    }
+    Ok(unnamed)
+}
+
+fn open_packs(connection: &Connection) -> rusqlite::Result<Vec<Open>> {
+    let mut statement = connection
+        .prepare("SELECT id, name, bytes, graves FROM pack WHERE open = 1 ORDER BY id")?;
+    let rows = statement.query_map((), |row| {
+        Ok(Open {
+            row: row.get(0)?,
+            id: PackId(row.get(1)?),
+            bytes: row.get(2)?,
+            graves: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}
+
+struct Opened<'a>(&'a dyn StoredFile);
+
+impl ReadAt for Opened<'_> {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+}
+
+fn reopen(dir: &Path, files: &dyn FileSystem, open: &Open) -> std::io::Result<PackWriter> {
+    let path = pack_path(dir, open.id);
+    let mut file = files.open_file(&path)?;
+    let size = file.size()?;
+    if size < open.bytes {
+        return Err(std::io::Error::other("it is shorter than it was"));
+    }
+    let header = read_pack_header(&Opened(&*file), size)
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let expected = PackHeader {
+        id: open.id,
+        digest_kind: DIGEST_KIND,
+    };
+    if header != expected {
+        return Err(std::io::Error::other("its header is another pack's"));
+    }
+    // Also where nothing is to be cut: it gives back what was set aside.
+    file.truncate(open.bytes)?;
+    if size > open.bytes {
+        file.sync()?;
+    }
+    Ok(PackWriter::reopen(open.row, header, file, path, open.bytes))
+}
