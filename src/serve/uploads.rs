@@ -227,6 +227,9 @@ struct UploadShown {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     item: Option<String>,
+    /// While it is being imported: bytes that are dealt with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported_bytes: Option<u64>,
     kind: &'static str,
     name: Option<String>,
     r#type: Option<String>,
@@ -253,6 +256,7 @@ impl From<Upload> for UploadShown {
             state,
             reason,
             item,
+            imported_bytes: None,
             kind: match upload.state.kind {
                 UploadKind::Single => "single",
                 UploadKind::Partial => "partial",
@@ -284,7 +288,12 @@ pub(super) async fn list(State(appliance): State<Shared>) -> Result<Response, Pr
 /// `GET /api/v1/uploads/{id}`: how far an upload is, for people and without ending what works on it.
 pub(super) async fn show(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
     let id = named(&path)?;
-    let found = blocking(appliance, move |store| Ok(store.upload(id)?)).await?;
-    let upload = found.ok_or_else(|| Problem::not_found(format!("there is no upload {id}")))?;
-    Ok(Json(UploadShown::from(upload)).into_response())
+    let found = blocking(appliance, move |store| {
+        Ok((store.upload(id)?, store.upload_import(id)))
+    });
+    let (upload, progress) = found.await?;
+    let upload = upload.ok_or_else(|| Problem::not_found(format!("there is no upload {id}")))?;
+    let mut shown = UploadShown::from(upload);
+    shown.imported_bytes = progress.map(|progress| progress.done);
+    Ok(Json(shown).into_response())
 }

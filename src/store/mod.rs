@@ -152,6 +152,7 @@ impl Store {
         ));
         let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), Arc::clone(&clock)).map_err(io)?;
         let spool = Spool::new(dir, &options, files, writer.clone(), clock);
+        spool.spawn_importer(Arc::clone(&imports)).map_err(io)?;
         let inner = Inner {
             writer,
             numbers,
@@ -295,6 +296,11 @@ impl Store {
             .read(|connection| Ok(spool::upload(connection, id)?))
     }
 
+    /// How far the import of a complete upload is, if that is what is being imported.
+    pub fn upload_import(&self, id: UploadId) -> Option<ImportProgress> {
+        self.0.spool.import_progress(id)
+    }
+
     /// Every upload that is under way, waits or ended within the last days, in the order of their beginnings. Reads
     /// the index.
     pub fn uploads(&self) -> Result<Vec<Upload>, ReadError> {
@@ -334,7 +340,7 @@ impl Store {
         meta: &ImportMeta,
         progress: impl FnMut(ImportProgress),
     ) -> Result<Imported, ImportError> {
-        self.0.imports.import(file, meta, progress)
+        self.0.imports.import(vec![file], meta, progress)
     }
 
     /// Imported items, newest first, at most `limit` of those that came before `before`. Reads disk.
@@ -378,6 +384,7 @@ impl Store {
 
 impl Inner {
     fn close(&self) {
+        self.spool.stop();
         self.upkeep.stop();
         let closed = self.writer.close(self.options.close_timeout);
         if !closed {

@@ -8,6 +8,7 @@ use super::dialect::DRAFT_DATA;
 use super::disposition::file_name;
 use super::fields::Fields;
 use super::refusal::Refusal;
+use crate::base::{CameraId, Wall};
 
 const FIELD: &str = "Upload-Metadata";
 /// It is kept beside the upload and told again with each answer.
@@ -28,12 +29,15 @@ pub struct Metadata {
     text: String,
     name: Option<String>,
     media_type: Option<String>,
+    camera: Option<CameraId>,
+    at: Option<Wall>,
 }
 
 impl Metadata {
     /// Reads `key base64,key base64,…`; keys are ASCII without spaces and commas, each once, and may have no value.
-    /// The name of the file stands in `filename` or `name`, its media type in `filetype` or `type`. (tus 1.0,
-    /// extension creation; the keys are those of tus-js-client and Uppy)
+    /// The name of the file stands in `filename` or `name`, its media type in `filetype` or `type`; `camera` and `at`,
+    /// a moment in RFC 3339, tell where on whose timeline it belongs. (tus 1.0, extension creation; the first keys are
+    /// those of tus-js-client and Uppy)
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let wrong = |why: String| Refusal::field(FIELD, why);
         if text.len() > TEXT_BYTES_MAX {
@@ -64,12 +68,27 @@ impl Metadata {
             Some(text.map_err(|_| wrong(format!("the value of `{key}` is not UTF-8"))))
         };
         let name = value(["filename", "name"]).transpose()?;
+        let camera = value(["camera"; 2]).transpose()?;
+        let at = value(["at"; 2]).transpose()?;
         Ok(Self {
             text: text.to_owned(),
             name: check_name(FIELD, name)?,
             media_type: value(["filetype", "type"])
                 .and_then(Result::ok)
                 .and_then(check_media_type),
+            camera: camera
+                .map(|name| {
+                    name.parse()
+                        .map_err(|error| wrong(format!("camera: {error}")))
+                })
+                .transpose()?,
+            at: at
+                .map(|text| {
+                    let moment = Wall::parse_rfc3339(text);
+                    moment
+                        .ok_or_else(|| wrong(format!("at: `{}` is no moment", text.escape_debug())))
+                })
+                .transpose()?,
         })
     }
 
@@ -93,6 +112,7 @@ impl Metadata {
             text: pairs.collect::<Vec<_>>().join(","),
             name,
             media_type,
+            ..Self::default()
         })
     }
 
@@ -104,6 +124,16 @@ impl Metadata {
     /// The name of the file: without `/`, `\` and control characters, and not `.` or `..`.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The camera on whose timeline it is to lie.
+    pub fn camera(&self) -> Option<&CameraId> {
+        self.camera.as_ref()
+    }
+
+    /// Civil time of its first picture.
+    pub fn at(&self) -> Option<Wall> {
+        self.at
     }
 
     /// The media type that the client believes it has, such as `video/mp4`.

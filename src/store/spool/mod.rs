@@ -7,6 +7,7 @@
 
 mod active;
 mod error;
+mod importer;
 mod recovery;
 mod rows;
 mod writer;
@@ -27,6 +28,7 @@ pub use self::rows::{Upload, UploadPhase};
 pub use self::writer::UploadWriter;
 
 use self::active::{Active, Hold};
+use self::importer::Importing;
 use self::rows::{NewRow, part_path};
 use super::file_system::FileSystem;
 use super::index::Index;
@@ -42,7 +44,7 @@ pub(super) const STEP_BYTES: u64 = 4 << 20;
 /// An upload goes if nothing was added to it for so long, in ms: a week.
 const LIFETIME_MS: i64 = 7 * 86_400_000;
 
-/// Uploads that are not complete, at the same time.
+/// Uploads that are under way or wait to be joined or imported, at the same time.
 const UPLOADS_MAX: u64 = 1000;
 
 /// The longest that a request waits for the one that it takes over from: that one's last bytes go to the disk first.
@@ -78,6 +80,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     options: StoreOptions,
     active: Arc<Active>,
+    importing: Importing,
 }
 
 /// The right to work on one upload, which no other request has at the same time.
@@ -103,6 +106,7 @@ impl Spool {
             clock,
             options: options.clone(),
             active: Arc::default(),
+            importing: Importing::default(),
         }))
     }
 
@@ -111,10 +115,14 @@ impl Spool {
         let id = random_id()
             .map_err(|error| UploadError::NotWritable(format!("no random numbers: {error}")))?;
         let spool = self.clone();
-        self.ask(move |index| match new.kind {
+        let begun = self.ask(move |index| match new.kind {
             UploadKind::Final => spool.join(index, id, &new),
             UploadKind::Single | UploadKind::Partial => spool.make(index, id, &new),
-        })
+        })?;
+        if begun.state.is_complete {
+            self.0.importing.look();
+        }
+        Ok(begun)
     }
 
     /// Ends whatever request works on an upload, waits for it, and takes its place. There need not be such an upload.

@@ -199,10 +199,10 @@ fn with_parts(connection: &Connection, mut upload: Upload) -> rusqlite::Result<U
     Ok(upload)
 }
 
-/// How many uploads are not complete, and how many bytes they are yet to bring, as far as they say.
+/// How many uploads are under way or wait, and how many bytes they are yet to bring, as far as they say.
 pub(super) fn promised(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     connection.query_row(
-        "SELECT count(*), coalesce(sum(coalesce(length, offset) - offset), 0) FROM upload WHERE state = 0",
+        "SELECT count(*), coalesce(sum(coalesce(length, offset) - offset), 0) FROM upload WHERE state < 2",
         (),
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -232,6 +232,57 @@ pub(super) fn advance(
     Ok(changed > 0)
 }
 
+/// The upload that waits longest to be imported.
+pub(super) fn next_to_import(connection: &Connection) -> rusqlite::Result<Option<Upload>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{COLUMNS} WHERE state = 1 AND kind <> 1 ORDER BY id LIMIT 1"
+    ))?;
+    let found = statement.query_row((), read).optional()?.flatten();
+    found
+        .map(|upload| with_parts(connection, upload))
+        .transpose()
+}
+
+/// The item that was made of an upload, by how the item names its origin.
+pub(super) fn item_made(
+    connection: &Connection,
+    origin: &str,
+) -> rusqlite::Result<Option<[u8; 16]>> {
+    connection
+        .prepare_cached("SELECT key FROM item WHERE origin = ? AND digest IS NOT NULL")?
+        .query_row([origin], |row| row.get(0))
+        .optional()
+}
+
+/// Says that an upload is an item now, and lets its bytes go, and those of its parts that no other file needs.
+pub(super) fn imported(
+    transaction: &Transaction<'_>,
+    upload: &Upload,
+    item: [u8; 16],
+) -> rusqlite::Result<()> {
+    let changed = transaction.execute(
+        "UPDATE upload SET state = 2, item = ? WHERE id = ? AND state = 1",
+        params![item, upload.row],
+    )?;
+    if changed > 0 {
+        end(transaction, upload)?;
+    }
+    Ok(())
+}
+
+/// Lets an upload's bytes go, and those of its parts that no other file needs.
+fn end(transaction: &Transaction<'_>, upload: &Upload) -> rusqlite::Result<()> {
+    release(transaction, upload)?;
+    for &part in &upload.parts {
+        if let Some(part) = load(transaction, part)?
+            && !is_held(transaction, part.row)?
+        {
+            remove(transaction, &part)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a file that is being made holds an upload as a part.
 pub(super) fn is_held(connection: &Connection, row: i64) -> rusqlite::Result<bool> {
     connection
@@ -249,7 +300,7 @@ pub(super) fn refuse(
         "UPDATE upload SET state = 3, reason = ? WHERE id = ?",
         params![reason, upload.row],
     )?;
-    release(transaction, upload)
+    end(transaction, upload)
 }
 
 /// Forgets an upload that nothing holds.

@@ -131,6 +131,9 @@ impl UploadWriter {
         let concluded = self.admitted.conclude(self.end, whole)?;
         self.sync()?;
         self.record(concluded)?;
+        if concluded.is_complete {
+            self.hold.spool.0.importing.look();
+        }
         self.hold.upload()
     }
 

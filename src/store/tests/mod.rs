@@ -13,3 +13,4 @@ mod plays;
 mod retention;
 mod uploads;
 mod uploads_faults;
+mod uploads_import;

@@ -113,6 +113,8 @@ fn metadata_is_refused_with_its_reason() {
         ("name YQBi", "control"),
         ("filename YQpi", "control"),
         ("filename /w==", "not UTF-8"),
+        ("camera Li4=", "`..` is no camera name"),
+        ("at bm9vbg==", "`noon` is no moment"),
         ("filename a", "not Base64"),
         ("filename YQ== YQ==", "not Base64"),
         ("a YQ==,a YQ==", "stands twice"),
