@@ -195,3 +195,75 @@ impl Incoming {
         Ok(Opened::Writer(Box::new(writer), taken_over))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a body of `count` pieces of `bytes` bytes that come `every` so often, and then nothing, or its end.
+    /// Returns how it ended and what was handed over. Time stands still but for waits.
+    async fn outcome(
+        (count, bytes, every): (u64, usize, Duration),
+        ends: bool,
+        taken_over: CancellationToken,
+    ) -> (Ended, u64) {
+        let pieces = futures_util::stream::unfold(0, move |at| async move {
+            if at == count && !ends {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(every).await;
+            let piece = Ok::<_, std::io::Error>(Bytes::from(vec![0; bytes]));
+            (at < count).then_some((piece, at + 1))
+        });
+        let mut body = Body::from_stream(pieces).into_data_stream();
+        let (give, mut take) = mpsc::channel(QUEUED_PIECES);
+        let counted = tokio::spawn(async move {
+            let mut stored = 0;
+            while let Some(piece) = take.recv().await {
+                if let Piece::Data(bytes) = piece {
+                    stored += bytes.len() as u64;
+                }
+            }
+            stored
+        });
+        let ended = read(&mut body, &give, &taken_over).await;
+        drop(give);
+        (ended, counted.await.expect("no panic"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_takes_its_hour_and_a_silent_one_is_gone_in_a_minute() {
+        let begun = Instant::now();
+        let slow = (3600 / 20, 1500, Duration::from_secs(20));
+        let (ended, stored) = outcome(slow, true, CancellationToken::new()).await;
+        assert!(matches!(ended, Ended::Whole));
+        assert_eq!(stored, 180 * 1500);
+        assert!(begun.elapsed() >= Duration::from_secs(3600));
+
+        let begun = Instant::now();
+        let silent = (1, 100, Duration::from_millis(1));
+        let (ended, stored) = outcome(silent, false, CancellationToken::new()).await;
+        assert!(matches!(ended, Ended::Stalled) && stored == 100);
+        assert!(begun.elapsed() <= PACE.1 + PAUSE);
+
+        // A byte now and then holds no place.
+        let trickling = (10_000, 1, Duration::from_secs(5));
+        let (ended, _) = outcome(trickling, true, CancellationToken::new()).await;
+        assert!(matches!(ended, Ended::Stalled));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newer_request_ends_the_older_at_once() {
+        let taken_over = CancellationToken::new();
+        let other = taken_over.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            other.cancel();
+        });
+        let begun = Instant::now();
+        let endless = (u64::MAX, 10_000, Duration::from_secs(1));
+        let (ended, stored) = outcome(endless, true, taken_over).await;
+        assert!(matches!(ended, Ended::TakenOver) && stored >= 40_000);
+        assert!(begun.elapsed() <= Duration::from_secs(6));
+    }
+}
