@@ -7,3 +7,4 @@ mod http;
 mod lifecycle;
 mod players;
 mod storage;
+mod uploads;
