@@ -28,8 +28,6 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How long recordings are kept.
     pub retention: Retention,
-    /// Files that are imported or uploaded must be pictures, films or sound.
-    pub media_only: bool,
     /// What is encoded, lowest first; at least one rung.
     pub ladder: Vec<RungSpec>,
     /// Steady frame rate of every rendition, at most this; a slower camera sets its own.
@@ -162,7 +160,6 @@ impl Default for Config {
             names: Vec::new(),
             data_dir: None,
             retention: Retention::default(),
-            media_only: false,
             ladder: LADDER.to_vec(),
             frame_rate: FrameRate::whole(30),
             encoder: None,
@@ -287,10 +284,6 @@ mod tests {
             (
                 "[server]\nnames = [\"cams\", \"http://cams/\"]",
                 "server.names[1]: `http://cams/` is no host name",
-            ),
-            (
-                "[storage]\naccept = \"films\"",
-                "storage.accept: `films` is neither \"anything\" nor \"media\"",
             ),
             (
                 "[ladder]\nframe_rate = 0",
