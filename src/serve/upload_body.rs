@@ -46,7 +46,7 @@ pub(super) struct Incoming {
 
 enum Opened {
     /// It has everything, and the request adds nothing.
-    Complete(Upload),
+    Complete(Box<Upload>),
     Writer(Box<UploadWriter>, CancellationToken),
 }
 
@@ -156,7 +156,7 @@ impl Incoming {
     ) -> Result<Upload, UploadError> {
         let mut is_whole = false;
         let stored = self.open().and_then(|opened| match opened {
-            Opened::Complete(upload) => Ok(upload),
+            Opened::Complete(upload) => Ok(*upload),
             Opened::Writer(mut writer, taken_over) => {
                 // Nobody reads any more: then nothing comes, either.
                 let _ = tell.send(taken_over);
@@ -188,7 +188,7 @@ impl Incoming {
         }
         let admitted = self.delivery.admit(&upload.state)?;
         if upload.state.is_complete {
-            return Ok(Opened::Complete(upload));
+            return Ok(Opened::Complete(Box::new(upload)));
         }
         let taken_over = hold.taken_over();
         let writer = hold.receive(&upload, admitted)?;
