@@ -11,3 +11,5 @@ pub mod cmaf;
 pub mod media;
 #[path = "../../src/seal/mod.rs"]
 pub mod seal;
+#[path = "../../src/upload/mod.rs"]
+pub mod upload;

@@ -51,6 +51,12 @@ impl Wall {
     pub fn date(self) -> String {
         self.to_string()[..10].to_owned()
     }
+
+    /// The form that HTTP's header fields have: `Sat, 21 Nov 2026 08:30:00 GMT`. (RFC 9110 §5.6.7)
+    pub fn http_date(self) -> String {
+        let stamp = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-21T08:30:00.123Z`.
@@ -154,6 +160,9 @@ mod tests {
             "2025-11-21T08:00:00.005Z"
         );
         assert_eq!(Wall(1_763_712_000_005).date(), "2025-11-21");
+        let http = Wall(1_763_712_000_005).http_date();
+        assert_eq!(http, "Fri, 21 Nov 2025 08:00:00 GMT");
+        assert!(Wall(i64::MAX).http_date().ends_with(" GMT"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::problem::Problem;
 
 /// Stills that are being made, or that wait for the one of their camera. Each holds a thread.
 const STILLS_MAX: usize = 16;
+/// Requests that bring data of uploads. Each holds a thread, and up to 1 MiB of memory.
+const UPLOADS_MAX: usize = 32;
 /// Recorded segments in memory, in KiB: read from disk and not yet taken by their viewers.
 const RECORDED_KIB_MAX: usize = 64 * 1024;
 /// Strips that are being made. Each holds a thread for longer than a still.
@@ -25,6 +27,7 @@ pub(super) struct Bounds {
     strips: Arc<Semaphore>,
     recorded_kib: Arc<Semaphore>,
     clip_files: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
 }
 
 impl Bounds {
@@ -34,6 +37,7 @@ impl Bounds {
             strips: Arc::new(Semaphore::new(STRIPS_MAX)),
             recorded_kib: Arc::new(Semaphore::new(RECORDED_KIB_MAX)),
             clip_files: Arc::new(Semaphore::new(CLIP_FILES_MAX)),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         }
     }
 
@@ -57,6 +61,14 @@ impl Bounds {
     pub(super) fn strip(&self) -> Result<OwnedSemaphorePermit, Problem> {
         take(&self.strips, 1).ok_or_else(|| {
             let detail = format!("{STRIPS_MAX} strips are being made already");
+            Problem::unavailable(detail, RETRY_AFTER_S)
+        })
+    }
+
+    /// A place for a request that brings data.
+    pub(super) fn upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        take(&self.uploads, 1).ok_or_else(|| {
+            let detail = format!("{UPLOADS_MAX} uploads are being received already");
             Problem::unavailable(detail, RETRY_AFTER_S)
         })
     }

@@ -18,6 +18,9 @@ mod recorded_stills;
 mod recordings;
 mod router;
 mod storage;
+mod upload_body;
+mod upload_problem;
+mod uploads;
 
 use std::sync::Arc;
 

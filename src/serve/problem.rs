@@ -1,7 +1,7 @@
 //! Errors as HTTP says them: a status and a JSON body (RFC 9457). The only place that turns refusals into statuses.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -11,9 +11,18 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after_s: Option<u32>,
+    kind: Option<Kind>,
+    lines: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The members of RFC 9457 §3.1; `type` is `about:blank`, so `title` is the status's own phrase.
+/// What a problem is besides its status, where somebody has given it a name. (RFC 9457 §3.1.1)
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    address: &'static str,
+    title: &'static str,
+}
+
+/// The members of RFC 9457 §3.1; without a kind `type` is `about:blank`, and `title` the status's own phrase.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: &'static str,
@@ -28,7 +37,23 @@ impl Problem {
             status,
             detail: detail.into(),
             retry_after_s: None,
+            kind: None,
+            lines: Vec::new(),
         }
+    }
+
+    /// The same under a registered kind: the address that names it, and its title.
+    pub(super) fn of_kind(mut self, address: &'static str, title: &'static str) -> Self {
+        self.kind = Some(Kind { address, title });
+        self
+    }
+
+    /// The same with a header field beside it. One whose value cannot stand in a header is left out.
+    pub(super) fn with_line(mut self, name: &'static str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (name.parse(), value.parse()) {
+            self.lines.push((name, value));
+        }
+        self
     }
 
     /// 400: the request cannot be understood; `detail` says which part.
@@ -59,6 +84,26 @@ impl Problem {
         )
     }
 
+    /// 408: the client sends nothing any more.
+    pub(super) fn request_timeout(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, detail)
+    }
+
+    /// 409: it does not fit what is there.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// 410: it was there, and will not be again.
+    pub(super) fn gone(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, detail)
+    }
+
+    /// 412: the client relies on something that does not hold.
+    pub(super) fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, detail)
+    }
+
     /// 413: the body is longer than anything that is read here.
     pub(super) fn content_too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -72,6 +117,23 @@ impl Problem {
     /// 416: none of the bytes asked for is there.
     pub(super) fn range_not_satisfiable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, detail)
+    }
+
+    /// 460: the body is not what its checksum says. (tus 1.0, extension checksum)
+    pub(super) fn checksum_mismatch(detail: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(460).expect("three digits are a status");
+        let problem = Self::new(status, detail);
+        problem.of_kind("about:blank", "Checksum Mismatch")
+    }
+
+    /// 423: somebody else has it.
+    pub(super) fn locked(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::LOCKED, detail)
+    }
+
+    /// 507: the disk is full.
+    pub(super) fn insufficient_storage(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, detail)
     }
 
     /// 421: the name in `Host` is not one that this server goes by.
@@ -99,9 +161,14 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
-            r#type: "about:blank",
+        let usual = Kind {
+            address: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
+        };
+        let kind = self.kind.unwrap_or(usual);
+        let body = Body {
+            r#type: kind.address,
+            title: kind.title,
             status: self.status.as_u16(),
             detail: &self.detail,
         };
@@ -113,6 +180,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        headers.extend(self.lines);
         response
     }
 }

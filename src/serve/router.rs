@@ -17,7 +17,8 @@ use super::bounds::Bounds;
 use super::clip_plans::ClipPlans;
 use super::host::Names;
 use super::problem::Problem;
-use super::{api, clip_files, host, live, page, recorded_stills, recordings, storage};
+use super::{api, clip_files, host, live, page, recorded_stills, recordings, storage, uploads};
+use crate::upload::UPLOADS_ADDRESS;
 
 /// A request that says something in JSON says it in so many bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -106,7 +107,25 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
             "/recordings/{camera}/{rendition}/{file}",
             get(recordings::file),
         );
+    let uploads = Router::new()
+        .route(
+            UPLOADS_ADDRESS,
+            get(uploads::list)
+                .post(uploads::create)
+                .options(uploads::abilities),
+        )
+        .route(
+            &format!("{UPLOADS_ADDRESS}/{{id}}"),
+            get(uploads::show)
+                .head(uploads::inspect)
+                .patch(uploads::append)
+                .delete(uploads::remove)
+                .post(uploads::overridden)
+                .options(uploads::abilities),
+        )
+        .layer(middleware::from_fn(uploads::speak));
     text.merge(media)
+        .merge(uploads)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(Surface {
             appliance,

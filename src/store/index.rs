@@ -316,6 +316,18 @@ impl Index {
         Ok(())
     }
 
+    /// Changes rows in one transaction. Durable on return; nothing of it holds if it fails.
+    pub(super) fn transact<T, E: From<rusqlite::Error>>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = begin(&mut self.connection)?;
+        let changed = change(&transaction)?;
+        transaction.commit()?;
+        self.count_pages();
+        Ok(changed)
+    }
+
     /// Makes a clip of what is committed. Durable on return.
     pub(super) fn make_clip(&mut self, wish: &ClipWish, now: Wall) -> Result<Clip, ClipError> {
         let transaction = begin(&mut self.connection)?;

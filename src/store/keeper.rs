@@ -11,6 +11,7 @@ use super::garbage::sweep;
 use super::index::Index;
 use super::retention::{BelievedTime, Situation, expired_reels};
 use super::segment_log::SegmentLog;
+use super::spool;
 use super::status::{GapReason, StoreOptions};
 use crate::base::{Clock, Monotonic};
 
@@ -83,9 +84,10 @@ impl Keeper {
         if let Some((_, promised)) = self.promised {
             space.free = space.free.max(promised);
         }
+        let believed = self.believed.advance(clock.wall(), now);
         let situation = Situation {
             retention: &self.options.retention,
-            now: self.believed.advance(clock.wall(), now),
+            now: believed,
             space,
         };
         let over = expired_reels(index.connection(), &situation).map_err(|e| index_failed(&e))?;
@@ -99,6 +101,7 @@ impl Keeper {
             self.promised = Some((now.after(SETTLING), promised));
             self.due = now;
         }
+        spool::forget_expired(index, believed).map_err(|e| index_failed(&e))?;
         self.remove_files(files, index)?;
         if kept.free_bytes >= 4 * self.options.ballast_bytes {
             self.ballast.take_on(files);

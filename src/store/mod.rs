@@ -14,6 +14,7 @@
 //! lock                            held while a process uses the directory
 //! reel/<camera>/<day>/<id>.reel   see `reel` for the format
 //! pack/<id>.pack                  see `chunk` for the format, `import` for what goes in
+//! up/<id>.part                    uploads under way, see `spool`
 //! db/index.db                     see `schema` for the tables
 //! db/ballast                      see `ballast`
 //! log/marks-<number>              what reels do not tell, see `journal`
@@ -59,6 +60,7 @@ mod scrub;
 mod scrub_rows;
 mod segment_log;
 mod segment_source;
+mod spool;
 mod status;
 mod timeline;
 mod unnamed;
@@ -96,6 +98,7 @@ pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
 pub use self::scrub::{ScrubError, ScrubReport, scrub_once};
+pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, UploadWriter};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
@@ -113,6 +116,7 @@ use self::reader::Reader;
 use self::recorder::Recorder;
 use self::scrub::Scrubber;
 use self::segment_log::SegmentLog;
+use self::spool::Spool;
 use self::status::GapMark;
 use self::upkeep::Upkeep;
 use self::writer::Writer;
@@ -120,6 +124,7 @@ use crate::base::{CameraId, Clock, Wall};
 use crate::chunk::ItemId;
 use crate::media::{RenditionId, Segment};
 use crate::seal::ClipProof;
+use crate::upload::UploadId;
 
 /// The longest that a camera's start waits for the disk; its live view does not depend on it.
 const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -139,6 +144,7 @@ struct Inner {
     imports: Arc<Imports>,
     upkeep: Upkeep,
     reader: Arc<Reader>,
+    spool: Spool,
     options: StoreOptions,
     dir: PathBuf,
 }
@@ -170,14 +176,16 @@ impl Store {
         let writer = Writer::spawn_writer(recorder, lock, Arc::clone(&clock)).map_err(io)?;
         let imports = Arc::new(Imports::new(
             dir,
-            files,
+            Arc::clone(&files),
             writer.clone(),
             packs,
             &options,
             Arc::clone(&clock),
         ));
         let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), Arc::clone(&clock)).map_err(io)?;
-        let scrubber = Scrubber::spawn(dir, writer.clone(), clock).map_err(io)?;
+        let scrubber = Scrubber::spawn(dir, writer.clone(), Arc::clone(&clock)).map_err(io)?;
+        let spool = Spool::new(dir, &options, files, writer.clone(), clock);
+        spool.spawn_importer(Arc::clone(&imports)).map_err(io)?;
         let inner = Inner {
             writer,
             scrubber,
@@ -185,6 +193,7 @@ impl Store {
             imports,
             upkeep,
             reader: Arc::new(Reader::new(dir)),
+            spool,
             options,
             dir: dir.to_owned(),
         };
@@ -328,6 +337,37 @@ impl Store {
         })
     }
 
+    /// Begins an upload; its name and its file are durable on return. Waits for the disk.
+    pub fn begin_upload(&self, new: NewUpload) -> Result<Upload, UploadError> {
+        self.0.spool.begin(new)
+    }
+
+    /// Ends the request that works on an upload, if one does, and takes its place once it has put away what it had.
+    /// There need not be such an upload. Waits for the disk.
+    pub fn take_upload(&self, id: UploadId) -> Result<UploadHold, UploadError> {
+        self.0.spool.take(id)
+    }
+
+    /// An upload as far as it is recorded, without ending what works on it. Reads the index.
+    pub fn upload(&self, id: UploadId) -> Result<Option<Upload>, ReadError> {
+        self.0
+            .reader
+            .read(|connection| Ok(spool::upload(connection, id)?))
+    }
+
+    /// How far the import of a complete upload is, if that is what is being imported.
+    pub fn upload_import(&self, id: UploadId) -> Option<ImportProgress> {
+        self.0.spool.import_progress(id)
+    }
+
+    /// Every upload that is under way, waits or ended within the last days, in the order of their beginnings. Reads
+    /// the index.
+    pub fn uploads(&self) -> Result<Vec<Upload>, ReadError> {
+        self.0
+            .reader
+            .read(|connection| Ok(spool::uploads(connection)?))
+    }
+
     /// A camera's recordings between two labels as a line of time, in buckets of about `bucket_ms`. Reads the index.
     pub fn timeline(
         &self,
@@ -359,7 +399,7 @@ impl Store {
         meta: &ImportMeta,
         progress: impl FnMut(ImportProgress),
     ) -> Result<Imported, ImportError> {
-        self.0.imports.import(file, meta, progress)
+        self.0.imports.import(vec![file], meta, progress)
     }
 
     /// Imported items, newest first, at most `limit` of those that came before `before`. Reads disk.
@@ -403,6 +443,7 @@ impl Store {
 
 impl Inner {
     fn close(&self) {
+        self.spool.stop();
         self.upkeep.stop();
         self.scrubber.stop();
         let closed = self.writer.close(self.options.close_timeout);
@@ -461,6 +502,7 @@ fn open_recorder(
             .map_err(|error| io(error.into()))?;
     }
     let report = recovery::recover(dir, &*files, &mut index)?;
+    spool::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let log = SegmentLog::open(dir, Arc::clone(&files), &index, clock.monotonic())?;
     let recorder = Recorder::new(

@@ -201,6 +201,14 @@ impl Recorder {
         self.index.remove_clip(id)
     }
 
+    /// The index, for those who change rows that are not recording's; or why it takes no change.
+    pub(super) fn writable_index(&mut self) -> Result<&mut Index, String> {
+        match &self.status.state {
+            RecordingState::Poisoned { reason } => Err(reason.clone()),
+            _ => Ok(&mut self.index),
+        }
+    }
+
     /// Changes rows that have nothing to do with recording, in one transaction that holds if `change` gives something.
     /// Recording goes on whatever comes of it.
     pub(super) fn change<T>(

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::reel_rows::summarize_closed_reels;
+use super::spool::UPLOADS;
 
 /// Marks the file as perch's index: `prch`.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"prch");
@@ -33,6 +34,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step::sql(LOG),
     Step::sql(IMPORTS),
+    Step::sql(UPLOADS),
 ];
 
 /// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and

@@ -90,6 +90,17 @@ impl Appliance {
         (self.child.wait().expect("it ends"), started.elapsed())
     }
 
+    /// Ends it as the system does when memory runs out: at once, with nothing put away.
+    pub(crate) fn kill(mut self) {
+        let shell = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        let perch = children.expect("the shell's children").trim().parse();
+        let perch = nix::unistd::Pid::from_raw(perch.expect("one child"));
+        nix::sys::signal::kill(perch, nix::sys::signal::Signal::SIGKILL).expect("killed");
+        drop(self.child.stdin.take());
+        self.child.wait().expect("it ends");
+    }
+
     pub(crate) fn get(&self, path: &str) -> Response {
         self.get_with(path, "")
     }

@@ -8,3 +8,4 @@ mod http;
 mod lifecycle;
 mod players;
 mod storage;
+mod uploads;

@@ -9,8 +9,9 @@ const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 /** The driver, fetched as the lock file says where it is not there yet. */
 async function driver() {
   const here = path.dirname(fileURLToPath(import.meta.url));
-  if (!existsSync(path.join(here, "node_modules/playwright-core/package.json"))) {
-    console.log("fetching playwright-core, which drives Chromium");
+  const needed = ["playwright-core", "tus-js-client"];
+  if (!needed.every((name) => existsSync(path.join(here, "node_modules", name, "package.json")))) {
+    console.log("fetching playwright-core, which drives Chromium, and tus-js-client, which uploads");
     execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: here, stdio: "inherit" });
   }
   return import("playwright-core");

@@ -10,6 +10,7 @@ import { cases as pictures, standinCases } from "./pictures.mjs";
 import { Archive } from "./standin-archive.mjs";
 import { root, Standin, testCamera } from "./standin.mjs";
 import { cases as timeline } from "./timeline.mjs";
+import { cases as uploads } from "./uploads.mjs";
 import { cases as watching } from "./watch.mjs";
 
 const wanted = process.argv[2] ?? "";
@@ -20,6 +21,7 @@ await mkdir(out, { recursive: true });
 // What a real perch can show comes first: the stand-in makes its media with every processor that there is.
 const plan = [
   ...Object.entries({ ...watching, ...latency, ...pictures }).map(([name, run]) => ({ name, run, url: real })),
+  ...Object.entries(real ? uploads : {}).map(([name, run]) => ({ name, run, url: real })),
   ...Object.entries({ ...failures, ...timeline, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
 ].filter(({ name }) => name.includes(wanted));
 let standin;

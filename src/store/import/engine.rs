@@ -71,7 +71,8 @@ pub enum Origin {
 }
 
 impl Origin {
-    fn text(&self) -> String {
+    /// As it stands in the index.
+    pub(in crate::store) fn text(&self) -> String {
         match self {
             Self::Path(path) => format!("path:{}", path.to_string_lossy()),
             Self::Upload(id) => format!("upload:{id}"),
@@ -155,14 +156,14 @@ impl Imports {
         }
     }
 
-    /// Imports a file; see [`crate::store::Store::import`].
+    /// Imports a file, or several one behind the other as if they were one; see [`crate::store::Store::import`].
     pub(in crate::store) fn import(
         &self,
-        file: File,
+        files: Vec<File>,
         meta: &ImportMeta,
         mut progress: impl FnMut(ImportProgress),
     ) -> Result<Imported, ImportError> {
-        let source = SourceFile::new(file)?;
+        let source = SourceFile::new(files)?;
         let media = source.media()?.map(|media| media.kind);
         if media.is_none() && self.media_only {
             return Err(ImportError::NotMedia);

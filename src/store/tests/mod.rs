@@ -15,4 +15,7 @@ mod proofs;
 mod rebuilding;
 mod retention;
 mod scrubbing;
+mod uploads;
+mod uploads_faults;
+mod uploads_import;
 mod verifying;
