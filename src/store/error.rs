@@ -53,7 +53,7 @@ pub enum OpenError {
     OlderVersion(PathBuf),
     /// There are recordings but no index of them.
     #[error(
-        "data directory {0}: there are recordings in reel/ but db/index.db is missing; put the index back from \
+        "data directory {0}: there are recordings in reel/ or imports in pack/ but db/index.db is missing; put the index back from \
          a backup, or choose another directory with --data"
     )]
     IndexMissing(PathBuf),
