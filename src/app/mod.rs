@@ -72,6 +72,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storing = StoreOptions {
         retention: config.retention.clone(),
+        media_only: config.media_only,
         ..StoreOptions::default()
     };
     let (store, recovery) = Store::open(&data_dir, storing, clock)?;

@@ -4,8 +4,11 @@ mod config_check;
 mod devices;
 mod doctor;
 mod encoder_trial;
+mod import;
+mod progress;
 mod run;
 mod store;
+mod store_gc;
 mod table;
 
 use std::path::PathBuf;
@@ -29,6 +32,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// List the cameras with their modes and controls.
     Devices(devices::Arguments),
+    /// Put films, pictures and other files into the store; each byte is stored once. Goes on where it was interrupted.
+    Import(import::Arguments),
     /// Look at what is recorded.
     Store {
         #[command(subcommand)]
@@ -59,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Store { command } => store::run(command),
         Command::Config {
             command: ConfigCommand::Check { file },

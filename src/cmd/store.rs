@@ -1,16 +1,19 @@
 //! `perch store stats|verify`: looks at recordings, also while an appliance records there.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::progress::Progress;
 use super::run::data_dir;
-use super::table;
+use super::store_gc;
+use super::table::{self, megabytes};
+use crate::base::Clock;
 use crate::config::Config;
-use crate::store::{Archive, Statistics, VerifyReport};
+use crate::store::{Archive, OpenError, Retention, Statistics, Store, StoreOptions, VerifyReport};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -18,6 +21,8 @@ pub(super) enum Command {
     Stats(Arguments),
     /// Read every recorded segment again and compare it with its digest. Status 1 if any is damaged.
     Verify(Arguments),
+    /// Count all references again and give back what nothing needs. Status 1 if a count was wrong.
+    Gc(store_gc::Arguments),
 }
 
 #[derive(Args)]
@@ -37,10 +42,37 @@ impl Arguments {
     }
 }
 
+/// Opens a directory to change it. Deletes no recording: how long those are kept is the appliance's affair. If that
+/// runs, `instead` says what else to do.
+pub(super) fn open_store(
+    data: Option<PathBuf>,
+    config: &Config,
+    instead: &str,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Store> {
+    let options = StoreOptions {
+        retention: Retention {
+            free_bytes: Some(0),
+            ..Retention::default()
+        },
+        media_only: config.media_only,
+        ..StoreOptions::default()
+    };
+    match Store::open(&data_dir(data, config), options, clock) {
+        Ok((store, _)) => Ok(store),
+        Err(OpenError::InUse(dir)) => anyhow::bail!(
+            "data directory {}: perch is running there; {instead}",
+            dir.display()
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Stats(arguments) => stats(&arguments),
         Command::Verify(arguments) => verify(&arguments),
+        Command::Gc(arguments) => store_gc::run(&arguments),
     }
 }
 
@@ -102,10 +134,6 @@ fn stats(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
 #[derive(Serialize)]
 struct VerifiedReport {
     segments_sound: u64,
@@ -148,20 +176,9 @@ impl From<VerifyReport> for VerifiedReport {
 
 fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let archive = arguments.open()?;
-    let shows_progress = stderr().is_terminal();
-    let mut shown = u64::MAX;
-    let report = archive.verify(|done, total| {
-        let percent = done * 100 / total.max(1);
-        if shows_progress && percent != shown {
-            shown = percent;
-            let (done, total) = (megabytes(done), megabytes(total));
-            // A terminal that does not take it is no reason to stop.
-            let _ = write!(stderr(), "\r{percent:3} %  {done} of {total} ");
-        }
-    })?;
-    if shows_progress {
-        eprintln!();
-    }
+    let mut progress = Progress::new("");
+    let report = archive.verify(|done, total| progress.show(done, total))?;
+    progress.end();
     let report = VerifiedReport::from(report);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -64,6 +64,7 @@ struct Storage {
     quota_mb: Option<u64>,
     keep_days: Option<u32>,
     camera_quota_mb: Option<u64>,
+    accept: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -155,6 +156,14 @@ impl File {
             names: check_names(self.server.names)?,
             data_dir: self.storage.data,
             retention,
+            media_only: match self.storage.accept.as_deref() {
+                None | Some("any") => false,
+                Some("media") => true,
+                Some(other) => {
+                    let message = format!("`{other}` is none of any, media");
+                    return Err(invalid("storage.accept", message));
+                }
+            },
             ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
             frame_rate,
             encoder: self.ladder.encoder.filter(|name| name != "auto"),
