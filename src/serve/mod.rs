@@ -6,6 +6,7 @@ mod appliance;
 mod bounds;
 mod extract;
 mod host;
+mod items;
 mod listener;
 mod live;
 mod media_response;

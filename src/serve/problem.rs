@@ -11,6 +11,8 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after_s: Option<u32>,
+    /// Bytes that there are, where a range lies outside of them.
+    bytes: Option<u64>,
 }
 
 /// The members of RFC 9457 §3.1; `type` is `about:blank`, so `title` is the status's own phrase.
@@ -28,6 +30,7 @@ impl Problem {
             status,
             detail: detail.into(),
             retry_after_s: None,
+            bytes: None,
         }
     }
 
@@ -62,6 +65,14 @@ impl Problem {
     /// 415: the body is of another kind than is read here.
     pub(super) fn unsupported_media_type(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 416: of the `bytes` that there are, the range holds none.
+    pub(super) fn range_not_satisfiable(detail: impl Into<String>, bytes: u64) -> Self {
+        Self {
+            bytes: Some(bytes),
+            ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, detail)
+        }
     }
 
     /// 421: the name in `Host` is not one that this server goes by.
@@ -100,6 +111,11 @@ impl IntoResponse for Problem {
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // RFC 9110 §15.5.17.
+        let there = self.bytes.map(|bytes| format!("bytes */{bytes}"));
+        if let Some(Ok(there)) = there.map(|there| HeaderValue::from_str(&there)) {
+            headers.insert(header::CONTENT_RANGE, there);
+        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

@@ -16,7 +16,7 @@ use super::appliance::Appliance;
 use super::bounds::Bounds;
 use super::host::Names;
 use super::problem::Problem;
-use super::{api, host, live, page, recordings, storage};
+use super::{api, host, items, live, page, recordings, storage};
 
 /// A request that says something in JSON says it in so many bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -57,6 +57,11 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
                 .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )
         .route("/api/v1/clips/{id}", delete(storage::remove_clip))
+        .route("/api/v1/items", get(items::items))
+        .route(
+            "/api/v1/items/{id}",
+            get(items::item).delete(items::remove_item),
+        )
         .route("/healthz", get(api::health))
         .route("/metrics", get(api::metrics))
         .route(
@@ -72,6 +77,7 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
     // Media is compressed already, and live playlists bring their own gzip.
     let media = Router::new()
         .route("/api/v1/cameras/{camera}/still.jpg", get(api::still))
+        .route("/api/v1/items/{id}/content", get(items::content))
         .route("/recordings/{camera}/still.jpg", get(recordings::still))
         .route("/live/{camera}/master.m3u8", get(live::multivariant))
         .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))

@@ -4,6 +4,7 @@
 mod bad_input;
 mod harness;
 mod http;
+mod imports;
 mod lifecycle;
 mod players;
 mod storage;
