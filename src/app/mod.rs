@@ -73,6 +73,7 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     let storing = StoreOptions {
         retention: config.retention.clone(),
         digest: config.digest,
+        media_only: config.media_only,
         ..StoreOptions::default()
     };
     let (store, recovery) = Store::open(&data_dir, storing, clock)?;

@@ -5,9 +5,11 @@ mod config_check;
 mod devices;
 mod doctor;
 mod encoder_trial;
+mod import;
 mod progress;
 mod run;
 mod store;
+mod store_gc;
 mod store_rebuild;
 mod store_scrub;
 mod table;
@@ -37,6 +39,8 @@ enum Command {
     Devices(devices::Arguments),
     /// Save a stretch of a recording, or a time-lapse of it, as one MP4 file.
     Clip(clip::Arguments),
+    /// Put films, pictures and other files into the store; each byte is stored once. Goes on where it was interrupted.
+    Import(import::Arguments),
     /// Look at what is recorded.
     Store {
         #[command(subcommand)]
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Clip(arguments) => clip::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Store { command } => store::run(command),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Config {

@@ -1,37 +1,41 @@
-//! How far a long command is, on a terminal; nothing where nobody watches.
+//! How far something is, on one line of a terminal; nothing where there is none.
 
 use std::io::{IsTerminal, Write, stderr};
 
-use super::store::megabytes;
+use super::table::megabytes;
 
-/// One line on the terminal that is written over.
+/// A line that is written over and over.
 pub(super) struct Progress {
+    /// What it is about.
+    what: String,
     shows: bool,
-    shown: u64,
+    percent: u64,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    /// Begins a line about `what`, which may be empty.
+    pub(super) fn new(what: impl Into<String>) -> Self {
         Self {
+            what: what.into(),
             shows: stderr().is_terminal(),
-            shown: u64::MAX,
+            percent: u64::MAX,
         }
     }
 
-    /// Shows bytes done and in all, when the percentage has changed.
+    /// Shows that `done` bytes of `total` are dealt with.
     pub(super) fn show(&mut self, done: u64, total: u64) {
-        let percent = done * 100 / total.max(1);
-        if self.shows && percent != self.shown {
-            self.shown = percent;
+        let percent = done.saturating_mul(100) / total.max(1);
+        if self.shows && percent != self.percent {
+            self.percent = percent;
             let (done, total) = (megabytes(done), megabytes(total));
             // A terminal that does not take it is no reason to stop.
-            let _ = write!(stderr(), "\r{percent:3} %  {done} of {total} ");
+            let _ = write!(stderr(), "\r{}{percent:3} %  {done} of {total} ", self.what);
         }
     }
 
-    /// Goes on below.
+    /// Ends the line, if one was begun.
     pub(super) fn end(self) {
-        if self.shows {
+        if self.shows && self.percent != u64::MAX {
             eprintln!();
         }
     }

@@ -3,15 +3,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::progress::Progress;
 use super::run::data_dir;
-use super::{store_rebuild, store_scrub, table};
+use super::table::{self, megabytes};
+use super::{store_gc, store_rebuild, store_scrub};
+use crate::base::Clock;
 use crate::config::Config;
-use crate::store::{Archive, Statistics, VerifyReport};
+use crate::store::{Archive, OpenError, Retention, Statistics, Store, StoreOptions, VerifyReport};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -23,6 +26,8 @@ pub(super) enum Command {
     Scrub(Arguments),
     /// Make the index of recordings again from the files alone. Refused while an appliance runs there.
     Rebuild(Arguments),
+    /// Count all references again and give back what nothing needs. Status 1 if a count was wrong.
+    Gc(store_gc::Arguments),
 }
 
 #[derive(Args)]
@@ -46,12 +51,39 @@ impl Arguments {
     }
 }
 
+/// Opens a directory to change it. Deletes no recording: how long those are kept is the appliance's affair. If that
+/// runs, `instead` says what else to do.
+pub(super) fn open_store(
+    data: Option<PathBuf>,
+    config: &Config,
+    instead: &str,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Store> {
+    let options = StoreOptions {
+        retention: Retention {
+            free_bytes: Some(0),
+            ..Retention::default()
+        },
+        media_only: config.media_only,
+        ..StoreOptions::default()
+    };
+    match Store::open(&data_dir(data, config), options, clock) {
+        Ok((store, _)) => Ok(store),
+        Err(OpenError::InUse(dir)) => anyhow::bail!(
+            "data directory {}: perch is running there; {instead}",
+            dir.display()
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Stats(arguments) => stats(&arguments),
         Command::Verify(arguments) => verify(&arguments),
         Command::Scrub(arguments) => store_scrub::run(&arguments),
         Command::Rebuild(arguments) => store_rebuild::run(&arguments),
+        Command::Gc(arguments) => store_gc::run(&arguments),
     }
 }
 
@@ -113,10 +145,6 @@ fn stats(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
 #[derive(Serialize)]
 pub(super) struct VerifiedReport {
     segments_sound: u64,
@@ -161,7 +189,7 @@ impl From<VerifyReport> for VerifiedReport {
 
 fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let archive = arguments.open()?;
-    let mut progress = Progress::new();
+    let mut progress = Progress::new("");
     let report = archive.verify(|done, total| progress.show(done, total))?;
     progress.end();
     let report = VerifiedReport::from(report);

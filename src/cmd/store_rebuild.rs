@@ -108,7 +108,7 @@ impl From<RebuildReport> for Report {
 
 /// Status 1 if anything could not be read or does not agree with the log.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut progress = Progress::new();
+    let mut progress = Progress::new("");
     let report = rebuild_index(&arguments.dir(), |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report::from(report);

@@ -18,7 +18,7 @@ struct Report {
 
 /// Status 1 if anything is damaged.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut progress = Progress::new();
+    let mut progress = Progress::new("");
     let report = scrub_once(&arguments.dir(), |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report {

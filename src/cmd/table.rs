@@ -13,3 +13,8 @@ pub(super) fn render(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>)
     }
     table.to_string()
 }
+
+/// Bytes as people read them.
+pub(super) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

@@ -144,7 +144,7 @@ fn verify_range(
     range: (Wall, Wall),
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let mut progress = Progress::new();
+    let mut progress = Progress::new("");
     let report = archive.verify_range(camera, range, |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report::from(report);

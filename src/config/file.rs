@@ -65,6 +65,7 @@ struct Storage {
     keep_days: Option<u32>,
     camera_quota_mb: Option<u64>,
     digest: Option<String>,
+    accept: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -157,6 +158,14 @@ impl File {
             data_dir: self.storage.data,
             retention,
             digest: check_digest(self.storage.digest.as_deref())?,
+            media_only: match self.storage.accept.as_deref() {
+                None | Some("any") => false,
+                Some("media") => true,
+                Some(other) => {
+                    let message = format!("`{other}` is none of any, media");
+                    return Err(invalid("storage.accept", message));
+                }
+            },
             ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
             frame_rate,
             encoder: self.ladder.encoder.filter(|name| name != "auto"),

@@ -30,6 +30,8 @@ pub struct Config {
     pub retention: Retention,
     /// How recordings are digested from now on.
     pub digest: DigestKind,
+    /// What is imported or uploaded must be a picture, film or sound.
+    pub media_only: bool,
     /// What is encoded, lowest first; at least one rung.
     pub ladder: Vec<RungSpec>,
     /// Steady frame rate of every rendition, at most this; a slower camera sets its own.
@@ -163,6 +165,7 @@ impl Default for Config {
             data_dir: None,
             retention: Retention::default(),
             digest: DigestKind::default(),
+            media_only: false,
             ladder: LADDER.to_vec(),
             frame_rate: FrameRate::whole(30),
             encoder: None,
@@ -287,6 +290,10 @@ mod tests {
             (
                 "[server]\nnames = [\"cams\", \"http://cams/\"]",
                 "server.names[1]: `http://cams/` is no host name",
+            ),
+            (
+                "[storage]\naccept = \"films\"",
+                "storage.accept: `films` is none of any, media",
             ),
             (
                 "[ladder]\nframe_rate = 0",

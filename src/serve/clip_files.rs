@@ -237,14 +237,8 @@ async fn send(
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
         }
         Wanted::Unsatisfiable => {
-            let mut refused = Problem::range_not_satisfiable(format!(
-                "the file has {total} bytes, none of which is in this range"
-            ))
-            .into_response();
-            if let Ok(range) = format!("bytes */{total}").parse() {
-                refused.headers_mut().insert(header::CONTENT_RANGE, range);
-            }
-            return Ok(refused);
+            let detail = format!("the file has {total} bytes, none of which is in this range");
+            return Err(Problem::range_not_satisfiable(detail, total));
         }
     };
     let headers = [

@@ -9,6 +9,7 @@ mod clip_files;
 mod clip_plans;
 mod extract;
 mod host;
+mod items;
 mod listener;
 mod live;
 mod media_response;

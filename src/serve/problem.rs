@@ -114,9 +114,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
-    /// 416: none of the bytes asked for is there.
-    pub(super) fn range_not_satisfiable(detail: impl Into<String>) -> Self {
+    /// 416: of the `bytes` that there are, the range holds none.
+    pub(super) fn range_not_satisfiable(detail: impl Into<String>, bytes: u64) -> Self {
+        // RFC 9110 §15.5.17.
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, detail)
+            .with_line("content-range", &format!("bytes */{bytes}"))
     }
 
     /// 460: the body is not what its checksum says. (tus 1.0, extension checksum)

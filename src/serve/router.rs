@@ -17,7 +17,9 @@ use super::bounds::Bounds;
 use super::clip_plans::ClipPlans;
 use super::host::Names;
 use super::problem::Problem;
-use super::{api, clip_files, host, live, page, recorded_stills, recordings, storage, uploads};
+use super::{
+    api, clip_files, host, items, live, page, recorded_stills, recordings, storage, uploads,
+};
 use crate::upload::UPLOADS_ADDRESS;
 
 /// A request that says something in JSON says it in so many bytes.
@@ -66,6 +68,11 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
                 .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
         )
         .route("/api/v1/clips/{id}", delete(storage::remove_clip))
+        .route("/api/v1/items", get(items::items))
+        .route(
+            "/api/v1/items/{id}",
+            get(items::item).delete(items::remove_item),
+        )
         .route("/healthz", get(api::health))
         .route("/metrics", get(api::metrics))
         .route("/recordings/{camera}/clip.json", get(clip_files::describe))
@@ -100,6 +107,7 @@ pub(super) fn router(appliance: Shared, names: Names) -> Router {
             get(clip_files::timelapse),
         )
         .route("/api/v1/clips/{id}/download", get(clip_files::download))
+        .route("/api/v1/items/{id}/content", get(items::content))
         .route("/live/{camera}/master.m3u8", get(live::multivariant))
         .route("/live/{camera}/{rendition}/index.m3u8", get(live::playlist))
         .route("/live/{camera}/{rendition}/{file}", get(live::file))

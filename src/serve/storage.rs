@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::extract::{Path, Query};
+use super::items::ItemShown;
 use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
@@ -101,6 +102,7 @@ struct TimelineShown {
     gaps: Vec<GapShown>,
     losses: Vec<Span>,
     clips: Vec<ClipShown>,
+    imports: Vec<ItemShown>,
     density: Vec<BucketShown>,
 }
 
@@ -170,6 +172,7 @@ pub(super) async fn timeline(
                 .map(|gap| Span::new(gap.from, gap.to))
                 .collect(),
             clips: line.clips.into_iter().map(ClipShown::from).collect(),
+            imports: line.imports.iter().map(ItemShown::from).collect(),
             density: line
                 .density
                 .into_iter()

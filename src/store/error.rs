@@ -54,8 +54,8 @@ pub enum OpenError {
     OlderVersion(PathBuf),
     /// There are recordings but no index of them.
     #[error(
-        "data directory {0}: there are recordings in reel/ but db/index.db is missing; `perch store rebuild` makes it \
-         again, or choose another directory with --data"
+        "data directory {0}: there are recordings in reel/ or imports in pack/ but db/index.db is missing; `perch store \
+         rebuild` makes it again, or choose another directory with --data"
     )]
     IndexMissing(PathBuf),
     /// The recordings go on beyond what the index knows, further than a crash can explain.

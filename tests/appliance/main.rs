@@ -5,6 +5,7 @@ mod bad_input;
 mod clip_files;
 mod harness;
 mod http;
+mod imports;
 mod lifecycle;
 mod players;
 mod storage;

@@ -11,9 +11,10 @@ use std::io;
 use rusqlite::{Connection, Transaction, params};
 
 use super::DIGEST_KIND;
-use super::engine::{ANSWER_WAIT_MAX, Imports, append};
+use super::engine::{ANSWER_WAIT_MAX, Imports};
 use super::error::ImportError;
 use super::pack_writer::PackWriter;
+use super::pass::append;
 use super::rows::{PackState, PlacedAt, write_pack};
 use super::{PACK_FOLDER, pack_path};
 use crate::chunk::{PackId, RecordHeader, RecordKind, Tombstone, encode_tombstones};

@@ -1,7 +1,5 @@
-//! Imports one file: takes what the pipeline has digested, looks it up, appends what is not stored yet to a pack, and
-//! commits item and pack together, batch by batch.
+//! Imports files: finds what an earlier import of the same file has left, and passes over the file until it is whole.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,33 +9,17 @@ use rusqlite::Transaction;
 
 use super::DIGEST_KIND;
 use super::error::ImportError;
-use super::pack_writer::PackWriter;
 use super::packs::Packs;
-use super::pipeline::{Run, spawn_pipeline};
+use super::pass::{Import, Pass};
 use super::random_name;
-use super::rows::{
-    BatchRows, Named, PackState, Pending, PlacedAt, add_batch, begin_item, decode_list,
-    describe_item, digest_at, find_chunk, find_pending,
-};
+use super::rows::{Pending, begin_item, decode_list, describe_item, digest_at, find_pending};
 use super::source::SourceFile;
 use crate::base::{CameraId, Clock, Digest, Wall};
-use crate::chunk::{
-    ChunkRef, ChunkSizes, Item, ItemChunks, ItemHasher, ItemId, ItemName, ItemSource, MediaKind,
-    PACK_BYTES_MAX, RecordHeader, RecordKind,
-};
+use crate::chunk::{ChunkRef, ItemHasher, ItemId, ItemName, ItemSource, MediaKind};
 use crate::store::file_system::FileSystem;
 use crate::store::reader::Reader;
 use crate::store::status::StoreOptions;
 use crate::store::writer::Writer;
-
-/// A transaction covers at most so much of a file, however much of it is stored already.
-const BATCH_BYTES_MAX: u64 = 64 << 20;
-
-/// And so many chunks: what the writer takes in a few hundredths of a second.
-const BATCH_CHUNKS_MAX: usize = 8192;
-
-/// An item's record has at most so large a payload: two names, a digest and some numbers.
-const ITEM_BYTES_MAX: u32 = 1024;
 
 /// The longest that an import waits for the writer, which may have much to record on a slow disk.
 pub(super) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -117,22 +99,6 @@ pub(in crate::store) struct Imports {
     clock: Arc<dyn Clock>,
     media_only: bool,
     free_bytes_min: u64,
-}
-
-/// What a batch has gathered, beside its pack.
-#[derive(Debug, Default)]
-struct Batch {
-    chunks: Vec<(ChunkRef, Named)>,
-    /// Chunks that the pack holds and no row names yet.
-    written: HashMap<Digest, u64>,
-    bytes: u64,
-}
-
-/// How a pass over a file ended.
-enum Pass {
-    Whole(Imported),
-    /// Something that was looked up is gone: once more from the last commit.
-    Again,
 }
 
 impl Imports {
@@ -258,16 +224,7 @@ impl Imports {
     ) -> Result<Pass, ImportError> {
         let mut hasher = ItemHasher::new(DIGEST_KIND);
         self.each_chunk(&pending, &mut |chunk| hasher.push(chunk))?;
-        let mut import = Import {
-            imports: self,
-            meta,
-            media,
-            source,
-            pending,
-            hasher,
-            batch: Batch::default(),
-            pack: None,
-        };
+        let mut import = Import::new(self, meta, media, source, pending, hasher);
         let outcome = import.run(progress);
         import.settle(&outcome);
         outcome
@@ -302,7 +259,7 @@ impl Imports {
     }
 
     /// Fails unless the disk has room for `bytes` beyond what is kept for the index.
-    fn check_space(&self, bytes: u64) -> Result<(), ImportError> {
+    pub(super) fn check_space(&self, bytes: u64) -> Result<(), ImportError> {
         let space = self.files.space(&self.dir);
         let free = space
             .map_err(|error| ImportError::from_disk(&self.dir, &error))?
@@ -316,221 +273,4 @@ impl Imports {
         }
         Ok(())
     }
-}
-
-/// One pass over a file.
-struct Import<'a> {
-    imports: &'a Imports,
-    meta: &'a ImportMeta,
-    media: MediaKind,
-    source: &'a SourceFile,
-    pending: Pending,
-    hasher: ItemHasher,
-    batch: Batch,
-    pack: Option<PackWriter>,
-}
-
-impl Import<'_> {
-    fn run(&mut self, progress: &mut dyn FnMut(ImportProgress)) -> Result<Pass, ImportError> {
-        let total = self.source.bytes;
-        let mut tell = |done| progress(ImportProgress { done, total });
-        tell(self.pending.progress);
-        let (source, from) = (self.source, self.pending.progress);
-        std::thread::scope(|scope| {
-            let runs = spawn_pipeline(scope, source, from, DIGEST_KIND)
-                .map_err(|error| ImportError::NotWritable(format!("no thread: {error}")))?;
-            for run in runs {
-                if !self.take(&run?)? {
-                    return Ok(Pass::Again);
-                }
-                tell(self.pending.progress + self.batch.bytes);
-            }
-            source.check_unchanged()?;
-            self.finish()
-        })
-    }
-
-    /// Takes the next chunks. `false` if something that was looked up is gone.
-    fn take(&mut self, run: &Run) -> Result<bool, ImportError> {
-        let known = self.imports.reader.read(|connection| {
-            let found = run.digests().map(|chunk| find_chunk(connection, chunk));
-            Ok(found.collect::<Result<Vec<_>, _>>()?)
-        })?;
-        for ((chunk, bytes), known) in run.chunks().zip(known) {
-            let is_new = known.is_none() && !self.batch.written.contains_key(&chunk.digest);
-            self.open_pack()?;
-            if !self.fits(is_new.then_some(chunk.bytes_count)) && !self.commit(None)? {
-                return Ok(false);
-            }
-            let named = match (known, self.batch.written.get(&chunk.digest)) {
-                (Some(id), _) => Named::Known(id),
-                (None, Some(offset)) => Named::Written(*offset),
-                (None, None) => {
-                    let record = RecordHeader {
-                        kind: RecordKind::Chunk,
-                        payload_bytes: chunk.bytes_count,
-                        digest: chunk.digest,
-                    };
-                    let offset = self.open_pack()?.append(&record, bytes)?;
-                    self.batch.written.insert(chunk.digest, offset);
-                    Named::Written(offset)
-                }
-            };
-            self.hasher.push(&chunk);
-            self.batch.chunks.push((chunk, named));
-            self.batch.bytes += u64::from(chunk.bytes_count);
-        }
-        Ok(true)
-    }
-
-    /// Whether the batch takes one chunk more, with a payload if it is new, and can still be ended in its pack.
-    fn fits(&self, payload: Option<u32>) -> bool {
-        let count = self.batch.chunks.len() + 1;
-        let ends = [list_bytes(count), ITEM_BYTES_MAX];
-        count <= BATCH_CHUNKS_MAX
-            && self.batch.bytes < BATCH_BYTES_MAX
-            && self
-                .pack
-                .as_ref()
-                .is_some_and(|pack| pack.has_room(payload.into_iter().chain(ends)))
-    }
-
-    /// The pack of this batch. A new batch begins in a pack with room for a chunk and the records that end it.
-    fn open_pack(&mut self) -> Result<&mut PackWriter, ImportError> {
-        if self.pack.is_none() {
-            let left = self.source.bytes - self.pending.progress;
-            self.imports.check_space(left.min(PACK_BYTES_MAX))?;
-            let pack = match self.imports.packs.take() {
-                Some(pack) => pack,
-                None => PackWriter::create(&*self.imports.files, &self.imports.dir)?,
-            };
-            self.pack = Some(pack);
-        }
-        Ok(self.pack.as_mut().expect("it was just opened"))
-    }
-
-    /// Ends the item. `Again` if something that was looked up is gone.
-    fn finish(&mut self) -> Result<Pass, ImportError> {
-        let digest = self.hasher.clone().finish();
-        if !self.commit(Some(digest))? {
-            return Ok(Pass::Again);
-        }
-        Ok(Pass::Whole(Imported {
-            id: self.pending.id,
-            media: self.media,
-            bytes: self.source.bytes,
-            new_bytes: self.pending.new_bytes,
-            digest,
-            resumed_at: 0,
-        }))
-    }
-
-    /// Makes the batch durable and adds it to the item, which `whole` ends. `false` if something is gone.
-    fn commit(&mut self, whole: Option<Digest>) -> Result<bool, ImportError> {
-        let chunks: Vec<ChunkRef> = self.batch.chunks.iter().map(|(chunk, _)| *chunk).collect();
-        let (id, part) = (self.pending.id, self.pending.lists);
-        let list = (!chunks.is_empty()).then(|| ItemChunks {
-            item: id,
-            index: part,
-            chunks,
-        });
-        let lists_count = part + u32::from(list.is_some());
-        let item = whole.map(|digest| Item {
-            id,
-            name: self.meta.name.clone(),
-            media: self.media,
-            source: self.meta.source,
-            made: self.pending.made,
-            camera: self.meta.camera.clone(),
-            wall_start: self.meta.at,
-            bytes_count: self.source.bytes,
-            digest,
-            lists_count,
-        });
-        let imports = self.imports;
-        let pack = self.open_pack()?;
-        let list = list
-            .map(|list| append(pack, RecordKind::ItemChunks, &list.encode()))
-            .transpose()?;
-        let item = item
-            .map(|item| append(pack, RecordKind::Item, &item.encode()))
-            .transpose()?;
-        // Without room for a usual chunk it is of no use to the next batch.
-        let usual = [ChunkSizes::IMPORTS.max(), ITEM_BYTES_MAX, list_bytes(1)];
-        let open = pack.has_room(usual);
-        if !open {
-            pack.trim()?;
-        }
-        pack.sync(&*imports.files)?;
-        let state = PackState {
-            row: pack.row,
-            id: pack.header.id,
-            end: pack.end(),
-            open,
-            graves: false,
-        };
-        let batch = std::mem::take(&mut self.batch);
-        let rows = BatchRows {
-            item: self.pending.row,
-            source: self.meta.source,
-            part,
-            start: self.pending.progress,
-            pack: state,
-            chunks: batch.chunks,
-            list,
-            whole: whole.zip(item),
-        };
-        let committed = imports.change(move |transaction| add_batch(transaction, &rows))?;
-        let Some(committed) = committed else {
-            return Ok(false);
-        };
-        if let Some(pack) = &mut self.pack {
-            pack.note_committed(committed.pack);
-        }
-        if !open {
-            self.pack = None;
-        }
-        self.pending.progress += batch.bytes;
-        self.pending.new_bytes += committed.new_bytes;
-        self.pending.lists = lists_count;
-        Ok(true)
-    }
-
-    /// Lends the pack to the next import, without what has no rows.
-    fn settle(&mut self, outcome: &Result<Pass, ImportError>) {
-        let Some(mut pack) = self.pack.take() else {
-            return;
-        };
-        let files = &*self.imports.files;
-        let is_sound = match outcome {
-            Ok(Pass::Whole(_)) => pack.trim().is_ok(),
-            // Whatever its rows say, the next start makes the file agree with them.
-            Err(ImportError::Unanswered) => false,
-            _ => pack.roll_back(files),
-        };
-        if is_sound {
-            self.imports.packs.park(pack);
-        } else {
-            tracing::debug!(pack = %pack.path().display(), "not written to until the next start");
-        }
-    }
-}
-
-/// The payload of a list of so many chunks.
-fn list_bytes(chunks: usize) -> u32 {
-    let each = 4 + 1 + DIGEST_KIND.bytes_count();
-    (16 + 4 + chunks * each) as u32
-}
-
-/// Appends a record that is digested here.
-pub(super) fn append(
-    pack: &mut PackWriter,
-    kind: RecordKind,
-    payload: &[u8],
-) -> Result<PlacedAt, ImportError> {
-    let record = RecordHeader::of_payload(kind, DIGEST_KIND, payload);
-    Ok(PlacedAt {
-        offset: pack.append(&record, payload)?,
-        bytes: record.payload_bytes,
-    })
 }

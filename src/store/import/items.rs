@@ -209,13 +209,16 @@ impl ItemContent {
         let Some((listed, start)) = self.find(offset)? else {
             return Err(self.damaged(offset, "the list of its chunks is not in the index"));
         };
+        let (row, id) = (self.row, self.item.id);
         let place = self.reader.read(|connection| {
+            // Keys are used again: only as long as the item is there do its lists name what they named.
             let place = connection
                 .prepare_cached(
-                    "SELECT pack.name, chunk.offset, chunk.digest FROM chunk JOIN pack ON pack.id = chunk.pack
-                     WHERE chunk.id = ?",
+                    "SELECT pack.name, chunk.offset, chunk.digest FROM item JOIN chunk ON chunk.id = ?
+                     JOIN pack ON pack.id = chunk.pack
+                     WHERE item.id = ? AND item.key = ? AND item.digest IS NOT NULL",
                 )?
-                .query_row([listed.chunk], |row| {
+                .query_row(params![listed.chunk, row, id.0], |row| {
                     Ok(Place {
                         pack: PackId(row.get(0)?),
                         offset: row.get(1)?,
@@ -226,7 +229,10 @@ impl ItemContent {
             Ok(place)
         })?;
         let Some(place) = place else {
-            return Err(self.damaged(offset, "the chunk is not in the index"));
+            return Err(self.damaged(
+                offset,
+                "the item was removed meanwhile, or the chunk is lost",
+            ));
         };
         let bytes = self.load(&place, listed.bytes)?;
         Ok(Some(bytes.slice((offset - start) as usize..)))

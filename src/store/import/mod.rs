@@ -18,6 +18,7 @@ mod error;
 mod items;
 mod pack_writer;
 mod packs;
+mod pass;
 mod pipeline;
 mod rebuild;
 mod recount;

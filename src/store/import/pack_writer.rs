@@ -81,11 +81,6 @@ impl PackWriter {
         }
     }
 
-    /// Where it lies.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Where the next record goes.
     pub(super) fn end(&self) -> u64 {
         self.end

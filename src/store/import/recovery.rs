@@ -25,7 +25,7 @@ struct Open {
     graves: bool,
 }
 
-/// Makes packs and rows agree, and takes over the packs that are open. Refuses, before anything is changed, an index
+/// Makes packs and rows agree, and takes over the packs that are open. Refuses, before any pack is changed, an index
 /// that knows less than a crash can take from it.
 pub(in crate::store) fn recover_packs(
     dir: &Path,

@@ -11,19 +11,29 @@ use crate::chunk::ItemId;
 
 /// Takes an item out of sight. `None` if there is no such item.
 fn doom_item(transaction: &Transaction<'_>, id: ItemId) -> rusqlite::Result<Option<()>> {
-    let found: Option<(i64, Option<i64>, Option<u64>, Option<u32>)> = transaction
+    let row: Option<i64> = transaction
         .prepare_cached(
-            "SELECT id, pack, offset, record_bytes FROM item WHERE key = ? AND NOT (digest IS NULL AND origin = '')",
+            "SELECT id FROM item WHERE key = ? AND NOT (digest IS NULL AND origin = '')",
         )?
-        .query_row([id.0], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
+        .query_row([id.0], |row| row.get(0))
         .optional()?;
-    let Some((row, pack, offset, bytes)) = found else {
+    let Some(row) = row else {
         return Ok(None);
     };
-    if let (Some(pack), Some(offset), Some(bytes)) = (pack, offset, bytes) {
-        note_dead(transaction, pack, PlacedAt { offset, bytes })?;
+    let record = transaction
+        .prepare_cached(
+            "SELECT pack, offset, record_bytes FROM item WHERE id = ? AND pack IS NOT NULL",
+        )?
+        .query_row([row], |row| {
+            let place = PlacedAt {
+                offset: row.get(1)?,
+                bytes: row.get(2)?,
+            };
+            Ok((row.get(0)?, place))
+        })
+        .optional()?;
+    if let Some((pack, place)) = record {
+        note_dead(transaction, pack, place)?;
         count_live(transaction, pack, -1)?;
     }
     transaction

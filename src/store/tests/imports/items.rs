@@ -220,6 +220,20 @@ fn a_damaged_chunk_is_not_given_out() {
 }
 
 #[test]
+fn an_item_that_is_removed_while_it_is_read_never_shows_another_ones_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = import(&store, &file(outside.path(), "a", &noise(6, 1 << 20))).id;
+    let mut content = store.open_item(id).unwrap().unwrap();
+    assert!(content.load_from(0).unwrap().is_some());
+    store.remove_item(id).unwrap();
+    // Its chunks' keys are used again.
+    import(&store, &file(outside.path(), "b", &noise(7, 1 << 20)));
+    assert!(content.load_from(0).is_err());
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_read_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();

@@ -1,0 +1,181 @@
+//! `perch import`: files of this machine become items of the store, each byte stored once.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::store::open_store;
+use super::table::megabytes;
+use crate::base::{CameraId, SystemClock, Wall};
+use crate::chunk::{ItemName, ItemSource, MediaKind};
+use crate::config::Config;
+use crate::store::{ImportMeta, Imported, Origin, Store};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// What to import: films, pictures, sound, or any other file, unless the configuration takes only media.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The camera on whose timeline they are to lie.
+    #[arg(long, value_name = "ID")]
+    camera: Option<CameraId>,
+    /// When their first picture was taken, such as 2026-11-21T08:00:00Z.
+    #[arg(long, value_name = "RFC3339", value_parser = moment)]
+    at: Option<Wall>,
+    /// Configuration file, for `[storage]`.
+    #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
+    data: Option<PathBuf>,
+    /// JSON for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+fn moment(text: &str) -> Result<Wall, String> {
+    Wall::parse_rfc3339(text)
+        .ok_or_else(|| "no moment; write RFC 3339 such as 2026-11-21T08:00:00Z".to_owned())
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FileReport {
+    Imported {
+        file: PathBuf,
+        id: String,
+        name: String,
+        media: &'static str,
+        bytes: u64,
+        new_bytes: u64,
+        known_bytes: u64,
+        resumed_at: u64,
+    },
+    Failed {
+        file: PathBuf,
+        error: String,
+    },
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match &arguments.config {
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
+    let store = open_store(
+        arguments.data.clone(),
+        &config,
+        "stop it for the import, or upload the files to it",
+        Arc::new(SystemClock),
+    )?;
+    let mut reports = Vec::new();
+    for file in &arguments.files {
+        let outcome = import(&store, file, arguments);
+        if !arguments.json {
+            tell(file, &outcome);
+        }
+        reports.push(report(file, outcome));
+    }
+    store.close();
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    }
+    let failed = |report: &FileReport| matches!(report, FileReport::Failed { .. });
+    Ok(if reports.iter().any(failed) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// What a file is called in the store: the last part of its path.
+fn name_of(path: &Path) -> anyhow::Result<ItemName> {
+    let name = path.file_name().context("it has no name")?;
+    let name = name.to_str().context("its name is no UTF-8")?;
+    Ok(name.parse()?)
+}
+
+fn import(
+    store: &Store,
+    path: &Path,
+    arguments: &Arguments,
+) -> anyhow::Result<(ItemName, Imported)> {
+    let name = name_of(path)?;
+    // Told apart before it is opened: a pipe would not open until somebody writes to it.
+    let metadata = path.metadata().context("it cannot be read")?;
+    anyhow::ensure!(
+        metadata.is_file(),
+        "it is no regular file; name one that has an end"
+    );
+    let file = File::open(path).context("it cannot be read")?;
+    let meta = ImportMeta {
+        name: name.clone(),
+        source: ItemSource::Import,
+        camera: arguments.camera.clone(),
+        at: arguments.at,
+        origin: Origin::Path(path.canonicalize().context("it cannot be read")?),
+    };
+    let mut progress = Progress::new(format!("{name}  "));
+    let imported = store.import(file, &meta, |at| progress.show(at.done, at.total));
+    progress.end();
+    Ok((name, imported?))
+}
+
+fn tell(file: &Path, outcome: &anyhow::Result<(ItemName, Imported)>) {
+    match outcome {
+        Ok((name, imported)) => println!(
+            "{name}: {}, {} new, {} known; item {}",
+            megabytes(imported.bytes),
+            megabytes(imported.new_bytes),
+            megabytes(imported.bytes - imported.new_bytes),
+            imported.id
+        ),
+        Err(error) => eprintln!("perch: {}: {error:#}", file.display()),
+    }
+}
+
+fn report(file: &Path, outcome: anyhow::Result<(ItemName, Imported)>) -> FileReport {
+    let file = file.to_owned();
+    match outcome {
+        Ok((name, imported)) => FileReport::Imported {
+            file,
+            id: imported.id.to_string(),
+            name: name.to_string(),
+            media: match imported.media {
+                MediaKind::Video => "video",
+                MediaKind::Sound => "sound",
+                MediaKind::Still => "still",
+                MediaKind::Other => "other",
+            },
+            bytes: imported.bytes,
+            new_bytes: imported.new_bytes,
+            known_bytes: imported.bytes - imported.new_bytes,
+            resumed_at: imported.resumed_at,
+        },
+        Err(error) => FileReport::Failed {
+            file,
+            error: format!("{error:#}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_by_the_last_part_of_its_path() {
+        let name = |path: &str| name_of(Path::new(path)).map(|name| name.to_string());
+        assert_eq!(name("../films/a b.mp4").expect("a name"), "a b.mp4");
+        assert_eq!(name("/films/").expect("a name"), "films");
+        for bad in ["..", "/", "a/..", "", "new\nline"] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! Imported files: their list, what is known of each, and their bytes in whole or in part.
+//! What somebody imported is data, and never runs in our origin: only media is shown, all else is saved.
+
+use std::fmt::Write;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+
+use super::extract::{Path, Query};
+use super::problem::Problem;
+use super::recordings::blocking;
+use super::router::Shared;
+use crate::chunk::{ItemId, ItemName, ItemSource, MediaKind};
+use crate::store::{ImportError, ItemContent, ItemEntry};
+
+/// Items in one answer, unless fewer are asked for.
+const ITEMS_DEFAULT: u32 = 100;
+/// The most that may be asked for.
+const ITEMS_MAX: u32 = 1000;
+
+/// An item as the API shows it.
+#[derive(Serialize)]
+pub(super) struct ItemShown {
+    id: String,
+    name: String,
+    media: &'static str,
+    source: &'static str,
+    camera: Option<String>,
+    at: Option<String>,
+    made: String,
+    bytes: u64,
+    /// Of its bytes, those that were not stored before.
+    new_bytes: u64,
+    digest: String,
+}
+
+impl From<&ItemEntry> for ItemShown {
+    fn from(item: &ItemEntry) -> Self {
+        Self {
+            id: item.id.to_string(),
+            name: item.name.to_string(),
+            media: match item.media {
+                MediaKind::Video => "video",
+                MediaKind::Sound => "sound",
+                MediaKind::Still => "still",
+                MediaKind::Other => "other",
+            },
+            source: match item.source {
+                ItemSource::Import => "import",
+                ItemSource::Upload => "upload",
+            },
+            camera: item.camera.as_ref().map(ToString::to_string),
+            at: item.at.map(|at| at.to_string()),
+            made: item.made.to_string(),
+            bytes: item.bytes,
+            new_bytes: item.new_bytes,
+            digest: item.digest.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Items {
+    items: Vec<ItemShown>,
+    /// What to ask for as `before` to see those that came earlier; null at the end.
+    next: Option<String>,
+}
+
+fn fresh(body: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+fn item_id(text: &str) -> Option<ItemId> {
+    text.parse().ok()
+}
+
+fn no_such(path: &Path) -> Problem {
+    Problem::not_found(format!("there is no item `{}`", path.at(0)))
+}
+
+/// `GET /api/v1/items?limit=&before=`: newest first.
+pub(super) async fn items(
+    State(appliance): State<Shared>,
+    query: Query,
+) -> Result<Response, Problem> {
+    let limit = query.number("limit", (1, ITEMS_MAX))?;
+    let limit = limit.unwrap_or(ITEMS_DEFAULT) as usize;
+    let before = match query.get("before") {
+        None => None,
+        Some(text) => Some(item_id(text).ok_or_else(|| {
+            Problem::bad_request(format!("before: `{text}` is no id of an item"))
+        })?),
+    };
+    let items = blocking(appliance, move |store| Ok(store.items(before, limit)?)).await?;
+    let next = items.last().filter(|_| items.len() == limit);
+    Ok(fresh(Items {
+        next: next.map(|item| item.id.to_string()),
+        items: items.iter().map(ItemShown::from).collect(),
+    }))
+}
+
+async fn open(appliance: Shared, path: &Path) -> Result<ItemContent, Problem> {
+    let id = item_id(path.at(0)).ok_or_else(|| no_such(path))?;
+    let content = blocking(appliance, move |store| Ok(store.open_item(id)?)).await?;
+    content.ok_or_else(|| no_such(path))
+}
+
+/// `GET /api/v1/items/{id}`
+pub(super) async fn item(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
+    let content = open(appliance, &path).await?;
+    Ok(fresh(ItemShown::from(content.item())))
+}
+
+/// `DELETE /api/v1/items/{id}`
+pub(super) async fn remove_item(
+    State(appliance): State<Shared>,
+    path: Path,
+) -> Result<Response, Problem> {
+    let id = item_id(path.at(0)).ok_or_else(|| no_such(&path))?;
+    if !blocking(appliance, move |store| Ok(store.remove_item(id)?)).await? {
+        return Err(no_such(&path));
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::NotMedia => Self::unsupported_media_type(error.to_string()),
+            ImportError::NotAFile | ImportError::Changed => Self::bad_request(error.to_string()),
+            ImportError::Busy
+            | ImportError::DiskFull(_)
+            | ImportError::NotWritable(_)
+            | ImportError::Unanswered => Self::unavailable(error.to_string(), 5),
+            ImportError::Source(_) => Self::internal(&error),
+            ImportError::Read(error) => error.into(),
+        }
+    }
+}
+
+/// `GET /api/v1/items/{id}/content`, also with `Range`.
+pub(super) async fn content(
+    State(appliance): State<Shared>,
+    path: Path,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    respond(open(appliance, &path).await?, &headers).await
+}
+
+/// A range of bytes as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    /// From the first byte up to and without the second.
+    Part(u64, u64),
+    /// It lies behind the end.
+    Nothing,
+}
+
+/// What a `Range` asks of so many bytes. One that cannot be understood asks for everything, and so do several at once,
+/// which a server may pass over. (RFC 9110 §14.1.2, §14.2)
+fn wanted(range: &str, bytes: u64) -> Wanted {
+    let number = |text: &str| -> Option<u64> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // More digits than a number has lie behind every end.
+        digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    let Some((unit, set)) = range.split_once('=') else {
+        return Wanted::Whole;
+    };
+    let Some((first, last)) = set.trim().split_once('-') else {
+        return Wanted::Whole;
+    };
+    if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
+        return Wanted::Whole;
+    }
+    let (first, last) = match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => (first, last),
+        (Some(first), None) if last.is_empty() => (first, u64::MAX),
+        (None, Some(count)) if first.is_empty() && count > 0 => {
+            (bytes.saturating_sub(count), u64::MAX)
+        }
+        (None, Some(_)) if first.is_empty() => return Wanted::Nothing,
+        _ => return Wanted::Whole,
+    };
+    if first >= bytes {
+        return Wanted::Nothing;
+    }
+    Wanted::Part(first, last.saturating_add(1).min(bytes))
+}
+
+/// Whether a list of entity tags names ours. (RFC 9110 §8.8.3, §13.1.2)
+fn names_tag(list: &str, tag: &str) -> bool {
+    let mut tags = list.split(',').map(str::trim);
+    tags.any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
+}
+
+/// How a file is shown or saved, under its own name whatever characters that has. (RFC 6266 §4, RFC 8187 §3.2)
+fn disposition(name: &ItemName, is_media: bool) -> String {
+    let kind = if is_media { "inline" } else { "attachment" };
+    let plain: String = name
+        .as_str()
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' | '%' => '_',
+            c if c.is_ascii_graphic() || c == ' ' => c,
+            _ => '_',
+        })
+        .collect();
+    let mut value = format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''");
+    for byte in name.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+            value.push(char::from(byte));
+        } else {
+            write!(value, "%{byte:02X}").expect("a text takes what is written");
+        }
+    }
+    value
+}
+
+fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The answer that a request for an item's bytes gets.
+async fn respond(mut content: ItemContent, request: &HeaderMap) -> Result<Response, Problem> {
+    let bytes = content.item().bytes;
+    let tag = format!("\"{}\"", content.item().digest);
+    let tag_value = HeaderValue::from_str(&tag).map_err(|error| Problem::internal(&error))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ETAG, tag_value);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // Only for who asked, and to be asked for again, since it may be removed.
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    let known = text_of(request, header::IF_NONE_MATCH);
+    if known.is_some_and(|list| names_tag(list, &tag)) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    // Of another version's bytes no part would fit.
+    let same = text_of(request, header::IF_RANGE).is_none_or(|other| other == tag);
+    let range = text_of(request, header::RANGE).filter(|_| same);
+    let (status, from, to) = match range.map_or(Wanted::Whole, |range| wanted(range, bytes)) {
+        Wanted::Whole => (StatusCode::OK, 0, bytes),
+        Wanted::Part(from, to) => {
+            let part = format!("bytes {from}-{}/{bytes}", to - 1);
+            let part = HeaderValue::from_str(&part).map_err(|error| Problem::internal(&error))?;
+            headers.insert(header::CONTENT_RANGE, part);
+            (StatusCode::PARTIAL_CONTENT, from, to)
+        }
+        Wanted::Nothing => {
+            let detail = format!("range: it starts behind the end; there are {bytes} bytes");
+            return Ok(Problem::range_not_satisfiable(detail, bytes).into_response());
+        }
+    };
+    let (content, kind) = tokio::task::spawn_blocking(move || {
+        let kind = content.content_type();
+        kind.map(|kind| (content, kind))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))??;
+    let shown = disposition(&content.item().name, kind.is_some());
+    let shown = HeaderValue::from_str(&shown).map_err(|error| Problem::internal(&error))?;
+    headers.insert(header::CONTENT_DISPOSITION, shown);
+    let kind = kind.unwrap_or("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CONTENT_LENGTH, (to - from).into());
+    // One piece at a time, read when the viewer has taken the one before: memory is flat.
+    let pieces = stream::try_unfold((content, from), move |(mut content, from)| async move {
+        if from >= to {
+            return Ok(None);
+        }
+        let load = move || {
+            let bytes = content.load_from(from);
+            bytes.map(|bytes| bytes.map(|bytes| (bytes, content)))
+        };
+        let loaded = tokio::task::spawn_blocking(load)
+            .await
+            .map_err(std::io::Error::other)?;
+        let loaded = loaded.map_err(|error| {
+            tracing::error!(%error, "an imported file cannot be read");
+            std::io::Error::other(error)
+        })?;
+        let Some((mut bytes, content)) = loaded else {
+            return Ok(None);
+        };
+        bytes.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
+        let next = from + bytes.len() as u64;
+        Ok::<_, std::io::Error>(Some((bytes, (content, next))))
+    });
+    Ok((status, headers, Body::from_stream(pieces)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::SystemClock;
+    use crate::store::{ImportMeta, Origin, Store, StoreOptions};
+
+    #[test]
+    fn ranges_mean_what_rfc_9110_says() {
+        for (range, expected) in [
+            ("bytes=0-0", Wanted::Part(0, 1)),
+            ("bytes=2-4", Wanted::Part(2, 5)),
+            ("Bytes = 2-4", Wanted::Part(2, 5)),
+            ("bytes=7-", Wanted::Part(7, 10)),
+            ("bytes=7-99999999999999999999999", Wanted::Part(7, 10)),
+            ("bytes=-3", Wanted::Part(7, 10)),
+            ("bytes=-30", Wanted::Part(0, 10)),
+            ("bytes=10-", Wanted::Nothing),
+            ("bytes=-0", Wanted::Nothing),
+            ("bytes=99999999999999999999999-", Wanted::Nothing),
+            ("bytes=4-2", Wanted::Whole),
+            ("bytes=0-1,3-4", Wanted::Whole),
+            ("bytes=a-b", Wanted::Whole),
+            ("bytes=1-b", Wanted::Whole),
+            ("bytes=-", Wanted::Whole),
+            ("lines=1-2", Wanted::Whole),
+            ("", Wanted::Whole),
+        ] {
+            assert_eq!(wanted(range, 10), expected, "{range}");
+        }
+        assert_eq!(wanted("bytes=0-", 0), Wanted::Nothing);
+        assert_eq!(wanted("bytes=-5", 0), Wanted::Nothing);
+    }
+
+    #[test]
+    fn names_are_told_in_any_script_and_break_out_of_nothing() {
+        for (name, is_media, expected) in [
+            (
+                "a.mp4",
+                true,
+                "inline; filename=\"a.mp4\"; filename*=UTF-8''a.mp4",
+            ),
+            (
+                "x\"; a=b%.html",
+                false,
+                "attachment; filename=\"x_; a=b_.html\"; filename*=UTF-8''x%22%3B%20a%3Db%25.html",
+            ),
+            (
+                "Über.mov",
+                true,
+                "inline; filename=\"_ber.mov\"; filename*=UTF-8''%C3%9Cber.mov",
+            ),
+        ] {
+            let name = name.parse().expect("a name");
+            assert_eq!(disposition(&name, is_media), expected);
+        }
+    }
+
+    /// What a request with these headers gets of an item.
+    async fn get(
+        name: &str,
+        bytes: &[u8],
+        request: &[(HeaderName, &'static str)],
+    ) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        let options = StoreOptions {
+            ballast_bytes: 0,
+            free_bytes_min: 0,
+            ..StoreOptions::default()
+        };
+        let data = dir.path().join("data");
+        let (store, _) = Store::open(&data, options, Arc::new(SystemClock)).expect("it opens");
+        let meta = ImportMeta {
+            name: name.parse().expect("a name"),
+            source: ItemSource::Import,
+            camera: None,
+            at: None,
+            origin: Origin::Path(path.clone()),
+        };
+        let imported = store
+            .import(File::open(&path).expect("a file"), &meta, |_| {})
+            .expect("it is imported");
+        let content = store.open_item(imported.id).expect("readable");
+        let headers = request
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        let request: HeaderMap = headers.collect();
+        let response = match respond(content.expect("there"), &request).await {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(),
+        };
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.expect("whole");
+        (parts.status, parts.headers, body.to_vec())
+    }
+
+    fn picture() -> Vec<u8> {
+        let noise = (0..400_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_be_bytes());
+        [b"\xFF\xD8\xFF\xE0".to_vec(), noise.collect()].concat()
+    }
+
+    #[tokio::test]
+    async fn an_item_is_sent_whole_or_in_part() {
+        let bytes = picture();
+        let (status, headers, body) = get("a.jpg", &bytes, &[]).await;
+        assert_eq!((status, body == bytes), (StatusCode::OK, true));
+        assert_eq!(headers["content-type"], "image/jpeg");
+        assert_eq!(headers["content-length"], bytes.len().to_string().as_str());
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        let part = [(header::RANGE, "bytes=70000-900000")];
+        let (status, headers, body) = get("a.jpg", &bytes, &part).await;
+        assert_eq!(status, StatusCode::PARTIAL_CONTENT);
+        assert!(body == bytes[70_000..=900_000]);
+        let told = format!("bytes 70000-900000/{}", bytes.len());
+        assert_eq!(headers["content-range"], told.as_str());
+        let behind = [(header::RANGE, "bytes=9000000-")];
+        let (status, headers, _) = get("a.jpg", &bytes, &behind).await;
+        assert_eq!(status, StatusCode::RANGE_NOT_SATISFIABLE);
+        let told = format!("bytes */{}", bytes.len());
+        assert_eq!(headers["content-range"], told.as_str());
+        assert_eq!(headers["content-type"], "application/problem+json");
+    }
+
+    #[tokio::test]
+    async fn a_part_of_other_bytes_is_not_mixed_in_and_known_bytes_are_not_sent() {
+        let bytes = picture();
+        let other = [
+            (header::RANGE, "bytes=0-9"),
+            (header::IF_RANGE, "\"something else\""),
+        ];
+        let (status, headers, body) = get("a.jpg", &bytes, &other).await;
+        assert_eq!((status, body.len()), (StatusCode::OK, bytes.len()));
+        let tag = headers["etag"].to_str().expect("text").to_owned();
+        assert!(names_tag(&format!("\"x\", W/{tag}"), &tag) && names_tag("*", &tag));
+        assert!(!names_tag("\"x\"", &tag));
+        let known: &'static str = tag.leak();
+        let (status, _, body) = get("a.jpg", &bytes, &[(header::IF_NONE_MATCH, known)]).await;
+        assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+    }
+
+    #[tokio::test]
+    async fn a_page_is_saved_and_never_shown() {
+        let page = b"<!doctype html><script>alert(1)</script>";
+        let (_, headers, body) = get("a.jpg", page, &[]).await;
+        assert_eq!(body, page);
+        assert_eq!(headers["content-type"], "application/octet-stream");
+        let shown = headers["content-disposition"].to_str().expect("text");
+        assert!(shown.starts_with("attachment; "), "{shown}");
+        let (status, headers, body) = get("empty", b"", &[]).await;
+        assert_eq!((status, body.len()), (StatusCode::OK, 0));
+        assert_eq!(headers["content-length"], "0");
+    }
+}

@@ -1,0 +1,184 @@
+//! A fault at every single operation of the disk, while files are imported and removed, and in what a start does then:
+//! afterwards rows and packs agree, what was told to be imported is whole, what was told to be removed stays removed,
+//! and recording never noticed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::made::*;
+use crate::base::SimulatedClock;
+use crate::chunk::ItemId;
+use crate::store::tests::faults::folder;
+use crate::store::tests::faulty_disk::{Fault, FaultyDisk};
+use crate::store::tests::made::{NOON, VIDEO, camera, patient, segment};
+use crate::store::{ImportError, RecordingState, Store, StoreOptions};
+
+/// What somebody was told.
+#[derive(Debug, Default)]
+struct Told {
+    imported: Vec<(ItemId, Vec<u8>)>,
+    removed: Vec<ItemId>,
+    state: RecordingState,
+}
+
+fn open_on(dir: &Path, disk: &FaultyDisk) -> Option<Store> {
+    let options = StoreOptions {
+        ballast_bytes: 0,
+        ..patient()
+    };
+    let clock = Arc::new(SimulatedClock::new(NOON));
+    let opened = Store::open_on(Arc::new(disk.clone()), dir, options, clock);
+    opened.ok().map(|(store, _)| store)
+}
+
+/// Imports three files of which two share most, and removes one in between.
+fn work(dir: &Path, outside: &Path, disk: &FaultyDisk) -> Told {
+    let mut told = Told::default();
+    let Some(store) = open_on(dir, disk) else {
+        return told;
+    };
+    let (a, b) = (noise(1, 600 << 10), noise(2, 300 << 10));
+    let both = [&a[..], &b].concat();
+    for (name, bytes) in [("a", a), ("both", both), ("b", b)] {
+        let path = file(outside, name, &bytes);
+        if let Ok(imported) = try_import(&store, &path) {
+            told.imported.push((imported.id, bytes));
+        }
+        if name == "both"
+            && let Some(at) = told
+                .imported
+                .iter()
+                .position(|(_, bytes)| bytes.len() < 700 << 10)
+        {
+            let (id, bytes) = told.imported.swap_remove(at);
+            match store.remove_item(id) {
+                Ok(true) => told.removed.push(id),
+                // It may be gone or not; what it shared must be there.
+                Ok(false) | Err(_) => drop(bytes),
+            }
+        }
+    }
+    store.close();
+    told.state = store.status().state;
+    told
+}
+
+fn check_afterwards(dir: &Path, outside: &Path, told: &Told) {
+    for _ in 0..2 {
+        let store = open_on(dir, &FaultyDisk::default()).expect("it opens once the disk works");
+        for (id, bytes) in &told.imported {
+            assert!(content(&store, *id) == *bytes, "{id}");
+        }
+        for id in &told.removed {
+            assert!(store.open_item(*id).unwrap().is_none(), "{id}");
+        }
+        let report = store.collect_garbage(false).unwrap();
+        assert!(report.recount.is_clean(), "{report:?}");
+        assert_eq!(number(dir, "SELECT count(*) FROM dead"), 0);
+        check_imports(dir);
+        store.close();
+    }
+    // The same files again work, and recording does.
+    let again = work(dir, outside, &FaultyDisk::default());
+    assert_eq!(again.imported.len() + again.removed.len(), 3);
+    check_imports(dir);
+    let store = open_on(dir, &FaultyDisk::default()).unwrap();
+    store.append(&camera("door"), VIDEO, segment(VIDEO, 0, 0));
+    store.close();
+    assert_eq!(store.status().segments_committed, 1);
+}
+
+fn fault_at_every_operation(fault: Fault, power_is_lost_at_the_end: bool) {
+    let whole = FaultyDisk::default();
+    let (dir, outside) = (folder(), folder());
+    let told = work(dir.path(), outside.path(), &whole);
+    assert_eq!((told.imported.len(), told.removed.len()), (2, 1));
+    let mut failures = 0;
+    for at in 0..whole.operations() {
+        let (dir, outside) = (folder(), folder());
+        let disk = FaultyDisk::failing(at, fault);
+        let told = work(dir.path(), outside.path(), &disk);
+        failures += usize::from(told.imported.len() + told.removed.len() < 3);
+        // It may pause where its own look at the disk fails.
+        let poisoned = matches!(told.state, RecordingState::Poisoned { .. });
+        assert!(!poisoned, "at {at}");
+        if power_is_lost_at_the_end {
+            disk.lose_what_is_not_synced();
+        }
+        check_afterwards(dir.path(), outside.path(), &told);
+    }
+    assert_eq!(failures > 0, fault != Fault::Short);
+}
+
+#[test]
+fn a_full_disk_at_any_operation_harms_nothing() {
+    fault_at_every_operation(Fault::Full, false);
+}
+
+#[test]
+fn an_io_error_at_any_operation_harms_nothing() {
+    fault_at_every_operation(Fault::Io, false);
+}
+
+#[test]
+fn an_io_error_and_then_a_power_cut_harm_nothing_that_was_told() {
+    fault_at_every_operation(Fault::Io, true);
+}
+
+#[test]
+fn a_short_write_is_gone_on_with() {
+    fault_at_every_operation(Fault::Short, true);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_harms_nothing_that_was_told() {
+    fault_at_every_operation(Fault::PowerCut, true);
+}
+
+#[test]
+fn a_killed_process_at_any_operation_harms_nothing_that_was_told() {
+    fault_at_every_operation(Fault::PowerCut, false);
+}
+
+#[test]
+fn a_disk_without_room_is_told_and_the_import_goes_on_once_there_is_some() {
+    let (dir, outside) = (folder(), folder());
+    let bytes = noise(3, 40 << 20);
+    let path = file(outside.path(), "a", &bytes);
+    // Past the first pack.
+    let whole = FaultyDisk::default();
+    let other = folder();
+    let store = open_on(other.path(), &whole).unwrap();
+    let before = whole.operations();
+    import(&store, &path);
+    let during = whole.operations() - before;
+    let disk = FaultyDisk::failing(before + during * 9 / 10, Fault::Full);
+    let store = open_on(dir.path(), &disk).unwrap();
+    let refused = try_import(&store, &path).unwrap_err();
+    assert!(matches!(&refused, ImportError::DiskFull(why) if why.contains("free some space")));
+    // It is full for a few operations more.
+    let imported = (0..9).find_map(|_| try_import(&store, &path).ok()).unwrap();
+    assert!(imported.resumed_at > 20 << 20, "{imported:?}");
+    assert_eq!(store.status().state, RecordingState::Recording);
+    store.close();
+    drop(store);
+    let store = open_on(dir.path(), &disk).unwrap();
+    assert!(content(&store, imported.id) == bytes);
+    check_imports(dir.path());
+}
+
+#[test]
+fn an_index_that_does_not_know_the_packs_is_refused_and_nothing_is_removed() {
+    let dir = folder();
+    drop(open_on(dir.path(), &FaultyDisk::default()).unwrap());
+    std::fs::create_dir_all(dir.path().join("pack")).unwrap();
+    for n in 0..11 {
+        let name = format!("pack/{n:032x}.pack");
+        std::fs::write(dir.path().join(name), "imports").unwrap();
+    }
+    assert!(open_on(dir.path(), &FaultyDisk::default()).is_none());
+    assert_eq!(packs(dir.path()).len(), 11);
+    std::fs::remove_file(&packs(dir.path())[0]).unwrap();
+    assert!(open_on(dir.path(), &FaultyDisk::default()).is_some());
+    assert_eq!(packs(dir.path()).len(), 0);
+}
