@@ -32,8 +32,10 @@ fn parameters(id: RenditionId) -> TrackParameters {
     }
 }
 
-/// Segments as `(msn, run, start, duration)` in ticks.
-fn manifest(tracks: [(RenditionId, u32, &[(u64, u64, u64, u64)]); 2]) -> String {
+/// A track, its timescale, and its segments as `(msn, run, start, duration)` in ticks.
+type Case<'a> = (RenditionId, u32, &'a [(u64, u64, u64, u64)]);
+
+fn manifest(tracks: [Case<'_>; 2]) -> String {
     let recorded = tracks.map(|(id, timescale, segments)| RecordedTrack {
         id,
         segments: segments
