@@ -42,14 +42,7 @@ impl Representation<'_> {
 /// Renders the manifest. Nothing listed gives a presentation of no Period.
 pub fn render_recording_manifest(tracks: &[ManifestTrack]) -> String {
     let periods = periods(tracks);
-    let durations: Vec<f64> = periods
-        .iter()
-        .map(|(_, all)| {
-            all.iter()
-                .map(Representation::duration_s)
-                .fold(0.0, f64::max)
-        })
-        .collect();
+    let durations: Vec<f64> = periods.values().map(|all| duration_s(all)).collect();
     let mut text = String::new();
     put(
         &mut text,
@@ -93,6 +86,17 @@ pub fn render_recording_manifest(tracks: &[ManifestTrack]) -> String {
     }
     text.push_str("</MPD>\n");
     text
+}
+
+/// How long a Period lasts: as its pictures, which the last sample of sound outlasts by a little.
+fn duration_s(all: &[Representation<'_>]) -> f64 {
+    let longest = |kind| {
+        let durations = all.iter().filter(move |one| one.id.kind == kind);
+        durations.map(Representation::duration_s).reduce(f64::max)
+    };
+    longest(TrackKind::Video)
+        .or(longest(TrackKind::Audio))
+        .unwrap_or(0.0)
 }
 
 /// What is listed between discontinuities, by their sequence.

@@ -12,9 +12,12 @@ const PLANS_BYTES_MAX: usize = 48 << 20;
 /// What ends later than this before now may still grow, in milliseconds.
 const SETTLED_MS: i64 = 60_000;
 
+/// A wish and its file.
+type Plan = (ClipFileWish, Arc<ClipFile>);
+
 /// What is remembered, the latest used last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ClipPlans(Arc<Mutex<Vec<(ClipFileWish, Arc<ClipFile>)>>>);
+pub(super) struct ClipPlans(Arc<Mutex<Vec<Plan>>>);
 
 impl ClipPlans {
     /// The file of a wish, if it is remembered.
@@ -34,9 +37,8 @@ impl ClipPlans {
         }
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plans.push((wish, Arc::clone(file)));
-        let held = |plans: &[(_, Arc<ClipFile>)]| -> usize {
-            plans.iter().map(|(_, file)| file.bytes_held()).sum()
-        };
+        let held =
+            |plans: &[Plan]| -> usize { plans.iter().map(|(_, file)| file.bytes_held()).sum() };
         while plans.len() > PLANS_MAX || held(&plans) > PLANS_BYTES_MAX {
             plans.remove(0);
         }

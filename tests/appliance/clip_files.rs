@@ -152,7 +152,7 @@ fn a_stretch_is_saved_as_one_file_also_by_a_client_that_breaks_off() {
 fn a_clip_says_where_its_file_is() {
     let start = start();
     let body = serde_json::json!({
-        "camera": "test", "from": start, "to": plus_ms(&start, 4_000), "name": "to be taken along",
+        "camera": "test", "from": plus_ms(&start, 1_000), "to": plus_ms(&start, 4_000), "name": "to be taken along",
     });
     let body = body.to_string();
     let made = Appliance::shared().raw(&format!(
@@ -165,7 +165,7 @@ fn a_clip_says_where_its_file_is() {
     let file = get(clip["download"].as_str().expect("an address"));
     assert_eq!(file.status, 200, "{}", file.head);
     let (pictures, ..) = probe(&file.body);
-    assert!((119..=121).contains(&pictures), "{pictures}");
+    assert!((89..=91).contains(&pictures), "{pictures}");
     let gone = get("/api/v1/clips/999999/download");
     assert_eq!(gone.status, 404);
     gone.problem();
@@ -187,27 +187,19 @@ fn a_stretch_plays_over_dash() {
     );
     let text = manifest.text();
     assert_eq!(text.matches("<Period ").count(), 1, "{text}");
-    assert_eq!(text.matches("<Representation ").count(), 4, "{text}");
-    // Both segments that the range touches, of the lowest pictures.
-    let output = Command::new("ffprobe")
-        .args([
-            "-v",
-            "error",
-            "-select_streams",
-            "v:0",
-            "-count_frames",
-            "-show_entries",
-        ])
-        .args(["stream=nb_read_frames", "-of", "csv=p=0"])
+    assert_eq!(text.matches("<Representation ").count(), 2, "{text}");
+    // Both segments that the range touches.
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
         .arg(Appliance::shared().url(&address))
+        .args(["-map", "0:v:0", "-f", "framecrc", "-"])
         .output()
-        .expect("ffprobe is installed");
-    let found = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        found.lines().next().map(|line| line.trim_end_matches(',')),
-        Some("120"),
-        "{output:?}"
-    );
+        .expect("ffmpeg is installed");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let pictures = shown.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(pictures, 120);
 }
 
 #[test]
@@ -259,7 +251,7 @@ fn what_is_no_file_gets_a_problem() {
         (
             format!("clip.mp4?from={start}&to={next}&rendition=high"),
             404,
-            "very_low, low is",
+            "low is",
         ),
         (
             format!("timelapse.mp4?from={early}&to={late}"),

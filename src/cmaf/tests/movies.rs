@@ -169,11 +169,10 @@ fn make(shape: &Shape) -> Option<Made> {
     let listed: Vec<_> = everything
         .iter()
         .flat_map(|(run, base, pictures, sound)| {
-            let kept = pictures
+            pictures
                 .1
                 .iter()
-                .map(move |segment| (*run, *base, pictures, sound, segment));
-            kept
+                .map(move |segment| (*run, *base, pictures, sound, segment))
         })
         .filter(|(run, base, .., segment)| *run == 1 || !shape.lost.contains(&(segment.msn - base)))
         .collect();

@@ -32,8 +32,10 @@ fn parameters(id: RenditionId) -> TrackParameters {
     }
 }
 
-/// Segments as `(msn, run, start, duration)` in ticks.
-fn manifest(tracks: [(RenditionId, u32, &[(u64, u64, u64, u64)]); 2]) -> String {
+/// A track, its timescale, and its segments as `(msn, run, start, duration)` in ticks.
+type Case<'a> = (RenditionId, u32, &'a [(u64, u64, u64, u64)]);
+
+fn manifest(tracks: [Case<'_>; 2]) -> String {
     let recorded = tracks.map(|(id, timescale, segments)| RecordedTrack {
         id,
         segments: segments
@@ -87,7 +89,7 @@ fn a_run_is_a_period_whose_sound_is_placed_by_its_pictures() {
     ]);
     let expected = "\
 <?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" type=\"static\" minBufferTime=\"PT2S\" mediaPresentationDuration=\"PT7.005333S\">
+<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" type=\"static\" minBufferTime=\"PT2S\" mediaPresentationDuration=\"PT7.000000S\">
   <Period id=\"0\" start=\"PT0.000000S\" duration=\"PT5.000000S\">
     <AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" startWithSAP=\"1\">
       <Representation id=\"low\" bandwidth=\"1000000\" codecs=\"avc1.42C01F\" width=\"854\" height=\"480\" frameRate=\"30/1\">
@@ -116,7 +118,7 @@ fn a_run_is_a_period_whose_sound_is_placed_by_its_pictures() {
     let (first, second) = text.split_at(expected.len().min(text.len()));
     assert_eq!(first, expected);
     assert!(
-        second.starts_with("  <Period id=\"1\" start=\"PT5.000000S\" duration=\"PT2.005333S\">\n")
+        second.starts_with("  <Period id=\"1\" start=\"PT5.000000S\" duration=\"PT2.000000S\">\n")
     );
     assert!(second.contains(
         "presentationTimeOffset=\"0\" startNumber=\"9\" initialization=\"low/init-1.mp4\""

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::error::ClipFileError;
 use crate::base::{CameraId, Wall};
 use crate::cmaf::{
-    self, FragmentHead, ReadFragment, ReadHeader, SampleEntry, read_fragment_head, read_init,
+    self, ClipSegment, FragmentHead, ReadFragment, ReadHeader, SampleEntry, read_fragment_head,
+    read_init,
 };
 use crate::media::RenditionId;
 use crate::store::reader::Reader;
@@ -16,9 +17,28 @@ use crate::store::segment_source::SegmentSource;
 const HEAD_BYTES: usize = 2048;
 
 /// How the segments of a run are read.
-pub(super) struct RunHeader {
-    pub(super) entry: SampleEntry,
+struct RunHeader {
+    entry: SampleEntry,
     header: ReadHeader,
+}
+
+/// What is known of a segment without its media.
+pub(super) struct SegmentTables<'a> {
+    pub(super) entry: &'a SampleEntry,
+    pub(super) bytes_count: u64,
+    /// Each with where in the segment it begins.
+    pub(super) fragments: Vec<(u64, ReadFragment)>,
+}
+
+impl SegmentTables<'_> {
+    /// The same for whoever joins segments.
+    pub(super) fn as_segment(&self) -> ClipSegment<'_> {
+        ClipSegment {
+            entry: self.entry,
+            bytes_count: self.bytes_count,
+            fragments: &self.fragments,
+        }
+    }
 }
 
 /// One rendition, table by table.
@@ -43,15 +63,14 @@ impl Tables {
         }
     }
 
-    /// The header of a run, and the fragments of a segment, each with where in it that begins; the first one only
-    /// where `all` is false. `at` is the segment's label.
+    /// Reads a segment's fragments; the first one only where `all` is false. `at` is the segment's label.
     pub(super) fn read(
         &mut self,
         run: u64,
         msn: u64,
         at: Wall,
         all: bool,
-    ) -> Result<(&RunHeader, u64, Vec<(u64, ReadFragment)>), ClipFileError> {
+    ) -> Result<SegmentTables<'_>, ClipFileError> {
         let deleted = || ClipFileError::Deleted { at };
         let rendition = self.rendition;
         let not_readable = |cause: cmaf::ReadError| ClipFileError::NotReadable {
@@ -93,6 +112,10 @@ impl Tables {
             fragments.push((start, fragment));
             start = next;
         }
-        Ok((header, bytes_count, fragments))
+        Ok(SegmentTables {
+            entry: &header.entry,
+            bytes_count,
+            fragments,
+        })
     }
 }

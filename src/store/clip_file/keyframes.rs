@@ -52,8 +52,9 @@ pub(super) fn plan_timelapse(
     let (mut starts, mut media_bytes) = (None, 0);
     for picked in 0..count {
         let (run, msn, at) = nth(&stretches, picked * keyframes / count);
-        let (header, _, fragments) = tables.read(run, msn, at, false)?;
-        let keyframe = fragments
+        let found = tables.read(run, msn, at, false)?;
+        let keyframe = found
+            .fragments
             .first()
             .and_then(|(start, fragment)| Some((start, fragment.samples.first()?)));
         let Some((start, sample)) = keyframe else {
@@ -61,7 +62,7 @@ pub(super) fn plan_timelapse(
         };
         let bytes = sample.size_bytes as u32;
         writer
-            .push(&header.entry, bytes)
+            .push(found.entry, bytes)
             .map_err(|error| other_format(error, wish, at))?;
         pieces.push(Piece {
             start: media_bytes,

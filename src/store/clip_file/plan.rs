@@ -6,7 +6,7 @@ use super::error::ClipFileError;
 use super::fragments::Tables;
 use super::{CLIP_SPAN_MS_MAX, ClipFile, ClipFileWish, GAP_MS_MIN, Piece, best};
 use crate::base::Wall;
-use crate::cmaf::{ClipSegment, ClipWriteError, ClipWriter, Joint};
+use crate::cmaf::{ClipWriteError, ClipWriter, Joint};
 use crate::media::{RenditionId, TrackKind};
 use crate::store::reader::{Reader, RecordedRendition, Recording, SegmentEntry};
 use crate::store::recovery::wall_end;
@@ -46,16 +46,11 @@ pub(super) fn plan_clip(
             Some(before) if goes_on(before, segment) => Joint::GoesOn,
             _ => Joint::Starts,
         };
-        let (header, bytes_count, fragments) = seen.read(segment.run, segment.msn, at, true)?;
-        let place = ClipSegment {
-            entry: &header.entry,
-            bytes_count,
-            fragments: &fragments,
-        };
+        let found = seen.read(segment.run, segment.msn, at, true)?;
         writer
-            .push_pictures(&place, joint, from_ticks, to_ticks)
+            .push_pictures(&found.as_segment(), joint, from_ticks, to_ticks)
             .map_err(|error| other_format(error, wish, at))?;
-        push_piece(&mut pieces, false, segment.msn, bytes_count);
+        push_piece(&mut pieces, false, segment.msn, found.bytes_count);
         before = Some(segment);
 
         let Some((tables, waiting)) = &mut heard else {
@@ -66,16 +61,11 @@ pub(super) fn plan_clip(
         if let Some(sound) = waiting.first()
             && (sound.msn, sound.run) == (segment.msn, segment.run)
         {
-            let (header, bytes_count, fragments) = tables.read(sound.run, sound.msn, at, true)?;
-            let place = ClipSegment {
-                entry: &header.entry,
-                bytes_count,
-                fragments: &fragments,
-            };
+            let found = tables.read(sound.run, sound.msn, at, true)?;
             writer
-                .push_sound(&place)
+                .push_sound(&found.as_segment())
                 .map_err(|error| other_format(error, wish, at))?;
-            push_piece(&mut pieces, true, sound.msn, bytes_count);
+            push_piece(&mut pieces, true, sound.msn, found.bytes_count);
         }
     }
     let first = pictures.segments[0].wall_start;
