@@ -71,6 +71,8 @@ pub(super) trait StoredFile: Send + fmt::Debug {
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts the file, and gives back what was reserved beyond.
     fn truncate(&mut self, bytes: u64) -> io::Result<()>;
+    /// Gives back the room of a stretch, which reads as zeros then. A file system that cannot is no failure.
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()>;
     /// The size in bytes.
     fn size(&self) -> io::Result<u64>;
 }
@@ -152,11 +154,12 @@ impl StoredFile for RealFile {
     }
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
-        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        match fallocate(&self.0, flags, offset as i64, bytes as i64) {
-            Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
-            other => Ok(other?),
-        }
+        allocate(&self.0, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, bytes)
+    }
+
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        allocate(&self.0, flags, offset, bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -169,6 +172,13 @@ impl StoredFile for RealFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+fn allocate(file: &File, flags: FallocateFlags, offset: u64, bytes: u64) -> io::Result<()> {
+    match fallocate(file, flags, offset as i64, bytes as i64) {
+        Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
+        other => Ok(other?),
     }
 }
 
