@@ -296,6 +296,10 @@ mod tests {
                 "storage.accept: `films` is none of any, media",
             ),
             (
+                "[storage]\ndigest = \"md5\"",
+                "storage.digest: `md5` is no digest; choose blake2b-512 or blake2b-256",
+            ),
+            (
                 "[ladder]\nframe_rate = 0",
                 "ladder.frame_rate: 0 is outside 3 to 60",
             ),

@@ -11,13 +11,14 @@
 //! 2. makes a [`ClipPart`] of each: `head` is everything of the fragment before the payload, from the first byte of
 //!    its `moof` (or of what stands before that) to the last of the `mdat`'s header, as recorded; `media_offset` and
 //!    `media_bytes` say where in the file the payload came to lie;
-//! 3. asks the store for the [`ClipProof`] of these segments, in the same order;
+//! 3. asks the store for the [`ClipProof`] of these segments, in the same order (`Store::clip_proof`, which refuses what
+//!    was recorded before there was a log: such a clip is exported without a proof);
 //! 4. writes [`ClipEvidence::encode`] behind the 16 bytes [`super::CLIP_PROOF_UUID`] into one `uuid` box at the top
 //!    level, best as the last of the file, since only then all places are known.
 //!
 //! The tracks of the file's `moov` must take their samples from these places and from nowhere else, in this order:
 //! `perch verify` compares them. Not proven are the file's other boxes: the pace at which it plays, the edit list, its
-//! names, and the parameter sets, without which a decoder shows nothing or the picture cut, but nothing else.
+//! names, and the parameter sets, which can be changed so that the picture is cut, distorted or not shown at all.
 
 use super::clip_proof::{ClipProof, ClipProofError, VerifiedClip};
 use super::leaf::take;

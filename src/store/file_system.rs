@@ -155,8 +155,12 @@ impl StoredFile for RealFile {
     }
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
-        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        where_it_can(fallocate(&self.0, flags, offset as i64, bytes as i64))
+        allocate(&self.0, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, bytes)
+    }
+
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        allocate(&self.0, flags, offset, bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -167,19 +171,14 @@ impl StoredFile for RealFile {
         self.0.set_len(bytes)
     }
 
-    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
-        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE | FallocateFlags::FALLOC_FL_PUNCH_HOLE;
-        where_it_can(fallocate(&self.0, flags, offset as i64, bytes as i64))
-    }
-
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 }
 
 /// A file system that knows no such thing goes on without.
-fn where_it_can(outcome: nix::Result<()>) -> io::Result<()> {
-    match outcome {
+fn allocate(file: &File, flags: FallocateFlags, offset: u64, bytes: u64) -> io::Result<()> {
+    match fallocate(file, flags, offset as i64, bytes as i64) {
         Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => Ok(()),
         other => Ok(other?),
     }

@@ -2,7 +2,8 @@
 //! appended to; what a crash leaves behind the last whole piece is cut off at the next start.
 //!
 //! ```text
-//! log/tiles-<level>         hashes of 32 bytes; level 0 has the leaves, level n + 1 the root above each 256 of level n
+//! log/tiles-<level>         hashes of 32 bytes; level 0 has the leaves, level n + 1 the root above each 256 of level n;
+//!                           a hole of zeros where nothing of 256 leaves is recorded any more
 //! log/checkpoints-<number>  signed notes, an empty line behind each; one a minute; the newest two files are kept
 //! log/checkpoints-hourly    the first note of each hour, for good
 //! ```
@@ -105,6 +106,14 @@ impl AppendFile {
         Ok(())
     }
 
+    /// Gives back the room of the first `bytes`, which nobody asks for any more.
+    pub(super) fn punch(&mut self, bytes: u64) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) if bytes > 0 => file.punch(0, bytes),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes back what was appended behind `bytes`: now, or if the disk refuses, before the next append.
     pub(super) fn roll_back(&mut self, files: &dyn FileSystem, bytes: u64) {
         self.bytes = bytes;
@@ -162,6 +171,14 @@ impl TileWriter {
             let (_, waiting) = &mut self.levels[usize::from(entry.tile.level)];
             waiting.extend(entry.hash.0);
         }
+    }
+
+    /// Gives back the room of leaves before `first`, as far as they fill tiles: for what comes later, the root above
+    /// such a tile is enough.
+    pub(super) fn thin(&mut self, first: u64) -> io::Result<()> {
+        let tiles = first / TILE_HASHES as u64;
+        let (leaves, _) = &mut self.levels[0];
+        leaves.punch(tiles * (TILE_HASHES * NodeHash::BYTES) as u64)
     }
 
     /// Makes everything taken in durable. What failed waits for the next flush.

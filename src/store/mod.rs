@@ -495,6 +495,8 @@ fn open_recorder(
     for name in ["db", "log"] {
         files.create_folder(&dir.join(name)).map_err(io)?;
     }
+    // The index may name what lies in them as soon as it is opened.
+    files.sync_folder(dir).map_err(|error| io(error.into()))?;
     let mut index = Index::open(dir, Arc::clone(&files))?;
     for folder in [&dir.join("db"), dir] {
         files

@@ -1,6 +1,8 @@
 //! The heart of the writer: takes segments, keeps the order of durability (file, folder, then rows), and decides
 //! what a disk error means. Driven by the writer thread, and by tests, with no thread of its own.
 
+mod upkeep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +10,11 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
-use super::archive::VerifyReport;
 use super::clips::{Clip, ClipWish};
 use super::error::ClipError;
 use super::failure::{
-    Failure, append_failed, commit_failed, create_failed, folder_sync_failed, index_failed,
-    sync_failed, write_failed,
+    Failure, commit_failed, create_failed, folder_sync_failed, index_failed, sync_failed,
+    write_failed,
 };
 use super::file_system::FileSystem;
 use super::garbage::sweep;
@@ -26,7 +27,6 @@ use super::queue::QueuedSegment;
 use super::reel::ReelHead;
 use super::reel_writer::ReelWriter;
 use super::rows::{Batch, ReelRow, RunRow, SegmentRow, segment_key};
-use super::scrub::{ScrubPosition, tell};
 use super::segment_log::{SegmentLog, duration_ms};
 use super::status::{GapMark, GapReason, RecordingState, StoreOptions, StoreStatus};
 use crate::base::{CameraId, Clock, Monotonic};
@@ -239,39 +239,6 @@ impl Recorder {
         }
     }
 
-    /// Deletes recordings that are over, when it is time to look, a few at a time.
-    pub(super) fn keep_room(&mut self) {
-        if self.log.is_due(self.clock.monotonic()) {
-            self.sign_log();
-        }
-        if matches!(self.status.state, RecordingState::Poisoned { .. })
-            || !self.keeper.is_due(self.clock.monotonic())
-        {
-            return;
-        }
-        let before = self.index.bytes_written();
-        let kept =
-            self.keeper
-                .keep_room(&*self.files, &mut self.index, &mut self.log, &*self.clock);
-        let added = self.index.bytes_written() - before;
-        self.status.bytes_written += added;
-        self.status.index_bytes_written += added;
-        match kept {
-            Ok(kept) => {
-                self.status.free_bytes = kept.free_bytes;
-                self.status.reels_expired += kept.reels;
-                self.status.bytes_expired += kept.bytes;
-                if kept.reels > 0 {
-                    // What the disk had no room for may have some now.
-                    self.retry_at = self.retry_at.min(self.clock.monotonic());
-                }
-            }
-            Err(failure) => {
-                self.fail(failure);
-            }
-        }
-    }
-
     /// Closes every reel and commits.
     pub(super) fn close(&mut self) {
         self.closing
@@ -280,45 +247,9 @@ impl Recorder {
         self.sign_log();
     }
 
-    /// Signs what the log of segments holds, if it has grown.
-    pub(super) fn sign_log(&mut self) {
-        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
-            return;
-        }
-        let writing = self.reels.values().chain(&self.closing);
-        let open_reel = writing.map(|reel| reel.id).min().unwrap_or(self.next_reel);
-        let outcome = self.log.sign(open_reel, &*self.clock);
-        self.status.bytes_written += self.log.take_bytes_written();
-        match outcome {
-            Ok(()) => self.batch.log = Some(self.log.row()),
-            Err(error) => {
-                self.fail(append_failed(&error));
-            }
-        }
-    }
-
     /// The index, to be looked at before the recorder goes to its thread.
     pub(super) fn index(&self) -> &Index {
         &self.index
-    }
-
-    /// A reel was read again: what of it is damaged is not played any more. The position goes with the next commit.
-    pub(super) fn note_scrubbed(&mut self, position: ScrubPosition, report: &VerifyReport) {
-        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
-            return;
-        }
-        tell(&report.damaged);
-        self.status.bytes_scrubbed += report.bytes_sound;
-        if !report.damaged.is_empty() {
-            match self.index.quarantine(&report.damaged) {
-                Ok(count) => self.status.segments_damaged += count,
-                Err(error) => {
-                    self.fail(commit_failed(&error));
-                    return;
-                }
-            }
-        }
-        self.batch.scrub = Some(position);
     }
 
     /// The index, to be changed behind the recorder's back.

@@ -29,6 +29,9 @@ const REST_AT_START: Duration = Duration::from_secs(120);
 const REST_MAX: Duration = Duration::from_secs(3600);
 const REST_MIN: Duration = Duration::from_millis(100);
 
+/// Rest after a reel that still takes more, which is left for the next pass.
+const REST_AFTER_OPEN: Duration = Duration::from_secs(60);
+
 /// Rest after each segment of a reel: others read and write meanwhile.
 const SEGMENT_REST: Duration = Duration::from_millis(20);
 
@@ -194,7 +197,7 @@ pub(super) fn scrub_next(
         return Ok(Some(ScrubbedReel {
             position,
             report: VerifyReport::default(),
-            rest: REST_MIN,
+            rest: REST_AFTER_OPEN,
         }));
     }
     forget_cached(&reel.path);

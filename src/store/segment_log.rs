@@ -34,6 +34,9 @@ use crate::seal::{Frontier, Leaf, NodeHash, SigningKeys, Tree, TreeError, leaf_h
 /// How often a log that has grown is signed.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often the room of leaves is given back whose segments are gone.
+const THINNING_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// Opens what stands for a leaf of which nothing is left; its index follows.
 const LOST_LEAF: &[u8] = b"perch lost segment\0";
 
@@ -58,6 +61,7 @@ pub(super) struct SegmentLog {
     first_reel: i64,
     signed: u64,
     due: Monotonic,
+    thinning_due: Monotonic,
     bytes_written: u64,
     has_warned: bool,
 }
@@ -160,6 +164,7 @@ impl SegmentLog {
             first_reel: row.first_reel,
             signed: signed.map_or(0, |signed| signed.size),
             due: now.after(CHECKPOINT_INTERVAL),
+            thinning_due: now.after(THINNING_INTERVAL),
             bytes_written: 0,
             has_warned: false,
         };
@@ -359,6 +364,23 @@ impl SegmentLog {
         })?;
         self.bytes_written += self.checkpoints.append(&*self.files, &checkpoint, now)?;
         self.signed = self.flushed;
+        Ok(())
+    }
+
+    /// Gives back the room of leaves before the oldest that is recorded, once in a while. Reels are begun in the order of
+    /// their leaves, so that the oldest reel has the oldest. What does not succeed now is no harm.
+    pub(super) fn thin(&mut self, index: &Index, now: Monotonic) -> rusqlite::Result<()> {
+        if now < self.thinning_due {
+            return Ok(());
+        }
+        self.thinning_due = now.after(THINNING_INTERVAL);
+        let oldest = "reel.id = (SELECT min(id) FROM reel) AND ?1 = 0";
+        let oldest = self.leaves_of_reels(index, oldest, 0)?;
+        if let Some(first) = oldest.into_iter().map(|(_, index, _)| index).min()
+            && let Err(error) = self.tiles.thin(first.min(self.flushed))
+        {
+            tracing::debug!(%error, "the log of segments keeps room that it does not need");
+        }
         Ok(())
     }
 

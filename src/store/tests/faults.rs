@@ -233,6 +233,32 @@ fn a_killed_process_at_any_operation_loses_only_what_was_not_committed() {
     fault_in_recording(Fault::PowerCut, false);
 }
 
+#[test]
+fn a_commit_is_due_at_once_when_one_track_has_all_that_a_crash_may_leave() {
+    let dir = folder();
+    let clock = SimulatedClock::new(label(0));
+    let (mut recorder, _) = open(dir.path(), &clock, &|| Arc::new(RealFileSystem)).unwrap();
+    let accept = |recorder: &mut Recorder, name: &str, msn: u64| {
+        recorder.accept(&QueuedSegment {
+            camera: camera(name),
+            rendition: VIDEO,
+            segment: segment_at(VIDEO, 0, msn, label(0).plus_ms(msn as i64 * 100)),
+        });
+        recorder.commit_due().unwrap()
+    };
+    let later = clock.monotonic().after(Duration::from_secs(2));
+    // Of four cameras together far more wait than one may have.
+    for msn in 0..15 {
+        for name in ["door", "garden", "yard", "gate"] {
+            assert_eq!(accept(&mut recorder, name, msn), later);
+        }
+    }
+    assert_eq!(accept(&mut recorder, "gate", 15), clock.monotonic());
+    recorder.commit();
+    assert_eq!(recorder.commit_due(), None);
+    assert_eq!(accept(&mut recorder, "gate", 16), later);
+}
+
 /// An operation just before the last commit, with reels open and tails uncommitted.
 fn before_the_last_commit() -> u64 {
     let whole = FaultyDisk::default();

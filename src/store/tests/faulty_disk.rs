@@ -244,6 +244,11 @@ impl StoredFile for FaultyFile {
         self.file.reserve(offset, bytes)
     }
 
+    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.disk.step_whole()?;
+        self.file.punch(offset, bytes)
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.disk.step_whole()?;
         let content = std::fs::read(&self.path)?;
@@ -260,11 +265,6 @@ impl StoredFile for FaultyFile {
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
         self.disk.step_whole()?;
         self.file.truncate(bytes)
-    }
-
-    fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
-        self.disk.step_whole()?;
-        self.file.punch(offset, bytes)
     }
 
     fn size(&self) -> io::Result<u64> {

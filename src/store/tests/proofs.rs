@@ -1,5 +1,6 @@
 //! What was recorded is in the log that the box signs, whatever ends the process; what was altered is not.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,4 +214,86 @@ fn a_log_whose_tail_was_cut_or_altered_proves_nothing_that_it_does_not_hold() {
     record(&store, "front", 0, 300..301);
     let proof = store.clip_proof(&front, &named(290..301)).unwrap();
     check(dir.path(), proof, 0, 290..301);
+}
+
+#[test]
+fn the_log_gives_back_what_is_over_and_proves_the_rest() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let front = camera("front");
+    let open = || {
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        Store::open(dir.path(), patient(), shared).unwrap().0
+    };
+    let store = open();
+    record(&store, "front", 0, 0..1500);
+    store.close();
+    drop(store);
+    // All but the last reels are over, as if retention had taken them.
+    let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+    index
+        .execute_batch("DELETE FROM segment WHERE id / 256 < 90; DELETE FROM reel WHERE id < 90;")
+        .unwrap();
+    drop(index);
+    for id in 1..90 {
+        let folder = dir.path().join("reel/front").join(NOON.date());
+        let _ = std::fs::remove_file(folder.join(format!("{id:010}.reel")));
+    }
+    let leaves = dir.path().join("log/tiles-0");
+    let before = std::fs::metadata(&leaves).unwrap();
+    assert_eq!(before.len(), 3000 * 32);
+
+    for _ in 0..2 {
+        let store = open();
+        let position = store.camera_position(&front);
+        let first = position.next_msn;
+        clock.advance(Duration::from_secs(2 * 3600));
+        record(&store, "front", 1 + position.next_run, first..first + 3);
+        store.close();
+        drop(store);
+        let after = std::fs::metadata(&leaves).unwrap();
+        assert!(after.len() > before.len());
+        assert!(after.blocks() * 512 < 24_000, "{} blocks", after.blocks());
+        let bytes = std::fs::read(&leaves).unwrap();
+        assert!(bytes[..10 * 8192].iter().all(|byte| *byte == 0));
+        let archive = Archive::open(dir.path()).unwrap();
+        let mut wanted = named(1400..1500);
+        wanted.extend(named(first..first + 3));
+        archive.clip_proof(&front, &wanted).unwrap();
+        let report = archive
+            .verify_range(
+                &front,
+                (NOON.plus_ms(2_800_000), NOON.plus_ms(3_000_000)),
+                |_, _| {},
+            )
+            .unwrap();
+        assert!(report.is_proven(), "{report:?}");
+    }
+    let report = crate::store::rebuild_index(dir.path(), |_, _| {}).unwrap();
+    assert!(report.log.root_holds, "{report:?}");
+}
+
+#[test]
+fn a_segment_costs_index_and_log_less_than_80_bytes() {
+    let dir = folder();
+    let record = |first: u64, end: u64| {
+        let store = open(dir.path());
+        for msn in first..end {
+            for rendition in [VIDEO, AUDIO] {
+                store.append(&camera("front"), rendition, segment(rendition, 0, msn));
+            }
+            if msn % 4 == 0 {
+                store.flush();
+            }
+        }
+        store.close();
+        drop(store);
+        let files = ["db/index.db", "log/tiles-0", "log/tiles-1"].map(|name| dir.path().join(name));
+        let bytes = files.map(|file| std::fs::metadata(file).map_or(0, |file| file.len()));
+        bytes.iter().sum::<u64>()
+    };
+    // Every table takes a page, however little it holds.
+    let first = record(0, 1000);
+    let each = (record(1000, 4000) - first) as f64 / 6000.0;
+    assert!((32.0..80.0).contains(&each), "{each:.1} bytes");
 }

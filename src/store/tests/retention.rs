@@ -263,6 +263,36 @@ fn a_sweep_that_was_cut_short_is_finished_though_its_folder_is_gone() {
     assert_eq!(left, 0);
 }
 
+#[test]
+fn a_reel_that_nobody_can_decode_any_more_goes_as_others_do() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    for msn in 0..3 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    // As if the power went while it took more, and the disk changed its header's row.
+    drop(recorder);
+    let index = Connection::open(dir.path().join("db/index.db")).unwrap();
+    index
+        .execute("UPDATE run SET parameters = x'00'", ())
+        .unwrap();
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), Some(0)).unwrap();
+    for msn in 3..9 {
+        accept(&mut recorder, 1, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    recorder.keep_room();
+    recorder.close();
+    let left: u32 = index
+        .query_row("SELECT count(*) FROM reel WHERE run = 0", (), |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(left, 0);
+    drop(recorder);
+    check_files(dir.path());
+}
+
 fn wish(from_s: i64, to_s: i64) -> ClipWish {
     ClipWish {
         camera: camera("door"),

@@ -1,0 +1,87 @@
+//! What the recorder does between writes, a bounded piece at a time: signing the log, deleting what is over, marking
+//! what was found damaged.
+
+use super::Recorder;
+use crate::store::archive::VerifyReport;
+use crate::store::failure::{append_failed, commit_failed, index_failed};
+use crate::store::scrub::{ScrubPosition, tell};
+use crate::store::status::RecordingState;
+
+impl Recorder {
+    /// Deletes recordings that are over, when it is time to look, a few at a time.
+    pub(in crate::store) fn keep_room(&mut self) {
+        if self.log.is_due(self.clock.monotonic()) {
+            self.sign_log();
+        }
+        if matches!(self.status.state, RecordingState::Poisoned { .. })
+            || !self.keeper.is_due(self.clock.monotonic())
+        {
+            return;
+        }
+        let before = self.index.bytes_written();
+        let kept =
+            self.keeper
+                .keep_room(&*self.files, &mut self.index, &mut self.log, &*self.clock);
+        let added = self.index.bytes_written() - before;
+        self.status.bytes_written += added;
+        self.status.index_bytes_written += added;
+        match kept {
+            Ok(kept) => {
+                self.status.free_bytes = kept.free_bytes;
+                self.status.reels_expired += kept.reels;
+                self.status.bytes_expired += kept.bytes;
+                if kept.reels > 0 {
+                    // What the disk had no room for may have some now.
+                    self.retry_at = self.retry_at.min(self.clock.monotonic());
+                }
+            }
+            Err(failure) => {
+                self.fail(failure);
+            }
+        }
+    }
+
+    /// Signs what the log of segments holds, if it has grown.
+    pub(in crate::store) fn sign_log(&mut self) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        let writing = self.reels.values().chain(&self.closing);
+        let open_reel = writing.map(|reel| reel.id).min().unwrap_or(self.next_reel);
+        let outcome = self.log.sign(open_reel, &*self.clock);
+        self.status.bytes_written += self.log.take_bytes_written();
+        match outcome {
+            Ok(()) => self.batch.log = Some(self.log.row()),
+            Err(error) => {
+                self.fail(append_failed(&error));
+                return;
+            }
+        }
+        if let Err(error) = self.log.thin(&self.index, self.clock.monotonic()) {
+            self.fail(index_failed(&error));
+        }
+    }
+
+    /// A reel was read again: what of it is damaged is not played any more. The position goes with the next commit.
+    pub(in crate::store) fn note_scrubbed(
+        &mut self,
+        position: ScrubPosition,
+        report: &VerifyReport,
+    ) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        tell(&report.damaged);
+        self.status.bytes_scrubbed += report.bytes_sound;
+        if !report.damaged.is_empty() {
+            match self.index.quarantine(&report.damaged) {
+                Ok(count) => self.status.segments_damaged += count,
+                Err(error) => {
+                    self.fail(commit_failed(&error));
+                    return;
+                }
+            }
+        }
+        self.batch.scrub = Some(position);
+    }
+}
