@@ -3,7 +3,6 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::reel_rows::summarize_closed_reels;
-use super::spool::UPLOADS;
 
 /// Marks the file as perch's index: `prch`.
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"prch");
@@ -295,6 +294,37 @@ CREATE TABLE upkeep (
     task TEXT PRIMARY KEY,
     done_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Uploads under way. A row goes in once its file's name is durable, and its offset grows only over bytes that
+/// are; one that is removed leaves a note for the file in the same transaction.
+const UPLOADS: &str = "
+CREATE TABLE upload (
+    id INTEGER PRIMARY KEY,
+    name BLOB NOT NULL UNIQUE,
+    -- 0 single, 1 partial, 2 final
+    kind INTEGER NOT NULL,
+    -- 0 receiving, 1 complete, 2 imported, 3 refused
+    state INTEGER NOT NULL,
+    length INTEGER,
+    offset INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    began_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    -- Of the item that it became.
+    item BLOB,
+    -- Why it became none.
+    reason TEXT
+) STRICT;
+CREATE INDEX upload_by_expiry ON upload (expires_ms);
+
+CREATE TABLE upload_part (
+    final INTEGER NOT NULL REFERENCES upload (id),
+    place INTEGER NOT NULL,
+    part INTEGER NOT NULL REFERENCES upload (id),
+    PRIMARY KEY (final, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX upload_by_part ON upload_part (part);
 ";
 
 /// Why an index cannot be brought up to date.

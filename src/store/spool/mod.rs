@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::UploadError;
 pub(super) use self::recovery::recover;
-pub(super) use self::rows::UPLOADS;
 pub use self::rows::{Upload, UploadPhase};
 pub use self::writer::UploadWriter;
 
@@ -172,10 +171,7 @@ impl Spool {
         self.check_room(promised.saturating_add(new.length.unwrap_or(0)))?;
         let path = part_path(dir, id);
         let made = self.make_file(&path).and_then(|()| {
-            index.transact(|transaction| {
-                let offset = 0;
-                self.insert(transaction, id, new, new.length, offset)
-            })
+            index.transact(|transaction| self.insert(transaction, id, new, (new.length, 0)))
         });
         if made.is_err() {
             // The next start removes it otherwise.
@@ -223,7 +219,7 @@ impl Spool {
             if let Some(part) = gone {
                 return Err(Refusal::UnknownPart(part).into());
             }
-            let mut upload = self.insert(transaction, id, new, Some(length), length)?;
+            let mut upload = self.insert(transaction, id, new, (Some(length), length))?;
             let parts: Vec<i64> = found
                 .iter()
                 .filter_map(|(_, upload)| Some(upload.as_ref()?.row))
@@ -239,8 +235,7 @@ impl Spool {
         transaction: &Transaction<'_>,
         id: UploadId,
         new: &NewUpload,
-        length: Option<u64>,
-        offset: u64,
+        (length, offset): (Option<u64>, u64),
     ) -> Result<Upload, UploadError> {
         let began = self.0.clock.wall();
         let row = NewRow {

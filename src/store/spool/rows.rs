@@ -10,37 +10,6 @@ use crate::upload::{Concluded, Metadata, UploadId, UploadKind, UploadState};
 /// An upload in one transaction goes with so many at the most.
 const FORGET_MAX: u64 = 64;
 
-/// The files and their rows. A row goes in once its file's name is durable, and its offset grows only over bytes that
-/// are; one that is removed leaves a note for the file in the same transaction.
-pub(in crate::store) const UPLOADS: &str = "
-CREATE TABLE upload (
-    id INTEGER PRIMARY KEY,
-    name BLOB NOT NULL UNIQUE,
-    -- 0 single, 1 partial, 2 final
-    kind INTEGER NOT NULL,
-    -- 0 receiving, 1 complete, 2 imported, 3 refused
-    state INTEGER NOT NULL,
-    length INTEGER,
-    offset INTEGER NOT NULL,
-    metadata TEXT NOT NULL,
-    began_ms INTEGER NOT NULL,
-    expires_ms INTEGER NOT NULL,
-    -- Of the item that it became.
-    item BLOB,
-    -- Why it became none.
-    reason TEXT
-) STRICT;
-CREATE INDEX upload_by_expiry ON upload (expires_ms);
-
-CREATE TABLE upload_part (
-    final INTEGER NOT NULL REFERENCES upload (id),
-    place INTEGER NOT NULL,
-    part INTEGER NOT NULL REFERENCES upload (id),
-    PRIMARY KEY (final, place)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX upload_by_part ON upload_part (part);
-";
-
 /// How far an upload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadPhase {
