@@ -10,7 +10,9 @@ use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::cmaf::read_sample_ranges;
-use crate::seal::{CLIP_PROOF_UUID, ClipEvidence, ClipProofError, FileRange, VerifiedClip};
+use crate::seal::{
+    CLIP_PROOF_UUID, ClipEvidence, ClipProofError, FileRange, PublicKeys, VerifiedClip,
+};
 use crate::store::load_public_keys;
 
 /// The largest evidence or `moov` that is read, in bytes: of twelve days.
@@ -19,7 +21,10 @@ const BOX_BYTES_MAX: u64 = 4 << 30;
 /// Boxes at the top level of a file; far more than any writer makes of an ordinary MP4.
 const BOXES_MAX: usize = 1 << 16;
 
-#[derive(Serialize)]
+#[cfg(test)]
+mod tests;
+
+#[derive(Debug, Serialize)]
 struct Report {
     proven: bool,
     origin: Option<String>,
@@ -28,7 +33,7 @@ struct Report {
     faults: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Track {
     camera: String,
     rendition: String,
@@ -40,17 +45,7 @@ struct Track {
 /// Status 0 if the clip is what the box signed, else 1.
 pub(super) fn run(path: &Path, keys: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let keys = load_public_keys(keys).context("name the box's public keys with --key")?;
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let clip = read_clip(&file).with_context(|| path.display().to_string())?;
-    let read = |offset: u64, buffer: &mut [u8]| file.read_exact_at(buffer, offset).is_ok();
-    let outcome = clip.evidence.verify(&keys, read);
-    let report = match outcome {
-        Ok(verified) => of_verified(verified, other_samples(&clip)),
-        Err(ClipProofError::Segments(faults)) => {
-            of_faults(faults.iter().map(ToString::to_string).collect())
-        }
-        Err(error) => of_faults(vec![error.to_string()]),
-    };
+    let report = verify(path, &keys).with_context(|| path.display().to_string())?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -59,6 +54,22 @@ pub(super) fn run(path: &Path, keys: &Path, json: bool) -> anyhow::Result<ExitCo
     Ok(match report.proven {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
+    })
+}
+
+fn verify(path: &Path, keys: &PublicKeys) -> anyhow::Result<Report> {
+    let file = File::open(path)?;
+    let clip = read_clip(&file)?;
+    let read = |offset: u64, buffer: &mut [u8]| file.read_exact_at(buffer, offset).is_ok();
+    Ok(match clip.evidence.verify(keys, read) {
+        Ok(verified) => {
+            let faults = clip.evidence.track_faults(&clip.tracks);
+            of_verified(verified, faults.iter().map(ToString::to_string).collect())
+        }
+        Err(ClipProofError::Segments(faults)) => {
+            of_faults(faults.iter().map(ToString::to_string).collect())
+        }
+        Err(error) => of_faults(vec![error.to_string()]),
     })
 }
 
@@ -115,29 +126,6 @@ struct Clip {
     evidence: ClipEvidence,
     /// Where each track of the file takes its samples from.
     tracks: Vec<Vec<FileRange>>,
-}
-
-/// What plays although the proof does not speak of it, or is proven and does not play.
-fn other_samples(clip: &Clip) -> Vec<String> {
-    let proven = clip.evidence.media();
-    let mut tracks = clip.tracks.clone();
-    let mut faults = Vec::new();
-    for ((camera, rendition), ranges) in proven {
-        match tracks.iter().position(|track| *track == ranges) {
-            Some(at) => drop(tracks.remove(at)),
-            None => faults.push(format!(
-                "no track of the file plays {camera} {rendition} as it is proven: its samples were changed, left out \
-                 or put in another order"
-            )),
-        }
-    }
-    if !tracks.is_empty() {
-        let count = tracks.len();
-        faults.push(format!(
-            "{count} tracks of the file play what is not proven"
-        ));
-    }
-    faults
 }
 
 fn read_clip(file: &File) -> anyhow::Result<Clip> {

@@ -9,7 +9,9 @@ use crate::cmaf::{
     self, FragmentHead, ReadFragment, ReadHeader, SampleEntry, read_fragment_head, read_init,
 };
 use crate::media::RenditionId;
+use crate::store::ReadError;
 use crate::store::reader::Reader;
+use crate::store::reel::Trailer;
 use crate::store::segment_source::SegmentSource;
 
 /// What is read of a fragment at first: more than stands before the media of any part of ours.
@@ -41,6 +43,16 @@ impl Tables {
             headers: BTreeMap::new(),
             buffer: vec![0; HEAD_BYTES],
         }
+    }
+
+    /// Whose segments these are.
+    pub(super) fn rendition(&self) -> RenditionId {
+        self.rendition
+    }
+
+    /// What the reel says of a segment; `None` if it is not recorded any more.
+    pub(super) fn trailer(&mut self, msn: u64) -> Result<Option<Trailer>, ReadError> {
+        self.source.trailer(msn)
     }
 
     /// The header of a run, and the fragments of a segment, each with where in it that begins; the first one only
