@@ -91,8 +91,8 @@ fn body(file: &[u8], kind: &[u8; 4]) -> Range<usize> {
 
 /// Where a name stands in a file, `nth` from 0.
 fn position(file: &[u8], name: &[u8], nth: usize) -> usize {
-    let found = (0..file.len()).filter(|at| file[*at..].starts_with(name));
-    found.skip(nth).next().unwrap()
+    let mut found = (0..file.len()).filter(|at| file[*at..].starts_with(name));
+    found.nth(nth).unwrap()
 }
 
 fn word(file: &[u8], at: usize) -> u32 {
