@@ -18,7 +18,8 @@ static KEYS: LazyLock<PublicKeys> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = read_sample_ranges(bytes);
+    let tracks = read_sample_ranges(bytes).unwrap_or_default();
+    let tracks: Vec<_> = tracks.into_iter().map(|track| track.ranges).collect();
     if let Ok(evidence) = ClipEvidence::decode(bytes) {
         assert_eq!(evidence.encode(), bytes);
         let read = |offset: u64, buffer: &mut [u8]| {
@@ -32,5 +33,6 @@ fuzz_target!(|bytes: &[u8]| {
             })
         };
         assert!(evidence.verify(&KEYS, read).is_err());
+        let _ = evidence.track_faults(&tracks);
     }
 });

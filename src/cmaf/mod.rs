@@ -17,8 +17,7 @@ mod tests;
 pub use fragment_head::{FragmentHead, read_fragment_head};
 pub use movie::{
     ClipSegment, ClipWriteError, ClipWriter, FILE_BOX_HEADER_BYTES_MAX, FileBox, Joint, MovieHead,
-    SEGMENT_LIST_UUID, SampleEntry, SegmentListError, TimelapseWriter, file_box, read_segment_list,
-    segment_list_box, uuid_box,
+    SampleEntry, TimelapseWriter, file_box, uuid_box,
 };
 pub use read::{ReadError, ReadFragment, ReadHeader, ReadSample, read_fragment, read_init};
 pub use sample_table::{TrackSamples, read_sample_ranges};

@@ -75,6 +75,9 @@ struct Report {
     duration_s: f64,
     pictures: u64,
     bytes: u64,
+    proven: bool,
+    /// Why it is not.
+    unproven: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -100,6 +103,8 @@ impl Report {
             duration_s: file.duration_s(),
             pictures: file.pictures(),
             bytes: file.bytes_count(),
+            proven: file.unproven().is_none(),
+            unproven: file.unproven().map(ToString::to_string),
         }
     }
 
@@ -124,6 +129,9 @@ impl Report {
                 "nothing is recorded from {} to {}: the clip goes on behind it",
                 gap.from, gap.to
             );
+        }
+        if let Some(reason) = &self.unproven {
+            println!("it carries no proof: {reason}");
         }
     }
 }

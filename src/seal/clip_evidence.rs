@@ -1,38 +1,35 @@
-//! What a clip's file carries so that its segments can be put together again: the clip's proof, and of each segment the
-//! bytes that an ordinary MP4 does not hold, with the places in the file of those that it does. Reads the file through
-//! a function, and knows nothing of its other boxes.
+//! What a clip's file carries so that its segments can be proven: the clip's proof, and where in the file each of them
+//! lies. Reads the file through a function, and knows nothing of its other boxes.
 //!
 //! A recorded segment is the CMAF fragments of its parts, `moof` + `mdat` each, and its leaf's digest is over all of
-//! these bytes. An ordinary MP4 holds the payloads of the `mdat`s only: all samples of a part, one behind the other.
-//! So whoever exports a clip
+//! these bytes. Whoever exports a clip
 //!
-//! 1. copies the payload of each part's `mdat` unchanged and in one piece, wherever it likes, whole segments only (what
-//!    is to be cut off at either end is left to the edit list), those of one rendition in the order of recording;
-//! 2. makes a [`ClipPart`] of each: `head` is everything of the fragment before the payload, from the first byte of
-//!    its `moof` (or of what stands before that) to the last of the `mdat`'s header, as recorded; `media_offset` and
-//!    `media_bytes` say where in the file the payload came to lie;
-//! 3. asks the store for the [`ClipProof`] of these segments, in the same order (`Store::clip_proof`, which refuses what
-//!    was recorded before there was a log: such a clip is exported without a proof);
+//! 1. copies whole segments as they were recorded, fragments and all, wherever it likes, those of one rendition in the
+//!    order of recording;
+//! 2. notes the [`SegmentPlace`] of each: where it begins, and of each fragment how many bytes stand before the samples
+//!    (its `moof` and the header of its `mdat`), and how many bytes the samples have;
+//! 3. asks the store for the [`ClipProof`] of these segments, in the same order;
 //! 4. writes [`ClipEvidence::encode`] behind the 16 bytes [`super::CLIP_PROOF_UUID`] into one `uuid` box at the top
 //!    level, best as the last of the file, since only then all places are known.
 //!
-//! The tracks of the file's `moov` must take their samples from these places and from nowhere else, in this order:
-//! `perch verify` compares them. Not proven are the file's other boxes: the pace at which it plays, the edit list, its
-//! names, and the parameter sets, which can be changed so that the picture is cut, distorted or not shown at all.
+//! The tracks of the file's `moov` take their samples from these places and from nowhere else, in this order:
+//! [`ClipEvidence::track_faults`] compares them. Not proven are the file's other boxes: the pace at which it plays, the
+//! edit list, its names, and the parameter sets, which can be changed so that the picture is cut, distorted or not
+//! shown at all.
 
 use super::clip_proof::{ClipProof, ClipProofError, VerifiedClip};
-use super::leaf::take;
+use super::clip_tracks::{FileRange, TrackFault, track_faults};
+use super::leaf::{Leaf, take};
 use super::public_keys::PublicKeys;
-use crate::base::{CameraId, Digest};
-use crate::media::RenditionId;
+use crate::base::Digest;
 
 /// Parts of one segment: 60 s, the longest segment, in parts of a frame at 60 Hz.
 pub const CLIP_PARTS_MAX: usize = 3600;
 
-/// The longest `head` of a part that is read, in bytes: 20 for each of 65 536 samples are more than any has.
-const HEAD_BYTES_MAX: usize = 2 << 20;
+/// The longest head of a part that is read, in bytes: 20 for each of 65 536 samples are more than any has.
+const HEAD_BYTES_MAX: u32 = 2 << 20;
 
-/// The largest payload of a part that is read, in bytes.
+/// The most bytes of samples that are read of a part.
 const MEDIA_BYTES_MAX: u32 = 256 << 20;
 
 /// What every encoded evidence opens with.
@@ -41,64 +38,94 @@ const MAGIC: &[u8] = b"perch clip evidence\0";
 const VERSION: u8 = 1;
 
 /// One fragment of a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClipPart {
-    /// Its bytes before the payload of its `mdat`.
-    pub head: Vec<u8>,
-    /// Where in the clip's file the payload lies, in bytes from its start.
-    pub media_offset: u64,
-    /// Size of the payload.
+    /// How many bytes stand before its samples, the header of its `mdat` included.
+    pub head_bytes: u32,
+    /// How many bytes its samples have.
     pub media_bytes: u32,
+}
+
+/// Where a segment lies in the clip's file. Its parts follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentPlace {
+    /// Of its first byte, from the start of the file.
+    pub offset: u64,
+    /// Its fragments, up to [`CLIP_PARTS_MAX`].
+    pub parts: Vec<ClipPart>,
+}
+
+impl SegmentPlace {
+    fn is_bounded(&self) -> bool {
+        let fits = |part: &ClipPart| {
+            part.head_bytes <= HEAD_BYTES_MAX && part.media_bytes <= MEDIA_BYTES_MAX
+        };
+        self.parts.len() <= CLIP_PARTS_MAX
+            && self.parts.iter().all(fits)
+            && self.offset.checked_add(self.bytes_count()).is_some()
+    }
+
+    fn bytes_count(&self) -> u64 {
+        let bytes = |part: &ClipPart| u64::from(part.head_bytes) + u64::from(part.media_bytes);
+        self.parts.iter().map(bytes).sum()
+    }
+
+    /// Whether each part is a fragment by its boxes. Only so the digest speaks for where samples begin and end, too:
+    /// a picture cannot be hidden in what is said to be a head.
+    fn holds(&self, read: &mut impl FnMut(u64, &mut [u8]) -> bool) -> bool {
+        let mut start = self.offset;
+        self.parts.iter().all(|part| {
+            let media_start = start + u64::from(part.head_bytes);
+            let media = (media_start, u64::from(part.media_bytes));
+            let holds = mdat_behind(start, read) == Some(media);
+            start = media.0 + media.1;
+            holds
+        })
+    }
+
+    /// Where the samples of each part lie.
+    fn media(&self) -> impl Iterator<Item = FileRange> {
+        let mut end = self.offset;
+        self.parts.iter().map(move |part| {
+            let start = end + u64::from(part.head_bytes);
+            end = start + u64::from(part.media_bytes);
+            (start, u64::from(part.media_bytes))
+        })
+    }
 }
 
 /// The content of the `uuid` box of a clip. Well-formed, but worth nothing before [`Self::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClipEvidence {
     proof: ClipProof,
-    /// The parts of each segment, in the order of the proof.
-    segments: Vec<Vec<ClipPart>>,
+    /// In the order of the proof.
+    places: Vec<SegmentPlace>,
 }
 
-/// A stretch of a file: its first byte, and how many.
-pub type FileRange = (u64, u64);
-
 impl ClipEvidence {
-    /// Joins a proof and the parts of its segments. `None` if there are not as many, or more parts than
-    /// [`CLIP_PARTS_MAX`] in a segment, or parts larger than are read again.
-    pub fn new(proof: ClipProof, segments: Vec<Vec<ClipPart>>) -> Option<Self> {
-        let fits = |part: &ClipPart| {
-            part.head.len() <= HEAD_BYTES_MAX && part.media_bytes <= MEDIA_BYTES_MAX
-        };
-        let evidence = Self { proof, segments };
-        let whole = evidence.proof.leaves().len() == evidence.segments.len()
-            && evidence
-                .segments
-                .iter()
-                .all(|parts| parts.len() <= CLIP_PARTS_MAX && parts.iter().all(fits));
-        whole.then_some(evidence)
+    /// Joins a proof and the places of its segments. `None` if there are not as many, or more parts than
+    /// [`CLIP_PARTS_MAX`] in a segment, or parts larger than are read again, or one that ends beyond all numbers.
+    pub fn new(proof: ClipProof, places: Vec<SegmentPlace>) -> Option<Self> {
+        let whole =
+            proof.leaves().len() == places.len() && places.iter().all(SegmentPlace::is_bounded);
+        whole.then_some(Self { proof, places })
     }
 
-    /// The places from which the file must take the samples of each rendition, in order, those that touch joined.
-    /// Not to be trusted before [`Self::verify`].
-    pub fn media(&self) -> Vec<((CameraId, RenditionId), Vec<FileRange>)> {
-        let mut tracks: Vec<((CameraId, RenditionId), Vec<FileRange>)> = Vec::new();
-        for (leaf, parts) in self.proof.leaves().zip(&self.segments) {
-            let name = (leaf.camera.clone(), leaf.rendition);
-            let at = match tracks.iter().position(|(of, _)| *of == name) {
-                Some(at) => at,
-                None => {
-                    tracks.push((name, Vec::new()));
-                    tracks.len() - 1
-                }
-            };
-            for part in parts {
-                push_range(
-                    &mut tracks[at].1,
-                    (part.media_offset, u64::from(part.media_bytes)),
-                );
-            }
-        }
-        tracks
+    /// The records of the segments, each with where in the file its samples lie, part by part. Not to be trusted before
+    /// [`Self::verify`].
+    pub fn media(&self) -> impl Iterator<Item = (&Leaf, impl Iterator<Item = FileRange>)> {
+        let media = self.places.iter().map(SegmentPlace::media);
+        self.proof.leaves().zip(media)
+    }
+
+    /// What the tracks of the file play although the proof does not speak of it, and what is proven and not played.
+    /// A track is given by where its samples lie, in their order. Means something once [`Self::verify`] has held.
+    ///
+    /// A track plays one rendition. Of each of its segments all samples play, except that some may be left out where
+    /// the recording begins or ends, at the clip's ends and on both sides of a gap: there pictures and sound are cut to
+    /// each other. So at most one segment is left out at each end and on each side of a gap.
+    pub fn track_faults(&self, tracks: &[Vec<FileRange>]) -> Vec<TrackFault> {
+        track_faults(self.media(), tracks)
     }
 
     /// Puts each segment together out of the file, which `read` reads: it fills a buffer from an offset. Says what the
@@ -109,33 +136,30 @@ impl ClipEvidence {
         mut read: impl FnMut(u64, &mut [u8]) -> bool,
     ) -> Result<VerifiedClip, ClipProofError> {
         let mut buffer = Vec::new();
-        let mut digests = Vec::with_capacity(self.segments.len());
-        for (leaf, parts) in self.proof.leaves().zip(&self.segments) {
-            digests.push(digest_of(leaf.digest, parts, &mut buffer, &mut read));
-        }
+        let segments = self.proof.leaves().zip(&self.places);
+        // The proof takes them one after the other, and none before its signatures hold.
+        let digests =
+            segments.map(|(leaf, place)| digest_of(leaf.digest, place, &mut buffer, &mut read));
         self.proof.verify(keys, digests)
     }
 
-    /// As bytes: magic, version; the proof behind a count of four bytes; for each of its segments the number of parts
-    /// in two bytes, and for each part offset and size of the payload and its head behind a count. About 2 kB a segment.
+    /// As bytes: magic, version; the proof behind a count of four bytes; for each of its segments where it begins in
+    /// eight bytes, the number of its parts in two, and for each part the bytes of its head and of its samples in four
+    /// each. About 300 bytes a segment.
     pub fn encode(&self) -> Vec<u8> {
-        let count = |count: usize| {
-            let count = u32::try_from(count).expect("a proof and a head are far smaller than 4 GB");
-            count.to_be_bytes()
-        };
         let proof = self.proof.encode();
+        let proof_bytes = u32::try_from(proof.len()).expect("a proof is far smaller than 4 GB");
         let mut bytes = MAGIC.to_vec();
         bytes.push(VERSION);
-        bytes.extend(count(proof.len()));
+        bytes.extend(proof_bytes.to_be_bytes());
         bytes.extend(proof);
-        for parts in &self.segments {
+        for SegmentPlace { offset, parts } in &self.places {
             let parts_count = u16::try_from(parts.len()).expect("a segment has a bounded count");
+            bytes.extend(offset.to_be_bytes());
             bytes.extend(parts_count.to_be_bytes());
             for part in parts {
-                bytes.extend(part.media_offset.to_be_bytes());
+                bytes.extend(part.head_bytes.to_be_bytes());
                 bytes.extend(part.media_bytes.to_be_bytes());
-                bytes.extend(count(part.head.len()));
-                bytes.extend(&part.head);
             }
         }
         bytes
@@ -156,51 +180,69 @@ impl ClipEvidence {
         }
         let proof = take_counted(&mut rest).ok_or_else(malformed)?;
         let proof = ClipProof::decode(proof)?;
-        let mut segments = Vec::new();
+        let mut places = Vec::new();
         for _ in 0..proof.leaves().len() {
-            segments.push(take_parts(&mut rest).ok_or_else(malformed)?);
+            places.push(take_place(&mut rest).ok_or_else(malformed)?);
         }
         if !rest.is_empty() {
             return Err(malformed());
         }
-        Self::new(proof, segments).ok_or_else(malformed)
+        Self::new(proof, places).ok_or_else(malformed)
     }
 }
 
-/// Adds a stretch behind others, lengthening the last if it goes on there. Empty ones add nothing.
-pub fn push_range(ranges: &mut Vec<FileRange>, (offset, bytes): FileRange) {
-    match ranges.last_mut() {
-        _ if bytes == 0 => {}
-        Some((start, length)) if start.checked_add(*length) == Some(offset) => *length += bytes,
-        _ => ranges.push((offset, bytes)),
-    }
-}
-
-/// The digest of a segment's parts, of the kind of `expected`; that of nothing if the file ends before.
+/// The digest of a segment as the file has it, of the kind of `expected`; that of nothing if the file ends before, or
+/// its parts are not those that it consists of.
 fn digest_of(
     expected: Digest,
-    parts: &[ClipPart],
+    place: &SegmentPlace,
     buffer: &mut Vec<u8>,
     read: &mut impl FnMut(u64, &mut [u8]) -> bool,
 ) -> Digest {
-    /// Read at a time: what a part claims to be may be more than the file has.
-    const PIECE_BYTES: u32 = 1 << 20;
+    /// Read at a time: what a segment claims to be may be more than the file has.
+    const PIECE_BYTES: u64 = 1 << 20;
+    if !place.holds(read) {
+        return expected.kind().digest(&[]);
+    }
     let mut hasher = expected.kind().hasher();
-    for part in parts {
-        hasher.update(&part.head);
-        let mut done = 0;
-        while done < part.media_bytes {
-            let piece = PIECE_BYTES.min(part.media_bytes - done);
-            buffer.resize(piece as usize, 0);
-            let start = part.media_offset.checked_add(u64::from(done));
-            if !start.is_some_and(|start| read(start, buffer)) {
-                return expected.kind().digest(&[]);
-            }
-            hasher.update(buffer);
-            done += piece;
+    let end = place.offset + place.bytes_count();
+    let mut at = place.offset;
+    while at < end {
+        let piece = PIECE_BYTES.min(end - at);
+        buffer.resize(piece as usize, 0);
+        if !read(at, buffer) {
+            return expected.kind().digest(&[]);
         }
+        hasher.update(buffer);
+        at += piece;
     }
     hasher.finish()
+}
+
+/// Where the body of the first `mdat` at or behind `start` lies, walking the boxes before. (ISO/IEC 14496-12 §4.2)
+fn mdat_behind(start: u64, read: &mut impl FnMut(u64, &mut [u8]) -> bool) -> Option<FileRange> {
+    /// `styp`, `prft`, `emsg` and `moof`, and some more.
+    const BOXES_MAX: usize = 16;
+    let mut at = start;
+    for _ in 0..BOXES_MAX {
+        let mut header = [0; 8];
+        read(at, &mut header).then_some(())?;
+        let [a, b, c, d, kind @ ..] = header;
+        let mut body = at.checked_add(8)?;
+        let mut bytes = u64::from(u32::from_be_bytes([a, b, c, d]));
+        if bytes == 1 {
+            let mut large = [0; 8];
+            read(body, &mut large).then_some(())?;
+            (body, bytes) = (body.checked_add(8)?, u64::from_be_bytes(large));
+        }
+        let end = at.checked_add(bytes)?;
+        let body_bytes = end.checked_sub(body)?;
+        if &kind == b"mdat" {
+            return Some((body, body_bytes));
+        }
+        at = end;
+    }
+    None
 }
 
 fn take_counted<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -208,15 +250,15 @@ fn take_counted<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     bytes.split_off(..count)
 }
 
-fn take_parts(bytes: &mut &[u8]) -> Option<Vec<ClipPart>> {
+fn take_place(bytes: &mut &[u8]) -> Option<SegmentPlace> {
+    let offset = u64::from_be_bytes(take(bytes)?);
     let count = u16::from_be_bytes(take(bytes)?);
     let mut parts = Vec::new();
     for _ in 0..count {
         parts.push(ClipPart {
-            media_offset: u64::from_be_bytes(take(bytes)?),
+            head_bytes: u32::from_be_bytes(take(bytes)?),
             media_bytes: u32::from_be_bytes(take(bytes)?),
-            head: take_counted(bytes)?.to_vec(),
         });
     }
-    Some(parts)
+    Some(SegmentPlace { offset, parts })
 }

@@ -6,6 +6,7 @@ mod checkpoint;
 mod clip_evidence;
 mod clip_order;
 mod clip_proof;
+mod clip_tracks;
 mod leaf;
 mod merkle;
 mod note;
@@ -17,12 +18,13 @@ mod signing_keys;
 mod tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, NOTE_BYTES_MAX, SignedCheckpoint};
-pub use clip_evidence::{CLIP_PARTS_MAX, ClipEvidence, ClipPart, FileRange, push_range};
+pub use clip_evidence::{CLIP_PARTS_MAX, ClipEvidence, ClipPart, SegmentPlace};
 pub use clip_order::{SegmentFault, SegmentName};
 pub use clip_proof::{
     CLIP_PROOF_UUID, CLIP_SEGMENTS_MAX, ClipProof, ClipProofError, MakeProofError, TrackSpan,
     VerifiedClip,
 };
+pub use clip_tracks::{FileRange, TrackFault};
 pub use leaf::{Leaf, LeafError};
 pub use merkle::{
     Frontier, FrontierError, LEAVES_MAX, NodeHash, ProofError, TILE_HASHES, TileEntry, TileId,

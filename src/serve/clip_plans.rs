@@ -7,8 +7,8 @@ use crate::store::{ClipFile, ClipFileWish};
 
 /// Files that are remembered.
 const PLANS_MAX: usize = 16;
-/// Bytes that their tables take together, of which a day of pictures and sound has about 30 MB.
-const PLANS_BYTES_MAX: usize = 48 << 20;
+/// Bytes that their tables take together, of which a day of pictures and sound has about 50 MB.
+const PLANS_BYTES_MAX: usize = 64 << 20;
 /// What ends later than this before now may still grow, in milliseconds.
 const SETTLED_MS: i64 = 60_000;
 

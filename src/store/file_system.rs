@@ -205,3 +205,17 @@ pub(super) fn write_all_at(
     }
     Ok(())
 }
+
+/// Fills `buffer` as far as the file goes; how far that is.
+pub(super) fn read_up_to(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match FileExt::read_at(file, &mut buffer[count..], offset + count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}

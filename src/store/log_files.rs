@@ -268,7 +268,7 @@ impl CheckpointWriter {
     pub(super) fn new(dir: &Path) -> io::Result<Self> {
         let number = numbers(dir)?.last().copied().unwrap_or(1);
         let path = checkpoints_path(dir, number);
-        let hourly = log_folder(dir).join("checkpoints-hourly");
+        let hourly = hourly_path(dir);
         Ok(Self {
             dir: dir.to_owned(),
             number,
@@ -305,12 +305,18 @@ impl CheckpointWriter {
     }
 }
 
-fn checkpoints_path(dir: &Path, number: u64) -> PathBuf {
+/// The file with the first note of each hour.
+pub(super) fn hourly_path(dir: &Path) -> PathBuf {
+    log_folder(dir).join("checkpoints-hourly")
+}
+
+/// A file with the note of each minute.
+pub(super) fn checkpoints_path(dir: &Path, number: u64) -> PathBuf {
     log_folder(dir).join(format!("checkpoints-{number:06}"))
 }
 
 /// The numbers of the files of checkpoints, growing.
-fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     let entries = match std::fs::read_dir(log_folder(dir)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -31,6 +31,7 @@ mod clips;
 mod error;
 mod failure;
 mod file_system;
+mod first_checkpoint;
 mod garbage;
 mod import;
 mod index;
@@ -70,7 +71,7 @@ mod verify_range;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -43,6 +43,12 @@ pub enum ProveError {
     /// Nothing of that number is recorded.
     #[error("segment {0} is not recorded")]
     NotRecorded(u64),
+    /// Keyframes are taken out of segments, and these alone are signed.
+    #[error("a time-lapse is made of single pictures, and carries no proof")]
+    Timelapse,
+    /// Something that was recorded between two segments is not there any more, or not played.
+    #[error("not all that was recorded is in it: {0}")]
+    Incomplete(String),
     /// Log and reels do not agree: one of them was altered.
     #[error("the log does not bear this recording out: {0}")]
     Log(String),

@@ -278,6 +278,12 @@ pub(super) fn check_segment(
     sound.then_some((trailer, end)).ok_or("digest mismatch")
 }
 
+/// The trailer with which `bytes`, which stand behind a segment, start.
+pub(super) fn first_trailer(bytes: &[u8]) -> Option<Trailer> {
+    let size = u32::from_be_bytes(*bytes.first_chunk()?);
+    Trailer::decode(bytes.get(..usize::try_from(size).ok()?)?)
+}
+
 /// The trailer behind the segment at `place` with the offset behind it, without looking at the segment.
 pub(super) fn read_trailer(
     file: &dyn StoredFile,

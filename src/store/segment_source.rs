@@ -11,9 +11,10 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::error::ReadError;
+use super::file_system::read_up_to;
 use super::reader::{Reader, read_place};
 use super::recorder::reel_path;
-use super::reel::check_segment;
+use super::reel::{TRAILER_BYTES_MAX, Trailer, check_segment, first_trailer};
 use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
 use crate::base::CameraId;
@@ -82,6 +83,28 @@ impl SegmentSource {
     /// Size of a segment in bytes; `None` if it is not recorded any more.
     pub(super) fn bytes_count(&mut self, msn: u64) -> Result<Option<u64>, ReadError> {
         Ok(self.find(msn)?.map(|(_, place)| place.bytes))
+    }
+
+    /// What the reel says of a segment, without a look at that; `None` if it is not recorded any more.
+    pub(super) fn trailer(&mut self, msn: u64) -> Result<Option<Trailer>, ReadError> {
+        let Some((reel, place)) = self.find(msn)? else {
+            return Ok(None);
+        };
+        let mut buffer = [0; TRAILER_BYTES_MAX as usize];
+        let count = read_up_to(
+            &reel.file,
+            place.offset.saturating_add(place.bytes),
+            &mut buffer,
+        )
+        .map_err(|cause| reel.error(place, cause))?;
+        let said = |trailer: &Trailer| (trailer.msn, trailer.run, trailer.segment_bytes);
+        let trailer = first_trailer(&buffer[..count]);
+        let trailer = trailer.filter(|trailer| said(trailer) == (msn, reel.run, place.bytes));
+        trailer.map(Some).ok_or_else(|| ReadError::Damaged {
+            path: reel.path.clone(),
+            offset: place.offset,
+            what: "what stands behind it is not what it was",
+        })
     }
 
     /// A whole segment, compared with its digest; `None` if it is not recorded any more.

@@ -4,16 +4,13 @@
 mod boxes;
 mod clip_writer;
 mod entry;
+mod file_box;
 mod head;
 mod samples;
-mod segment_list;
 mod timelapse_writer;
 
 pub use boxes::uuid_box;
 pub use clip_writer::{ClipSegment, ClipWriteError, ClipWriter, Joint, MovieHead};
 pub use entry::SampleEntry;
-pub use segment_list::{
-    FILE_BOX_HEADER_BYTES_MAX, FileBox, SEGMENT_LIST_UUID, SegmentListError, file_box,
-    read_segment_list, segment_list_box,
-};
+pub use file_box::{FILE_BOX_HEADER_BYTES_MAX, FileBox, file_box};
 pub use timelapse_writer::TimelapseWriter;

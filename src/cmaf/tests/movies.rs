@@ -4,8 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{
     ClipSegment, ClipWriteError, ClipWriter, FragmentHead, Joint, MovieHead, ReadFragment,
-    SampleEntry, TimelapseWriter, file_box, read_fragment, read_fragment_head, read_init,
-    read_segment_list, segment_list_box,
+    SampleEntry, TimelapseWriter, read_fragment, read_fragment_head, read_init,
 };
 use super::movie_reader::{ReadMovie, read_movie};
 use super::*;
@@ -336,19 +335,6 @@ proptest! {
             (Err(_), Err(_)) => {}
             (told, whole) => prop_assert!(false, "{:?} {:?}", told, whole),
         }
-    }
-
-    #[test]
-    fn a_list_of_segments_reads_back_and_fills_its_media(sizes in prop::collection::vec(any::<u32>(), 0..50)) {
-        let bytes = segment_list_box(&sizes);
-        let found = file_box(&bytes, bytes.len() as u64).expect("a box");
-        prop_assert_eq!(found.bytes_count, bytes.len() as u64);
-        let body = &bytes[found.header_bytes as usize..];
-        let media: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
-        let segments = read_segment_list(body, media).expect("our own");
-        prop_assert_eq!(segments.iter().map(|(_, size)| *size).collect::<Vec<_>>(), sizes);
-        prop_assert!(read_segment_list(body, media + 1).is_err());
-        prop_assert!(read_segment_list(&body[..body.len() - 1], media).is_err());
     }
 }
 

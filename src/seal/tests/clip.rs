@@ -13,7 +13,11 @@ pub(super) struct Recorded {
     pub(super) checkpoint: SignedCheckpoint,
 }
 
-pub(super) static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
+pub(super) static RECORDED: LazyLock<Recorded> =
+    LazyLock::new(|| recorded(|name| name.as_bytes().to_vec()));
+
+/// The same, given what stands for a segment's bytes from its name.
+pub(super) fn recorded(bytes_of: impl Fn(&str) -> Vec<u8>) -> Recorded {
     let tracks = [
         ("porch", RenditionId::video(Rung::High)),
         ("porch", RenditionId::audio(Rung::High)),
@@ -24,7 +28,7 @@ pub(super) static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
     let mut leaves = Vec::new();
     for msn in 0..200 {
         for (track, (camera, rendition)) in tracks.into_iter().enumerate() {
-            let media = format!("{camera} {rendition} {msn}");
+            let media = bytes_of(&format!("{camera} {rendition} {msn}"));
             let leaf = Leaf {
                 camera: camera.parse().unwrap(),
                 rendition,
@@ -32,7 +36,7 @@ pub(super) static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
                 msn,
                 wall_start: NOON.plus_ms(2_000 * msn as i64),
                 duration_ms: 2_000,
-                digest: DigestKind::Blake2b512.digest_pieces([media.as_bytes()]),
+                digest: DigestKind::Blake2b512.digest_pieces([&media[..]]),
                 previous: previous[track],
             };
             previous[track] = Some(leaf.hash());
@@ -48,7 +52,7 @@ pub(super) static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
         leaves,
         keys,
     }
-});
+}
 
 impl Recorded {
     pub(super) fn make(&self, segments: Vec<(u64, Leaf)>) -> ClipProof {

@@ -1,35 +1,55 @@
 //! A clip's file: its segments are put together again out of it, and what was changed in it is told.
 
-use super::clip::RECORDED;
+use std::sync::LazyLock;
+
+use super::clip::{Recorded, recorded};
 use super::*;
 
-/// A file with the payloads of a clip of two renditions, each segment in two parts, and the evidence of it.
-fn exported() -> (Vec<u8>, ClipEvidence) {
-    let clip = RECORDED.clip();
-    let mut file = b"the boxes before".to_vec();
-    let mut segments = Vec::new();
-    for (_, leaf) in &clip {
-        // What `RECORDED` takes for the segment's bytes, cut in two fragments.
-        let bytes = format!("{} {} {}", leaf.camera, leaf.rendition, leaf.msn).into_bytes();
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        let mut parts = Vec::new();
-        for fragment in [first, second] {
-            let (head, payload) = fragment.split_at(3);
-            parts.push(ClipPart {
-                head: head.to_vec(),
-                media_offset: file.len() as u64,
-                media_bytes: payload.len() as u32,
-            });
-            file.extend(payload);
-        }
-        segments.push(parts);
-    }
-    let evidence = ClipEvidence::new(RECORDED.make(clip), segments).unwrap();
-    (file, evidence)
+/// Segments of two fragments, half of the name in each.
+static FRAGMENTED: LazyLock<Recorded> = LazyLock::new(|| recorded(|name| fragments(name).concat()));
+
+fn iso_box(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
 }
 
+fn fragments(name: &str) -> [Vec<u8>; 2] {
+    let (first, second) = name.as_bytes().split_at(name.len() / 2);
+    [first, second].map(|half| [iso_box(b"moof", b"head"), iso_box(b"mdat", half)].concat())
+}
+
+/// A file with the segments of a clip of two renditions, each in two parts, and the evidence of it.
+fn exported() -> (Vec<u8>, ClipEvidence) {
+    let (file, places) = placed();
+    let proof = FRAGMENTED.make(FRAGMENTED.clip());
+    (file, ClipEvidence::new(proof, places).unwrap())
+}
+
+fn placed() -> (Vec<u8>, Vec<SegmentPlace>) {
+    let mut file = b"the boxes before".to_vec();
+    let mut places = Vec::new();
+    for (_, leaf) in FRAGMENTED.clip() {
+        let name = format!("{} {} {}", leaf.camera, leaf.rendition, leaf.msn);
+        let offset = file.len() as u64;
+        let parts = fragments(&name).map(|fragment| {
+            file.extend(&fragment);
+            ClipPart {
+                head_bytes: HEAD_BYTES,
+                media_bytes: fragment.len() as u32 - HEAD_BYTES,
+            }
+        });
+        places.push(SegmentPlace {
+            offset,
+            parts: parts.to_vec(),
+        });
+    }
+    (file, places)
+}
+
+/// A `moof` of twelve bytes and the header of an `mdat`.
+const HEAD_BYTES: u32 = 12 + 8;
+
 fn verify(file: &[u8], evidence: &ClipEvidence) -> Result<VerifiedClip, ClipProofError> {
-    evidence.verify(RECORDED.keys.public_keys(), |offset, buffer| {
+    evidence.verify(FRAGMENTED.keys.public_keys(), |offset, buffer| {
         let start = offset as usize;
         match file.get(start..start.saturating_add(buffer.len())) {
             Some(found) => {
@@ -48,14 +68,14 @@ fn segments_are_put_together_again_out_of_the_file() {
     assert_eq!(read, evidence);
     let verified = verify(&file, &read).unwrap();
     assert_eq!(verified.tracks.len(), 2);
-    let media = read.media();
-    assert_eq!(media.len(), 2);
-    let bytes: u64 = media
+    let ranges: Vec<_> = read.media().flat_map(|(_, ranges)| ranges).collect();
+    assert_eq!(ranges.len(), 2 * 40);
+    let played: String = ranges[..2]
         .iter()
-        .flat_map(|(_, ranges)| ranges)
-        .map(|(_, bytes)| bytes)
-        .sum();
-    assert_eq!(bytes as usize, file.len() - b"the boxes before".len());
+        .map(|&(start, bytes)| &file[start as usize..][..bytes as usize])
+        .map(String::from_utf8_lossy)
+        .collect();
+    assert_eq!(played, "porch high 50");
 }
 
 #[test]
@@ -96,21 +116,72 @@ fn evidence_that_is_cut_goes_on_or_is_of_another_clip_is_refused() {
             assert!(verify(&file, &read).is_err(), "{at}");
         }
     }
-    let proof = RECORDED.make(RECORDED.clip());
+    let proof = FRAGMENTED.make(FRAGMENTED.clip());
     assert_eq!(ClipEvidence::new(proof, vec![]), None);
 }
 
 #[test]
-fn a_part_that_claims_the_end_of_numbers_takes_no_memory() {
-    let clip = RECORDED.clip()[..1].to_vec();
-    let endless = ClipPart {
-        head: vec![],
-        media_offset: u64::MAX - 1,
-        media_bytes: 256 << 20,
+fn what_is_recorded_as_media_cannot_be_passed_off_as_a_head() {
+    let refused = |change: fn(&mut SegmentPlace)| {
+        let (file, mut places) = placed();
+        change(&mut places[3]);
+        let proof = FRAGMENTED.make(FRAGMENTED.clip());
+        let evidence = ClipEvidence::new(proof, places).unwrap();
+        match verify(&file, &evidence) {
+            Err(ClipProofError::Segments(faults)) => faults.len() == 1,
+            other => panic!("{other:?}"),
+        }
     };
-    let proof = RECORDED.make(clip);
-    let evidence = ClipEvidence::new(proof, vec![vec![endless]]).unwrap();
+    // The first fragment, all of it, is said to stand before the samples of the second.
+    assert!(refused(|place| {
+        let first = place.parts.remove(0);
+        place.parts[0].head_bytes += first.head_bytes + first.media_bytes;
+    }));
+    // The first picture of a fragment, too.
+    assert!(refused(|place| {
+        place.parts[0].head_bytes += 2;
+        place.parts[0].media_bytes -= 2;
+    }));
+    // Or the last, as the head of the next.
+    assert!(refused(|place| {
+        place.parts[0].media_bytes -= 2;
+        place.parts[1].head_bytes += 2;
+    }));
+    assert!(refused(|place| place.parts[1].media_bytes += 1));
+    assert!(refused(|place| place.parts.clear()));
+    assert!(refused(|place| place.offset += 1));
+}
+
+#[test]
+fn a_part_that_claims_the_end_of_numbers_takes_no_memory() {
+    let clip = FRAGMENTED.clip()[..1].to_vec();
+    let endless = |offset| SegmentPlace {
+        offset,
+        parts: vec![ClipPart {
+            head_bytes: 20,
+            media_bytes: 256 << 20,
+        }],
+    };
+    let proof = || FRAGMENTED.make(clip.clone());
+    assert_eq!(
+        ClipEvidence::new(proof(), vec![endless(u64::MAX - 1)]),
+        None
+    );
+    let evidence = ClipEvidence::new(proof(), vec![endless(u64::MAX - (512 << 20))]).unwrap();
     assert!(verify(b"", &evidence).is_err());
+    let larger = ClipPart {
+        head_bytes: 20,
+        media_bytes: (256 << 20) + 1,
+    };
+    let place = |parts| SegmentPlace { offset: 0, parts };
+    assert_eq!(ClipEvidence::new(proof(), vec![place(vec![larger])]), None);
+    let part = ClipPart {
+        head_bytes: 20,
+        media_bytes: 1,
+    };
+    let parts = |count| vec![place(vec![part; count])];
+    assert!(ClipEvidence::new(proof(), parts(CLIP_PARTS_MAX)).is_some());
+    assert_eq!(ClipEvidence::new(proof(), parts(CLIP_PARTS_MAX + 1)), None);
 }
 
 /// A run with `PERCH_BLESS=1` writes the file, which has landed and must open for ever.

@@ -10,7 +10,9 @@ use crate::cmaf::{
     read_init,
 };
 use crate::media::RenditionId;
+use crate::store::ReadError;
 use crate::store::reader::Reader;
+use crate::store::reel::Trailer;
 use crate::store::segment_source::SegmentSource;
 
 /// What is read of a fragment at first: more than stands before the media of any part of ours.
@@ -61,6 +63,16 @@ impl Tables {
             headers: BTreeMap::new(),
             buffer: vec![0; HEAD_BYTES],
         }
+    }
+
+    /// Whose segments these are.
+    pub(super) fn rendition(&self) -> RenditionId {
+        self.rendition
+    }
+
+    /// What the reel says of a segment; `None` if it is not recorded any more.
+    pub(super) fn trailer(&mut self, msn: u64) -> Result<Option<Trailer>, ReadError> {
+        self.source.trailer(msn)
     }
 
     /// Reads a segment's fragments; the first one only where `all` is false. `at` is the segment's label.

@@ -10,6 +10,7 @@ use super::{ClipFile, ClipFileWish, Piece, TIMELAPSE_SPAN_MS_MAX, Timelapse, bes
 use crate::base::Wall;
 use crate::cmaf::{ClipWriteError, TimelapseWriter};
 use crate::media::{RenditionId, SEGMENT_DURATION_MS, TrackKind};
+use crate::store::ProveError;
 use crate::store::reader::{Reader, segments, tracks};
 use crate::store::recovery::wall_end;
 
@@ -89,6 +90,7 @@ pub(super) fn plan_timelapse(
         head,
         pieces,
         tail: Default::default(),
+        unproven: Some(ProveError::Timelapse),
     })
 }
 

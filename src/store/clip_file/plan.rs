@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::error::ClipFileError;
+use super::evidence::{Collected, parts_of};
 use super::fragments::Tables;
 use super::{CLIP_SPAN_MS_MAX, ClipFile, ClipFileWish, GAP_MS_MIN, Piece, best};
 use crate::base::Wall;
@@ -34,6 +37,7 @@ pub(super) fn plan_clip(
 
     let mut writer = ClipWriter::default();
     let mut pieces: Vec<Piece> = Vec::new();
+    let mut evidence = Collected::new();
     let mut seen = Tables::new(reader, camera, pictures.id);
     let mut heard = sound.map(|sound| (Tables::new(reader, camera, sound.id), &sound.segments[..]));
     let mut before: Option<&SegmentEntry> = None;
@@ -50,7 +54,9 @@ pub(super) fn plan_clip(
         writer
             .push_pictures(&found.as_segment(), joint, from_ticks, to_ticks)
             .map_err(|error| other_format(error, wish, at))?;
-        push_piece(&mut pieces, false, segment.msn, found.bytes_count);
+        let parts = parts_of(&found.fragments);
+        let start = push_piece(&mut pieces, false, segment.msn, found.bytes_count);
+        evidence.push(camera, &mut seen, segment, parts, start);
         before = Some(segment);
 
         let Some((tables, waiting)) = &mut heard else {
@@ -65,7 +71,9 @@ pub(super) fn plan_clip(
             writer
                 .push_sound(&found.as_segment())
                 .map_err(|error| other_format(error, wish, at))?;
-            push_piece(&mut pieces, true, sound.msn, found.bytes_count);
+            let parts = parts_of(&found.fragments);
+            let start = push_piece(&mut pieces, true, sound.msn, found.bytes_count);
+            evidence.push(camera, tables, sound, parts, start);
         }
     }
     let first = pictures.segments[0].wall_start;
@@ -73,7 +81,7 @@ pub(super) fn plan_clip(
     let head = writer
         .finish(starts)
         .map_err(|error| other_format(error, wish, first))?;
-    Ok(ClipFile {
+    let mut file = ClipFile {
         reader: Arc::clone(reader),
         camera: camera.clone(),
         rendition: pictures.id,
@@ -81,10 +89,16 @@ pub(super) fn plan_clip(
         from: starts,
         to: pictures.segments.last().map_or(to, end).min(to),
         missing: missing(&pictures.segments, from, to),
-        tail: ClipFile::list_segments(&pieces),
+        tail: Bytes::new(),
+        unproven: None,
         head,
         pieces,
-    })
+    };
+    match evidence.into_box(reader, &file.head) {
+        Ok(evidence) => file.append_boxes(&evidence),
+        Err(error) => file.unproven = Some(error),
+    }
+    Ok(file)
 }
 
 /// Milliseconds behind a segment's start as ticks, 0 before it.
@@ -92,7 +106,8 @@ fn ticks(ms: i64) -> u64 {
     u64::try_from(ms.saturating_mul(TICKS_A_MS)).unwrap_or(0)
 }
 
-fn push_piece(pieces: &mut Vec<Piece>, is_sound: bool, msn: u64, bytes_count: u64) {
+/// Appends a whole segment; returns where it begins in the media.
+fn push_piece(pieces: &mut Vec<Piece>, is_sound: bool, msn: u64, bytes_count: u64) -> u64 {
     let start = pieces
         .last()
         .map_or(0, |piece| piece.start + u64::from(piece.bytes));
@@ -103,6 +118,7 @@ fn push_piece(pieces: &mut Vec<Piece>, is_sound: bool, msn: u64, bytes_count: u6
         within: None,
         bytes: u32::try_from(bytes_count).expect("parts are bounded, and a segment has few"),
     });
+    start
 }
 
 /// Whether nothing lies between two segments that could be missing: a hole within a run is a camera that gave no

@@ -13,7 +13,7 @@ use crate::media::{
 use crate::store::{Retention, StoreOptions};
 
 /// 2026-11-21T10:00:00Z.
-pub(super) const NOON: Wall = Wall(1_795_255_200_000);
+pub(crate) const NOON: Wall = Wall(1_795_255_200_000);
 
 pub(super) const VIDEO: RenditionId = RenditionId::video(Rung::Medium);
 pub(super) const AUDIO: RenditionId = RenditionId::audio(Rung::Medium);
@@ -23,7 +23,7 @@ pub(super) fn camera(name: &str) -> CameraId {
 }
 
 /// Options under which nothing happens by itself.
-pub(super) fn patient() -> StoreOptions {
+pub(crate) fn patient() -> StoreOptions {
     StoreOptions {
         free_bytes_min: 0,
         retention: Retention {

@@ -6,6 +6,7 @@ mod durable;
 mod faults;
 mod faulty_disk;
 mod fixture;
+pub(crate) mod fragments;
 mod full_disk;
 mod imports;
 mod made;

@@ -10,7 +10,7 @@ use super::faults::folder;
 use super::made::*;
 use crate::base::{Clock, DigestKind, SimulatedClock};
 use crate::media::RenditionId;
-use crate::seal::{ClipEvidence, ClipPart, ClipProof};
+use crate::seal::{ClipEvidence, ClipPart, ClipProof, SegmentPlace};
 use crate::store::{Archive, ProveError, Store, StoreOptions, load_public_keys};
 
 fn record(store: &Store, name: &str, run: u64, msns: std::ops::Range<u64>) {
@@ -30,22 +30,23 @@ fn named(msns: std::ops::Range<u64>) -> Vec<(RenditionId, u64)> {
 fn check(dir: &Path, proof: ClipProof, run: u64, msns: std::ops::Range<u64>) {
     let keys = load_public_keys(&dir.join("keys/box.pub")).unwrap();
     let mut file = Vec::new();
-    let mut segments = Vec::new();
+    let mut places = Vec::new();
     for (rendition, msn) in named(msns) {
+        let offset = file.len() as u64;
         let parts = &segment(rendition, run, msn).parts;
         let parts = parts.iter().map(|part| {
-            let (head, media) = part.bytes.split_at(8);
-            let media_offset = file.len() as u64;
-            file.extend(media);
+            file.extend(&part.bytes);
             ClipPart {
-                head: head.to_vec(),
-                media_offset,
-                media_bytes: media.len() as u32,
+                head_bytes: 8,
+                media_bytes: part.bytes.len() as u32 - 8,
             }
         });
-        segments.push(parts.collect());
+        places.push(SegmentPlace {
+            offset,
+            parts: parts.collect(),
+        });
     }
-    let evidence = ClipEvidence::new(proof, segments).unwrap();
+    let evidence = ClipEvidence::new(proof, places).unwrap();
     let evidence = ClipEvidence::decode(&evidence.encode()).unwrap();
     let read = |offset: u64, buffer: &mut [u8]| {
         let start = offset as usize;
