@@ -20,9 +20,9 @@ pub enum DigestKind {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Digest {
     /// Of [`DigestKind::Blake2b256`].
-    Blake2b256([u8; DigestKind::Blake2b256.bytes_count()]),
+    Blake2b256([u8; 32]),
     /// Of [`DigestKind::Blake2b512`].
-    Blake2b512([u8; DigestKind::Blake2b512.bytes_count()]),
+    Blake2b512([u8; 64]),
 }
 
 /// The BLAKE2b digest of 32 bytes, of bytes that may lie in several pieces.
