@@ -35,26 +35,34 @@ pub(super) fn wanted(headers: &HeaderMap, total: u64, etag: &str) -> Wanted {
     text(header::RANGE).map_or(Wanted::Whole, |range| parse(range, total))
 }
 
-/// A header that makes no sense is ignored (§14.2).
+/// A header that makes no sense is ignored (§14.1.2, §14.2).
 fn parse(range: &str, total: u64) -> Wanted {
-    let Some((first, last)) = range
-        .trim()
-        .strip_prefix("bytes=")
-        .and_then(|range| range.split_once('-'))
+    let Some((unit, (first, last))) = range
+        .split_once('=')
+        .and_then(|(unit, set)| Some((unit, set.split_once('-')?)))
     else {
         return Wanted::Whole;
     };
-    let number = super::media_response::number::<u64>;
-    let part = match (number(first.trim()), number(last.trim())) {
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return Wanted::Whole;
+    }
+    let (first, last) = (first.trim(), last.trim());
+    let part = match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(total),
-        (Some(first), None) if last.trim().is_empty() => first..total,
-        (None, Some(count)) if first.trim().is_empty() => total.saturating_sub(count)..total,
+        (Some(first), None) if last.is_empty() => first..total,
+        (None, Some(count)) if first.is_empty() => total.saturating_sub(count)..total,
         _ => return Wanted::Whole,
     };
     if part.is_empty() {
         return Wanted::Unsatisfiable;
     }
     Wanted::Part(part)
+}
+
+/// More digits than a number has lie behind every end.
+fn number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -73,15 +81,28 @@ mod tests {
             ("bytes=100-", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
             ("bytes=0-18446744073709551615", Wanted::Part(0..100)),
+            ("Bytes = 2-4", Wanted::Part(2..5)),
+            ("bytes=7-99999999999999999999999", Wanted::Part(7..100)),
+            ("bytes=99999999999999999999999-", Wanted::Unsatisfiable),
             ("bytes=19-10", Wanted::Whole),
             ("bytes=0-1,5-6", Wanted::Whole),
             ("bytes=-", Wanted::Whole),
             ("bytes=+1-2", Wanted::Whole),
+            ("bytes=a-b", Wanted::Whole),
+            ("bytes=1-b", Wanted::Whole),
+            ("", Wanted::Whole),
             ("lines=1-2", Wanted::Whole),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::RANGE, range.parse().expect("a header"));
             assert_eq!(wanted(&headers, 100, "\"a\""), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn nothing_has_no_part() {
+        for range in ["bytes=0-", "bytes=-5"] {
+            assert_eq!(parse(range, 0), Wanted::Unsatisfiable, "{range}");
         }
     }
 
@@ -103,5 +124,6 @@ mod tests {
         check(header::IF_NONE_MATCH, "\"b\", W/\"a\"", Wanted::NotModified);
         check(header::IF_NONE_MATCH, "*", Wanted::NotModified);
         check(header::IF_NONE_MATCH, "\"b\"", Wanted::Part(1..3));
+        check(header::IF_NONE_MATCH, "\"x\", W/\"a\"", Wanted::NotModified);
     }
 }

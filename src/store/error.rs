@@ -77,8 +77,8 @@ pub enum OpenError {
     /// There are packs of imports that the index does not know, more than a crash can leave.
     #[error(
         "data directory {path}: pack/ holds {packs} packs of imports that db/index.db does not know, as if the index \
-         were from an older backup; put the newest index back, or choose another directory with --data; nothing was \
-         removed"
+         were from an older backup; put the newest index back, let `perch store rebuild` make it again, or choose \
+         another directory with --data; nothing was removed"
     )]
     ImportsUnknown {
         /// The directory.
