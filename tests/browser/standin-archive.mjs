@@ -56,6 +56,11 @@ export class Archive {
     return this.spans.some(({ from, to }) => from <= time && time <= to);
   }
 
+  /** The first moment from `time` on that is recorded. */
+  nextRecorded(time) {
+    return Math.max(time, this.spans.find(({ to }) => to > time).from);
+  }
+
   async answer(request, response, url) {
     const json = (status, value, type = "application/json") => {
       response.writeHead(status, { "content-type": type });

@@ -19,11 +19,19 @@ const TICK_MS = 250;
 /** Live pictures that stand still for this long are sought past, and for the longer time loaded afresh. */
 const STUCK_SEEK_MS = 5000;
 const STUCK_RELOAD_MS = 10_000;
+/** A recording that stands still so close to its end, for so long, is at its end, whether the browser says so or not. */
+const END_S = 0.5;
+const STUCK_END_MS = 1500;
 /** Further behind than this, a follower jumps to the edge: catching up by speed would take minutes. */
 const LATENCY_JUMP_S = 6;
 
 /** A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump. */
 const FRESH_JUMP_S = 0.3;
+/**
+ * A recording is sought no closer to its end than this, a picture or so: pictures end a rounding error before the time
+ * that the playlist has, and a seek to where there is none may wait for it for ever.
+ */
+const LAST_PICTURE_S = 0.1;
 /** Where the browser plays HLS by itself, the edge is this far before the end of what can be sought. */
 const NATIVE_HOLD_BACK_S = 3;
 
@@ -72,6 +80,8 @@ export class Engine {
   /** Seconds into a recording; kept over a reload, which goes on from here. */
   readonly position = signal(0);
   readonly duration = signal(0);
+  /** A recording was played to its end. */
+  readonly ended = signal(false);
   /** False when the viewer paused or went back, so that nothing pulls them to the edge. */
   readonly following = signal(true);
 
@@ -102,6 +112,11 @@ export class Engine {
       this.movedAt = performance.now();
       if (!video.paused) this.settle("playing");
     });
+    video.addEventListener("seeking", () => {
+      this.movedAt = performance.now();
+      this.ended.value = false;
+    });
+    video.addEventListener("ended", () => this.finish());
     video.addEventListener("error", () => this.native() && this.retry());
     video.addEventListener("loadedmetadata", () => {
       if (this.native() && !this.source?.live) video.currentTime = this.position.peek();
@@ -169,9 +184,12 @@ export class Engine {
     this.seekTo(Math.max(seekable.start(0), Math.min(seekable.end(seekable.length - 1), currentTime + seconds)));
   }
 
+  /** Moves to a time of the source, in seconds; what is later than its last picture is that. */
   seekTo(seconds: number): void {
-    this.video.currentTime = seconds;
-    this.position.value = seconds;
+    const duration = this.source?.live ? 0 : this.duration.peek();
+    const to = duration > 0 ? Math.min(seconds, Math.max(0, duration - LAST_PICTURE_S)) : seconds;
+    this.video.currentTime = to;
+    this.position.value = to;
   }
 
   goLive(): void {
@@ -225,6 +243,7 @@ export class Engine {
     this.unload();
     const mine = this.loads;
     this.owed = false;
+    this.ended.value = false;
     // The attribute would start it at the first picture, whatever the viewer wants.
     this.video.autoplay = !this.stopped;
     this.phase.value = this.stopped ? "paused" : "loading";
@@ -326,6 +345,23 @@ export class Engine {
     if (source.live && this.following.peek()) {
       if (!document.hidden) this.followEdge();
     } else if (video.playbackRate !== 1) video.playbackRate = 1;
+    if (!source.live) this.watchEnd();
+  }
+
+  /**
+   * Sound and pictures end some milliseconds before the time of the playlist, and apart from each other: a browser
+   * that was sought there may wait for more, while hls.js has nothing more to give.
+   */
+  private watchEnd(): void {
+    const { currentTime, duration, ended, paused, readyState } = this.video;
+    if (paused || ended || readyState === 0 || readyState >= 3 || duration - currentTime > END_S) return;
+    if (performance.now() - this.movedAt < STUCK_END_MS) return;
+    this.video.pause();
+    this.finish();
+  }
+
+  private finish(): void {
+    if (!this.source?.live) this.ended.value = true;
   }
 
   private followEdge(): void {

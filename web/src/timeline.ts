@@ -1,6 +1,6 @@
 // What the timeline is at: the part of time on view, the mark of the keyboard, the chosen range, what is known of it.
 // Between the loader and the player; the components only read and call.
-import { batch, computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { say } from "./announce.js";
 import { fetchTimeline } from "./archive.js";
 import { DAY, HOUR, MINUTE, UNIT_MS, type Unit } from "./calendar.js";
@@ -174,13 +174,8 @@ export function watchTimeline(): void {
     before = at;
   });
   effect(() => {
-    const video = engine.value?.video;
-    if (!video) return;
-    const goOn = (): void => {
-      const range = recording.peek();
-      if (range && range === open) playFrom(range.to);
-    };
-    video.addEventListener("ended", goOn);
-    return () => video.removeEventListener("ended", goOn);
+    if (!engine.value?.ended.value) return;
+    const range = recording.peek();
+    if (range && range === open) untracked(() => playFrom(range.to));
   });
 }

@@ -131,17 +131,43 @@ test("two presses in a row leave the viewer at the live edge, a long pause does 
   }
 });
 
-test("a recording has no edge to follow, and is sought to its very end", async () => {
+test("a recording has no edge to follow, and is sought to its last picture", async () => {
   const { engine, video } = await playing(RECORDING);
   Library.of(video).liveSyncPosition = 98;
   engine.togglePlay();
   engine.togglePlay();
   assert.equal(engine.following.value, false);
   video.currentTime = 99;
+  await pass(300);
   engine.seekBy(10);
-  assert.deepEqual([video.currentTime, engine.position.value], [100, 100]);
-  engine.seekBy(-10);
+  assert.deepEqual([video.currentTime, engine.position.value], [99.9, 99.9]);
+  engine.seekTo(100);
+  assert.equal(video.currentTime, 99.9);
+  engine.seekBy(-9.9);
   assert.equal(video.currentTime, 90);
+});
+
+test("a recording ends where the browser says so, and where it waits at its end in vain", async () => {
+  const { engine, video } = await playing(RECORDING);
+  video.dispatchEvent(new Event("ended"));
+  assert.equal(engine.ended.value, true);
+  const seek = (to: number) => {
+    engine.seekTo(to);
+    Object.assign(video, { readyState: 1 });
+    video.dispatchEvent(new Event("seeking"));
+  };
+  seek(50);
+  assert.equal(engine.ended.value, false);
+  await pass(60_000);
+  assert.equal(engine.ended.value, false, "it only waits for pictures");
+  seek(100);
+  await pass(1000);
+  assert.equal(engine.ended.value, false, "it may still come");
+  await pass(1000);
+  assert.deepEqual([engine.ended.value, video.paused], [true, true]);
+  engine.play(RECORDING);
+  await loaded(video);
+  assert.deepEqual([engine.ended.value, video.paused], [false, false]);
 });
 
 test("a browser that plays HLS by itself goes back to live too", async () => {
