@@ -6,7 +6,7 @@ mod memory;
 mod notify;
 
 pub use load::{CpuLoad, temperature_celsius};
-pub use memory::decline_huge_pages;
+pub use memory::{decline_huge_pages, fix_mmap_threshold};
 pub use notify::ServiceManager;
 
 use std::fs;

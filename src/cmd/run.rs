@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app;
+use crate::board;
 use crate::config::{CameraConfig, Config, SourceSelector};
 
 #[derive(Args)]
@@ -74,6 +75,7 @@ pub(super) fn data_dir(given: Option<PathBuf>, config: &Config) -> PathBuf {
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let options = arguments.into_options()?;
+    board::fix_mmap_threshold();
     app::start_logging();
     app::run(options)
 }

@@ -12,6 +12,7 @@ use perch::store::{Appended, RecoveryReport, Store, StoreOptions};
 use serde_json::{Value, json};
 
 use super::drive::{FOREVER, options};
+use super::items::look_at_items;
 use super::made::{segment, segment_bytes, track_name, tracks};
 use super::tracks::Tracks;
 use perch::base::Wall;
@@ -51,7 +52,9 @@ fn check_or_fail(dir: &Path, who: Who) -> Result<Value, String> {
     for camera in &cameras {
         look_at(&store, camera, who, &mut recorded, &mut wrong)?;
     }
+    let mut items = Tracks::default();
     if who == Who::Driver {
+        items = look_at_items(&store, &mut wrong)?;
         go_on(&store, &mut wrong);
     }
     drop(store);
@@ -63,6 +66,7 @@ fn check_or_fail(dir: &Path, who: Who) -> Result<Value, String> {
     }
     Ok(json!({
         "recorded": recorded.to_json(),
+        "items": items.to_json(),
         "discarded": discarded(&report),
         "lost": report.lost.iter().map(|lost| {
             format!("{} {}", track_name(&lost.camera, lost.rendition), lost.msn)

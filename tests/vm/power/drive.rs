@@ -1,5 +1,5 @@
-//! Records made segments of several tracks in real time, and tells a listener outside, line by line, what was made and
-//! what the store called committed. Runs until the power is cut.
+//! Records made segments of several tracks in real time, imports and removes made files meanwhile, and tells a listener
+//! outside, line by line, what was made and what the store called committed. Runs until the power is cut.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -11,6 +11,7 @@ use perch::base::{SystemClock, Wall};
 use perch::store::{Appended, Store, StoreOptions};
 use serde_json::json;
 
+use super::items::import_items;
 use super::made::{SEGMENT_MS, segment, track_name, tracks};
 use super::tracks::Tracks;
 
@@ -85,6 +86,13 @@ pub(crate) fn drive(dir: &Path, port: u16) -> ! {
     std::thread::spawn(move || {
         let (store, listener, committed) = watched;
         tell_commits(&store, &listener, committed, &names, first.next_msn);
+    });
+
+    let (store_too, listener_too) = (store.clone(), listener.clone());
+    std::thread::spawn(move || {
+        import_items(&store_too, first.next_run, |done| {
+            listener_too.tell("driver items", done);
+        })
     });
 
     let mut made = committed;

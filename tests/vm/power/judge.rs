@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::items::{KEPT, broken_promises};
 use super::made::SEGMENT_MS;
 use super::tracks::Tracks;
 
@@ -23,6 +24,7 @@ pub(crate) struct Verdict {
     cuts: usize,
     lies: usize,
     segments: u64,
+    items: u64,
     discarded: u64,
     missing_ms_max: BTreeMap<&'static str, u64>,
 }
@@ -55,10 +57,11 @@ impl Verdict {
             .map(|(who, ms)| format!("{:.1} s of {who}", *ms as f64 / 1000.0))
             .collect();
         format!(
-            "{} cuts, {} lies; {} committed segments were whole, {} uncommitted ones named as cut off, missing at most {}",
+            "{} cuts, {} lies; {} committed segments and {} items were whole, {} uncommitted ones named as cut off, missing at most {}",
             self.cuts,
             self.lies,
             self.segments,
+            self.items,
             self.discarded,
             missing.join(" and "),
         )
@@ -98,6 +101,7 @@ impl Verdict {
         self.cuts += 1;
         for (who, figures) in &figures {
             self.segments += figures.recorded;
+            self.items += figures.items;
             self.discarded += figures.discarded;
             let most = self.missing_ms_max.entry(who).or_default();
             *most = figures.missing_ms.max(*most);
@@ -125,6 +129,7 @@ impl Verdict {
 
 struct Figures {
     recorded: u64,
+    items: u64,
     discarded: u64,
     missing_ms: u64,
 }
@@ -133,6 +138,7 @@ struct Figures {
 struct Told {
     committed: Tracks,
     made: Tracks,
+    items: Tracks,
 }
 
 impl Told {
@@ -141,6 +147,7 @@ impl Told {
         Self {
             committed: tracks(who),
             made: tracks(&format!("{who} made")),
+            items: tracks(&format!("{who} items")),
         }
     }
 
@@ -148,8 +155,9 @@ impl Told {
         if let Some(error) = found["error"].as_str() {
             return Err(vec![error.to_owned()]);
         }
-        let (Some(recorded), Some(discarded), Some(lost), Some(complaints)) = (
+        let (Some(recorded), Some(items), Some(discarded), Some(lost), Some(complaints)) = (
             Tracks::from_json(&found["recorded"]),
+            Tracks::from_json(&found["items"]),
             Tracks::from_json(&found["discarded"]),
             found["lost"].as_array(),
             found["wrong"].as_array(),
@@ -165,6 +173,7 @@ impl Told {
                 missing[0]
             ));
         }
+        wrong.extend(broken_promises(&self.items, &items));
         if !lost.is_empty() || found["unreadable"] != 0 {
             wrong.push(format!(
                 "{} committed segments lost, {} reels unreadable",
@@ -184,6 +193,7 @@ impl Told {
         if wrong.is_empty() {
             Ok(Figures {
                 recorded: recorded.count(),
+                items: items.numbers(KEPT).count() as u64,
                 discarded: discarded.count(),
                 missing_ms,
             })
@@ -207,14 +217,17 @@ mod tests {
     fn plan(lie: Option<&str>) -> String {
         json!({
             "cut": 4, "at_ms": 100, "survival": "Writes", "sectors": 9, "kept_sectors": 3, "lie": lie,
-            "told": {"driver": {"one/low": [[0, 20]]}, "driver made": {"one/low": [[0, 23]]}}
+            "told": {
+                "driver": {"one/low": [[0, 20]]}, "driver made": {"one/low": [[0, 23]]},
+                "driver items": {"kept": [[0, 5]], "removed": [[0, 4]]},
+            }
         })
         .to_string()
     }
 
     fn found(who: &str, recorded: Value) -> Value {
         json!({
-            "cut": 4, "who": who, "recorded": recorded, "discarded": {}, "lost": [], "unreadable": 0,
+            "cut": 4, "who": who, "recorded": recorded, "items": {"kept": [[0, 5]]}, "discarded": {}, "lost": [], "unreadable": 0,
             "wrong": [],
         })
     }
@@ -233,6 +246,11 @@ mod tests {
             found
         };
         check(&with("discarded", json!({"one/low": [[22, 22]]})), None, 0);
+        let kept_and_removed = json!({"kept": [[0, 6]], "removed": [[5, 5]]});
+        check(&with("items", kept_and_removed), None, 0);
+        check(&with("items", json!({"kept": [[0, 4]]})), None, 1);
+        let back = json!({"kept": [[0, 5]], "removed": [[4, 4]]});
+        check(&with("items", back), None, 1);
         check(&with("recorded", json!({"one/low": [[0, 19]]})), None, 1);
         check(&with("recorded", json!({"one/low": [[1, 30]]})), None, 1);
         check(&with("discarded", json!({"one/low": [[21, 22]]})), None, 1);

@@ -4,7 +4,7 @@
 //! power record SOCKET LOG BYTES DRIVER PERCH CAMERA [LOG SEED]   serve a disk, note what DRIVER and PERCH (addresses) tell;
 //!                                                                begin with what the first cut of another LOG left
 //! power cuts SOCKET LOG BYTES SEED CUTS LIES PLAN                serve the disks of cuts side by side, say which in PLAN
-//! power drive DIR PORT                                           record made segments, in the machine
+//! power drive DIR PORT                                           record made segments and import made files, in the machine
 //! power check driver|perch DIR CUT                               look at a directory after a cut, in the machine
 //! power judge PLAN RESULTS                                       say whether all is well
 
@@ -13,6 +13,7 @@ mod cut;
 mod devices;
 mod disk_log;
 mod drive;
+mod items;
 mod judge;
 mod made;
 mod nbd;
@@ -33,6 +34,9 @@ use self::cut::{Cut, plan_cuts, plan_lies};
 use self::devices::{CutDisks, LoggedDisk};
 use self::disk_log::{DiskLog, FinishedLog, Kind, SECTOR_BYTES};
 use self::made::MARK;
+
+/// What notes are of: what is made, what is committed, by the driver and by perch, and the driver's items.
+const TELLERS: usize = 5;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -149,7 +153,7 @@ fn told(log: &FinishedLog, position: usize) -> io::Result<BTreeMap<String, Value
             let who = note["who"].as_str().unwrap_or_default().to_owned();
             told.entry(who).or_insert_with(|| note["tracks"].clone());
         }
-        if told.len() == 4 {
+        if told.len() == TELLERS {
             break;
         }
     }

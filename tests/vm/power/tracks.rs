@@ -26,6 +26,12 @@ impl Tracks {
         stretches.map(|(first, last)| last - first + 1).sum()
     }
 
+    /// Those of a track, in order.
+    pub(crate) fn numbers(&self, track: &str) -> impl Iterator<Item = u64> {
+        let stretches = self.0.get(track).map_or(&[][..], Vec::as_slice);
+        stretches.iter().flat_map(|(first, last)| *first..=*last)
+    }
+
     /// Whether a segment is among them.
     pub(crate) fn has(&self, track: &str, msn: u64) -> bool {
         let stretches = self.0.get(track).map_or(&[][..], Vec::as_slice);
@@ -69,6 +75,8 @@ mod tests {
         }
         made.add("one/low", 0);
         assert_eq!(made.count(), 5);
+        assert_eq!(made.numbers("one/high").collect::<Vec<_>>(), [3, 4, 5, 9]);
+        assert_eq!(made.numbers("nobody").count(), 0);
         assert_eq!(
             made.to_json(),
             json!({"one/high": [[3, 5], [9, 9]], "one/low": [[0, 0]]})
