@@ -15,6 +15,7 @@ mod ladder_tests;
 mod options;
 mod outlet;
 mod own_h264;
+mod picture_pool;
 mod probe;
 mod rung_flow;
 mod scaler;

@@ -1,15 +1,19 @@
 //! `shrink` as a GStreamer element, for the steps of the ladder; takes I420 and NV12. Other ratios and
 //! formats go to GStreamer's own scaler, a general and therefore slower one.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
+use gstreamer_video::gst_base::subclass::base_transform::{
+    InputBuffer, PrepareOutputBufferSuccess,
+};
 use gstreamer_video::prelude::*;
 use gstreamer_video::subclass::prelude::*;
 
+use super::picture_pool::PicturePool;
 use super::shrink::{Plane, Shrinker, Step};
 
 glib::wrapper! {
@@ -31,10 +35,12 @@ fn step_between(from: (u32, u32), to: (u32, u32)) -> Option<Step> {
     (Step::between(from.1, to.1) == Some(across)).then_some(across)
 }
 
-/// What the element keeps between pictures: one set of work rows a plane, whose widths differ.
+/// What the element keeps between pictures: one set of work rows a plane, whose widths differ, and the pictures that
+/// it makes, once their size is known.
 #[derive(Default)]
 pub(super) struct ScalerState {
     shrinkers: Mutex<[Shrinker; 3]>,
+    pictures: Mutex<Option<PicturePool>>,
 }
 
 static CAPS: LazyLock<gst::Caps> = LazyLock::new(|| {
@@ -106,9 +112,62 @@ impl BaseTransformImpl for ScalerState {
             None => any_size,
         })
     }
+
+    /// Pictures come from our own pool: others would be kept in vain.
+    fn decide_allocation(
+        &self,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        while query.allocation_pools().next().is_some() {
+            query.remove_nth_allocation_pool(0);
+        }
+        Ok(())
+    }
+
+    fn prepare_output_buffer(
+        &self,
+        from: InputBuffer,
+    ) -> Result<PrepareOutputBufferSuccess, gst::FlowError> {
+        let mut pictures = lock(&self.pictures);
+        let mut to = pictures
+            .as_mut()
+            .ok_or(gst::FlowError::NotNegotiated)?
+            .lend()?;
+        let from = match from {
+            InputBuffer::Writable(from) => from,
+            InputBuffer::Readable(from) => from,
+        };
+        self.parent_copy_metadata(from, to.make_mut())
+            .map_err(|_| gst::FlowError::Error)?;
+        Ok(PrepareOutputBufferSuccess::Buffer(to))
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.pictures) = None;
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl VideoFilterImpl for ScalerState {
+    fn set_info(
+        &self,
+        _from: &gst::Caps,
+        _from_info: &gst_video::VideoInfo,
+        to: &gst::Caps,
+        to_info: &gst_video::VideoInfo,
+    ) -> Result<(), gst::LoggableError> {
+        let bytes = u32::try_from(to_info.size())
+            .map_err(|_| gst::loggable_error!(gst::CAT_RUST, "no picture is that large"))?;
+        let pool = PicturePool::new(to, bytes)
+            .map_err(|error| gst::loggable_error!(gst::CAT_RUST, "no pictures: {error}"))?;
+        *lock(&self.pictures) = Some(pool);
+        Ok(())
+    }
+
     fn transform_frame(
         &self,
         from: &gst_video::VideoFrameRef<&gst::BufferRef>,
@@ -116,10 +175,7 @@ impl VideoFilterImpl for ScalerState {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let step = step_between((from.width(), from.height()), (to.width(), to.height()))
             .ok_or(gst::FlowError::NotNegotiated)?;
-        let mut shrinkers = self
-            .shrinkers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shrinkers = lock(&self.shrinkers);
         let planes = from.n_planes();
         for (plane, shrinker) in (0..planes).zip(shrinkers.iter_mut()) {
             // In both formats component n is the first one of plane n.

@@ -121,6 +121,9 @@ pub struct DamagedSegment {
     pub offset: u64,
     /// What is wrong.
     pub what: String,
+    /// Its bytes are not there, or are others. Otherwise they could not be read, which may be otherwise the next time:
+    /// too many files are open, a disk was unplugged.
+    pub is_lost: bool,
 }
 
 /// A reel with the places of its segments, each with what is told if it is damaged.
@@ -355,6 +358,7 @@ pub(super) fn reels_after(
                 path: reel.path.clone(),
                 offset: place.offset,
                 what: String::new(),
+                is_lost: false,
             };
             reel.segments.push((place, segment));
         }
@@ -368,28 +372,35 @@ pub(super) fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyRepo
     let mut report = VerifyReport::default();
     let file = File::open(&reel.path).and_then(|file| Ok((file.metadata()?.len(), file)));
     for (place, segment) in &reel.segments {
-        let outcome = match &file {
-            Ok((size, file)) => read_segment(file, *size, *place, buffer)
-                .map_err(|error| error.to_string())
-                .and_then(|()| {
-                    check_segment(buffer, place.bytes, (segment.msn, reel.run))
-                        .map(|_| ())
-                        .map_err(str::to_owned)
-                }),
-            Err(error) => Err(error.to_string()),
+        let (what, is_lost) = match &file {
+            Ok((size, file)) => match read_segment(file, *size, *place, buffer) {
+                Ok(()) => match check_segment(buffer, place.bytes, (segment.msn, reel.run)) {
+                    Ok(_) => {
+                        report.segments_sound += 1;
+                        report.bytes_sound += place.bytes;
+                        continue;
+                    }
+                    Err(what) => (what.to_owned(), true),
+                },
+                Err(error) => (error.to_string(), is_loss(&error)),
+            },
+            Err(error) => (error.to_string(), is_loss(error)),
         };
-        match outcome {
-            Ok(()) => {
-                report.segments_sound += 1;
-                report.bytes_sound += place.bytes;
-            }
-            Err(what) => report.damaged.push(DamagedSegment {
-                what,
-                ..segment.clone()
-            }),
-        }
+        report.damaged.push(DamagedSegment {
+            what,
+            is_lost,
+            ..segment.clone()
+        });
     }
     report
+}
+
+/// Whether an error of reading says that bytes are gone, not that they cannot be had right now.
+fn is_loss(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// Reads a segment and its trailer. Asks for no more memory than the file has bytes.

@@ -136,12 +136,13 @@ impl Index {
             .optional()
     }
 
-    /// The highest key of a reel so far, 0 for none.
+    /// The highest key that a reel has or had, 0 for none.
     pub(super) fn last_reel(&self) -> rusqlite::Result<i64> {
-        self.connection
-            .query_row("SELECT coalesce(max(id), 0) FROM reel", (), |row| {
-                row.get(0)
-            })
+        self.connection.query_row(
+            "SELECT max((SELECT coalesce(max(id), 0) FROM reel), (SELECT gone_reel FROM log))",
+            (),
+            |row| row.get(0),
+        )
     }
 
     /// Where the log of segments stands.
@@ -360,13 +361,12 @@ impl Index {
     pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>>,
-    ) -> rusqlite::Result<Option<T>> {
-        let transaction = begin(&mut self.connection)?;
-        let changed = change(&transaction)?;
+    ) -> Result<Option<T>, ChangeError> {
+        let transaction = begin(&mut self.connection).map_err(ChangeError::Refused)?;
+        let changed = change(&transaction).map_err(ChangeError::Refused)?;
         if changed.is_some() {
-            transaction.commit()?;
+            transaction.commit().map_err(ChangeError::Commit)?;
             self.count_pages();
-            self.checkpoint_if_long()?;
         }
         Ok(changed)
     }
@@ -430,13 +430,13 @@ impl Index {
         Ok((count, bytes))
     }
 
-    /// Takes damaged segments of closed reels out of what can be played, and marks each as a loss. Durable on return.
-    /// Returns how many there were; what retention took meanwhile is none.
+    /// Takes lost segments of closed reels out of what can be played, and marks each as a loss. Durable on return.
+    /// Returns how many there were; what could only not be read stays, and what retention took meanwhile is none.
     pub(super) fn quarantine(&mut self, damaged: &[DamagedSegment]) -> Result<u64, CommitError> {
         let transaction = begin(&mut self.connection)?;
         let (mut segments, mut marks) = (Vec::new(), Vec::new());
         let mut latest = None;
-        for segment in damaged {
+        for segment in damaged.iter().filter(|segment| segment.is_lost) {
             let Some(row) = self.cameras.get(&segment.camera) else {
                 continue;
             };
@@ -521,6 +521,15 @@ impl Index {
         self.bytes_written += added * FRAME_BYTES + self.journal.take_bytes_written();
         self.frames_at_last_commit = frames;
     }
+}
+
+/// A change of rows did not come about.
+#[derive(Debug)]
+pub(super) enum ChangeError {
+    /// Nothing of it holds.
+    Refused(rusqlite::Error),
+    /// It could not be made durable: what holds is known after the next start, unless the disk was full.
+    Commit(rusqlite::Error),
 }
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {

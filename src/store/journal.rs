@@ -18,6 +18,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::error::OpenError;
+use super::failure::{Failure, commit_failed};
 use super::file_system::FileSystem;
 use super::log_files::{AppendError, AppendFile, log_folder};
 use super::marks::{ClipMark, MAGIC, Mark, read_marks};
@@ -149,13 +150,26 @@ impl Journal {
             CommitError::Journal(AppendError::Write(log_folder(&self.dir), error))
         })?;
         let number = numbers.into_iter().max().unwrap_or(0).max(self.number) + 1;
-        let mut file = AppendFile::new(marks_path(&self.dir, number), 0);
-        file.append(&*self.files, &bytes)?;
-        transaction.execute(
-            "UPDATE log SET journal = ?, journal_bytes = ?",
-            params![number, file.bytes],
-        )?;
-        transaction.commit()?;
+        let path = marks_path(&self.dir, number);
+        let mut file = AppendFile::new(path.clone(), 0);
+        let begun = file
+            .append(&*self.files, &bytes)
+            .map_err(CommitError::from)
+            .and_then(|()| {
+                transaction.execute(
+                    "UPDATE log SET journal = ?, journal_bytes = ?",
+                    params![number, file.bytes],
+                )?;
+                Ok(transaction.commit()?)
+            });
+        if let Err(error) = begun {
+            // Whoever reads journals without an index takes the one with the highest number: this one, while marks go
+            // on into the one before. After a commit of which nobody knows whether it holds, no more marks come.
+            if !matches!(commit_failed(&error), Failure::Poison(_)) {
+                let _ = self.files.remove_file(&path);
+            }
+            return Err(error);
+        }
         self.bytes_written += file.bytes;
         (self.number, self.begun_bytes, self.file) = (number, file.bytes, file);
         Ok(())

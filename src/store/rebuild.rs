@@ -132,8 +132,10 @@ pub fn rebuild_index(
     (report.gaps, report.clips) = replay(&transaction, &marks).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)?;
     finish(connection).map_err(sqlite)?;
-    report.old_index = put_in_place(dir).map_err(io)?;
+    // Before the index is there: one that is opened with readable reels beside it that it does not name is taken for
+    // one of an older backup.
     set_aside(&mut report);
+    report.old_index = put_in_place(dir).map_err(io)?;
     Ok(report)
 }
 
@@ -187,8 +189,8 @@ fn insert_reels(
     let (row, finding) = log.finish(reels.last().map_or(0, |reel| reel.id));
     connection
         .execute(
-            "UPDATE log SET size = ?, first_reel = ?",
-            rusqlite::params![row.size, row.first_reel],
+            "UPDATE log SET size = ?, first_reel = ?, gone_reel = ?",
+            rusqlite::params![row.size, row.first_reel, forgotten.last().unwrap_or(&0)],
         )
         .map_err(sqlite)?;
     report.log = finding;

@@ -19,7 +19,7 @@ use super::failure::{
 use super::file_system::FileSystem;
 use super::garbage::sweep;
 use super::import::ImportError;
-use super::index::Index;
+use super::index::{ChangeError, Index};
 use super::keeper::Keeper;
 use super::numbers::Numbers;
 use super::parameters::encode_parameters;
@@ -218,8 +218,40 @@ impl Recorder {
         if let RecordingState::Poisoned { reason } = &self.status.state {
             return Err(ImportError::NotWritable(reason.clone()));
         }
-        let changed = self.index.change(change);
-        changed.map_err(|error| ImportError::from_index(&error))
+        let changed = self.index.change(change).map_err(|error| match error {
+            ChangeError::Refused(error) => ImportError::from_index(&error),
+            ChangeError::Commit(error) => self.commit_uncertain(&error),
+        })?;
+        // It holds, whatever becomes of the log.
+        self.checkpoint();
+        Ok(changed)
+    }
+
+    /// What a commit that failed means for the recording and for whoever asked for it.
+    fn commit_uncertain(&mut self, error: &rusqlite::Error) -> ImportError {
+        match index_failed(error) {
+            failure @ Failure::Poison(_) => {
+                self.fail(failure);
+                ImportError::Unanswered
+            }
+            _ => ImportError::from_index(error),
+        }
+    }
+
+    /// Puts the index's log into it once it is long. That may wait where there is no room: what was committed is safe
+    /// in the log.
+    fn checkpoint(&mut self) {
+        match self.index.checkpoint_if_long() {
+            Ok(()) => {}
+            Err(error) => match index_failed(&error) {
+                failure @ Failure::Poison(_) => {
+                    self.fail(failure);
+                }
+                _ => {
+                    tracing::warn!(%error, "the index's log could not be put into it; it is tried again");
+                }
+            },
+        }
     }
 
     /// Removes files that no row names any more.

@@ -34,6 +34,7 @@ pub(super) const STEPS: &[Step] = &[
     Step::sql(LOG),
     Step::sql(IMPORTS),
     Step::sql(UPLOADS),
+    Step::sql(REELS),
 ];
 
 /// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and
@@ -188,6 +189,20 @@ CREATE TABLE damaged (
     start_ticks INTEGER NOT NULL,
     duration_ticks INTEGER NOT NULL
 ) STRICT;
+";
+
+/// A day's reels are counted without a look at their rows; and no reel gets the number of one that went, which the
+/// journal may still call forgotten.
+const REELS: &str = "
+DROP INDEX reel_by_wall;
+CREATE INDEX reel_by_wall ON reel (track, wall_ms, media_ms, bytes);
+
+-- The highest number of a reel that went.
+ALTER TABLE log ADD COLUMN gone_reel INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER reel_gone AFTER DELETE ON reel WHEN old.id > (SELECT gone_reel FROM log)
+BEGIN
+    UPDATE log SET gone_reel = old.id;
+END;
 ";
 
 /// What was imported: items, the chunks that they are made of, and the packs in which those lie. A chunk costs about

@@ -300,12 +300,20 @@ pub(super) fn tell(damaged: &[DamagedSegment]) {
             path,
             offset,
             what,
+            is_lost,
             ..
         } = segment;
-        tracing::error!(
-            %camera, %rendition, msn, path = %path.display(), offset,
-            "a recorded segment is damaged ({what}) and is not played any more; check the disk"
-        );
+        if *is_lost {
+            tracing::error!(
+                %camera, %rendition, msn, path = %path.display(), offset,
+                "a recorded segment is damaged ({what}) and is not played any more; check the disk"
+            );
+        } else {
+            tracing::warn!(
+                %camera, %rendition, msn, path = %path.display(), offset,
+                "a recorded segment could not be read ({what}); it is tried again with the next scrub"
+            );
+        }
     }
 }
 

@@ -92,13 +92,18 @@ impl Appliance {
 
     /// Ends it as the system does when memory runs out: at once, with nothing put away.
     pub(crate) fn kill(mut self) {
-        let shell = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
-        let perch = children.expect("the shell's children").trim().parse();
-        let perch = nix::unistd::Pid::from_raw(perch.expect("one child"));
+        let perch = nix::unistd::Pid::from_raw(self.pid());
         nix::sys::signal::kill(perch, nix::sys::signal::Signal::SIGKILL).expect("killed");
         drop(self.child.stdin.take());
         self.child.wait().expect("it ends");
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> i32 {
+        let shell = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        let perch = children.expect("the shell's children").trim().parse();
+        perch.expect("one child")
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {

@@ -46,6 +46,17 @@ fn a_stop_is_clean_and_quick_and_a_restart_goes_on_with_what_was_committed() {
 }
 
 #[test]
+fn large_blocks_go_back_to_the_system_when_they_are_freed() {
+    let perch = Appliance::shared();
+    let environment = std::fs::read(format!("/proc/{}/environ", perch.pid())).expect("its own");
+    let mut variables = environment.split(|byte| *byte == 0);
+    assert!(
+        variables.any(|variable| variable == b"MALLOC_MMAP_THRESHOLD_=131072"),
+        "see malloc in mallopt(3)"
+    );
+}
+
+#[test]
 fn two_processes_never_share_a_data_directory() {
     let (_folder, data) = data_dir();
     let first = Appliance::start(&data);

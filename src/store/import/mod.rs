@@ -37,6 +37,8 @@ pub(super) use burial::Buried;
 pub(super) use engine::Imports;
 pub(super) use items::{import_sources, imports_within};
 pub(super) use recovery::recover_packs;
+#[cfg(test)]
+pub(super) use removal::release_next;
 
 use std::fs::File;
 use std::io::{self, Read};

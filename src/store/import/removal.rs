@@ -42,8 +42,18 @@ fn doom_item(transaction: &Transaction<'_>, id: ItemId) -> rusqlite::Result<Opti
     Ok(Some(()))
 }
 
-/// Takes the next list of an item that goes, or at last the item. Returns whether more is left.
-fn release_next(transaction: &Transaction<'_>, item: i64) -> rusqlite::Result<bool> {
+/// Takes the next list of an item that goes, or at last the item. Returns whether more is left. Somebody else may have
+/// taken the item meanwhile, and another one its key: that one stays.
+pub(in crate::store) fn release_next(
+    transaction: &Transaction<'_>,
+    item: i64,
+) -> rusqlite::Result<bool> {
+    let goes = transaction
+        .prepare_cached("SELECT 1 FROM item WHERE id = ? AND origin = '' AND digest IS NULL")?
+        .exists([item])?;
+    if !goes {
+        return Ok(false);
+    }
     let list = transaction
         .prepare_cached(
             "SELECT id, chunks, pack, offset, record_bytes FROM item_list WHERE item = ? ORDER BY start LIMIT 1",

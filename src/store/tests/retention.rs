@@ -293,6 +293,33 @@ fn a_reel_that_nobody_can_decode_any_more_goes_as_others_do() {
     check_files(dir.path());
 }
 
+#[test]
+fn no_reel_gets_the_number_of_one_that_went() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let opened = || open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    let mut recorder = opened();
+    for msn in 0..5 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    // The power goes, and the disk lost what it had said to have of the newest reels.
+    drop(recorder);
+    for reel in 3..=4 {
+        std::fs::write(
+            reel_path(dir.path(), &camera("door"), &NOON.date(), reel),
+            b"",
+        )
+        .unwrap();
+    }
+    let mut recorder = opened();
+    accept(&mut recorder, 1, 6, NOON.plus_ms(12_000));
+    recorder.close();
+    let index = Connection::open(dir.path().join("db/index.db")).unwrap();
+    let mut reels = index.prepare("SELECT id FROM reel ORDER BY id").unwrap();
+    let reels = reels.query_map((), |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(reels.collect::<Result<Vec<_>, _>>().unwrap(), [1, 2, 5, 6]);
+}
+
 fn wish(from_s: i64, to_s: i64) -> ClipWish {
     ClipWish {
         camera: camera("door"),

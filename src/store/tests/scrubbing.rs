@@ -94,6 +94,33 @@ fn pass(dir: &Path, recorder: &mut Recorder) -> usize {
 }
 
 #[test]
+fn what_cannot_be_read_right_now_is_not_given_up() {
+    let dir = folder();
+    let mut recorder = recorder(dir.path());
+    accept(&mut recorder, 0..6);
+    let (path, aside) = (reel(dir.path(), 1), dir.path().join("aside"));
+    std::fs::rename(&path, &aside).unwrap();
+    // Its name leads nowhere: nothing can be opened, and nothing says that it is gone.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    pass(dir.path(), &mut recorder);
+    let found = Archive::open(dir.path())
+        .unwrap()
+        .verify(|_, _| {})
+        .unwrap();
+    assert_eq!(found.damaged.len(), 3);
+    assert!(found.damaged.iter().all(|segment| !segment.is_lost));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(msns(dir.path(), VIDEO), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(losses(dir.path()), []);
+    let found = Archive::open(dir.path())
+        .unwrap()
+        .verify(|_, _| {})
+        .unwrap();
+    assert_eq!(found.damaged.len(), 0);
+}
+
+#[test]
 fn damage_is_found_marked_and_never_offered_again() {
     let dir = folder();
     let mut recorder = recorder(dir.path());

@@ -1,6 +1,7 @@
 //! What is removed is given back to the disk, and only that.
 
 use super::made::*;
+use crate::store::import::release_next;
 use crate::store::tests::durable::{open, open_whatever};
 
 #[test]
@@ -73,5 +74,21 @@ fn an_item_that_was_removed_halfway_goes_with_the_next_collection() {
     assert!(report.recount.is_clean());
     assert!(report.bytes_freed > 3 << 20);
     assert_eq!(number(dir.path(), "SELECT count(*) FROM item"), 0);
+    check_imports(dir.path());
+}
+
+#[test]
+fn an_item_that_took_the_key_of_one_that_went_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let id = import(&store, &file(outside.path(), "a", &noise(5, 1 << 20))).id;
+    // Whoever collected the keys of what goes comes late: the first of them went, and its key was used again.
+    let mut connection = index(dir.path());
+    let transaction = connection.transaction().unwrap();
+    let row = transaction.query_row("SELECT id FROM item", (), |row| row.get(0));
+    assert!(!release_next(&transaction, row.unwrap()).unwrap());
+    transaction.commit().unwrap();
+    assert!(content(&store, id) == noise(5, 1 << 20));
     check_imports(dir.path());
 }
