@@ -118,6 +118,7 @@ export class Standin {
     if (url.pathname === "/healthz") return json({ live: true, ready: true, problems: this.problems });
     if (route[0] === "api" && route[4] === "still.jpg") return send("image/jpeg", this.media.still);
     if (route[2] === "still.jpg") return this.archive.holds(Date.parse(url.searchParams.get("at"))) ? send("image/jpeg", this.media.still) : refuse(404);
+    if (route[2] === "strip.jpg") return this.archive.answerStrip(response, url.searchParams, this.media.pictures);
     if (["timeline", "store", "clips"].includes(route[2])) return this.archive.answer(request, response, url);
     if (route[0] === "live" || route[0] === "recordings") {
       const [type, body] = await this.#media(route[0], route.slice(2), url.searchParams);

@@ -138,10 +138,6 @@ export function timelapsePath(camera: string, range: Range): string {
   return `/recordings/${camera}/timelapse.mp4?${new URLSearchParams({ ...rangeText(range), length: String(within) })}`;
 }
 
-/** The recorded picture at or before `at`; 404 where there is none. */
-export const recordedStillPath = (camera: string, at: number, width: number): string =>
-  `/recordings/${camera}/still.jpg?${new URLSearchParams({ at: new Date(at).toISOString(), width: String(width) })}`;
-
 const rangeText = ({ from, to }: Range): { from: string; to: string } => ({
   from: new Date(from).toISOString(),
   to: new Date(to).toISOString(),
