@@ -180,12 +180,12 @@ export class Loop {
   }
 }
 
-/** Everything the stand-in serves: a loop for each rendition, by name, a still picture, what strips are made of. */
+/** Everything the stand-in serves: a loop for each rendition, by name, a still picture, what strips are made of, a film as a file. */
 export async function loadMedia(dir) {
   const loops = new Map();
   for (const rung of RUNGS) {
     loops.set(rung.name, new Loop(await readFile(await makeVideo(dir, rung))));
     loops.set(`audio-${rung.name}`, new Loop(await readFile(await makeAudio(dir, rung))));
   }
-  return { loops, still: await readFile(await makeStill(dir)), pictures: await readFile(await makePictures(dir)) };
+  return { loops, still: await readFile(await makeStill(dir)), pictures: await readFile(await makePictures(dir)), film: await readFile(await makeVideo(dir, RUNGS[0])) };
 }

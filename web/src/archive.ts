@@ -82,7 +82,7 @@ export class Refusal extends Error {
 const TIMEOUT_MS = 15_000;
 
 /** Asks until `signal` calls it off; a refusal carries the `detail` of the problem body (RFC 9457). */
-async function ask(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
+export async function ask(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
   const control = new AbortController();
   const stop = (): void => control.abort();
   const timer = setTimeout(stop, TIMEOUT_MS);
