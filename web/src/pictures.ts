@@ -7,14 +7,18 @@ import { spanOf } from "./scale.js";
 import { serverNow } from "./server.js";
 import { pictureAt, PICTURES, stepFor, stripAt, stripEnd, type Strip } from "./strip.js";
 import { loadStrip, Strips, type Picture } from "./strips.js";
+import { chart as known } from "./timeline.js";
 
 /** In CSS pixels, as the picture below the pointer is shown. */
 export const PICTURE_WIDTH = 160;
 /** One picture for so many pixels of the timeline at least, so that a hand that moves asks for few. */
 const PEEK_EVERY_PX = 7;
+/** So long after it was, a moment can be had; longer where the box is slow. */
+const LATE_MS = 5000;
 
 const pixelRatio = (): number => Math.min(2, Math.ceil(window.devicePixelRatio || 1));
-const strips = new Strips(loadStrip, serverNow, () => PICTURE_WIDTH * pixelRatio());
+const recordedUntil = (): number => Math.min(serverNow() - LATE_MS, known.peek()?.newest ?? Infinity);
+const strips = new Strips(loadStrip, serverNow, recordedUntil, () => PICTURE_WIDTH * pixelRatio());
 
 export const { arrived } = strips;
 

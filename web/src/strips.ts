@@ -22,17 +22,16 @@ export type Owner = (typeof OWNERS)[number];
 interface Kept {
   strip: Strip;
   image: ImageBitmap | null;
-  /** When it was asked for. */
+  /** When it was asked for, and up to when there could be pictures then. */
   at: number;
+  until: number;
 }
 
-/** A hand that sweeps and a view that moves ask for nothing. */
-const SETTLE_MS = 90;
+/** A hand that sweeps and a view that moves ask for nothing: the server goes on with what was given up. */
+const SETTLE_MS: Record<Owner, number> = { peek: 90, film: 300 };
 const RETRY_MS = 1500;
 /** The server lets browsers keep an answer for so long, also one that ended in what was then the present. */
 const CACHED_MS = HOUR;
-/** So long after it was, a moment can be had. */
-const LATE_MS = 5000;
 /** What ends in the present is asked for again no more often than this. */
 const RENEW_MIN_MS = 10_000;
 /** Of all that is kept: 48 MB. */
@@ -53,10 +52,14 @@ export class Strips {
   private armedFor: string | null = null;
   private failedAt = -Infinity;
 
-  /** `clock` says the server's time, in milliseconds since 1970; `width` that of a picture, in pixels. */
+  /**
+   * `clock` says the server's time, and `until` up to when there is a recording, in milliseconds since 1970; `width` is
+   * that of a picture, in pixels.
+   */
   constructor(
     private readonly fetch: Fetch,
     private readonly clock: () => number,
+    private readonly until: () => number,
     private readonly width: () => number,
   ) {}
 
@@ -76,11 +79,11 @@ export class Strips {
   find(camera: string, time: number, has: (time: number) => boolean): Picture | null {
     let best: Kept | null = null;
     for (const one of this.kept.values()) {
-      const { strip, image, at } = one;
+      const { strip, image, until } = one;
       if (!image || strip.camera !== camera || time < strip.from || time >= stripEnd(strip)) continue;
       if (best && best.strip.step <= strip.step) continue;
       const moment = momentOf(strip, pictureAt(strip, time));
-      if (moment <= at - LATE_MS && has(moment)) best = one;
+      if (moment <= until && has(moment)) best = one;
     }
     if (!best?.image) return null;
     const width = best.image.width / PICTURES;
@@ -97,7 +100,7 @@ export class Strips {
     const isThere = (strip: Strip): boolean => {
       const kept = this.kept.get(stripKey(strip));
       if (!kept) return false;
-      return stripEnd(strip) <= kept.at - LATE_MS || now - kept.at < Math.max(strip.step, RENEW_MIN_MS);
+      return stripEnd(strip) <= kept.until || now - kept.at < Math.max(strip.step, RENEW_MIN_MS);
     };
     return this.all().find((strip) => !isThere(strip)) ?? null;
   }
@@ -110,7 +113,8 @@ export class Strips {
     window.clearTimeout(this.timer);
     this.armedFor = key;
     if (key === null) return;
-    const pause = Math.max(SETTLE_MS, this.failedAt + RETRY_MS - this.clock());
+    const owner = OWNERS.find((one) => this.wanted[one].some((strip) => stripKey(strip) === key))!;
+    const pause = Math.max(SETTLE_MS[owner], this.failedAt + RETRY_MS - this.clock());
     this.timer = window.setTimeout(() => void this.load(), pause);
   }
 
@@ -119,14 +123,14 @@ export class Strips {
     for (let strip = this.next(); strip; strip = this.next()) {
       const mine = { key: stripKey(strip), control: new AbortController() };
       this.underWay = mine;
-      const at = this.clock();
+      const [at, until] = [this.clock(), this.until()];
       try {
         const image = await this.fetch(stripPath(strip, this.width()), stripEnd(strip) > at - CACHED_MS, mine.control.signal);
         if (this.underWay !== mine) {
           image?.close();
           return;
         }
-        this.keep({ strip, image, at });
+        this.keep({ strip, image, at, until });
       } catch {
         if (this.underWay !== mine) return;
         this.failedAt = this.clock();

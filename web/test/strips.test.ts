@@ -75,7 +75,7 @@ function rig() {
   page.hidden = false;
   const asked: Asked[] = [];
   const closed: number[] = [];
-  const clock = { now: NOW };
+  const clock = { now: NOW, until: Infinity };
   const image = (pixels: number): ImageBitmap => ({ width: pixels / 10, height: 10, close: () => closed.push(pixels) });
   const fetch = (address: string, fresh: boolean, signal: AbortSignal): Promise<ImageBitmap | null> =>
     new Promise((resolve, reject) => {
@@ -87,7 +87,7 @@ function rig() {
       };
       asked.push({ address, fresh, signal, answer });
     });
-  const strips = new Strips(fetch, () => clock.now, () => 160);
+  const strips = new Strips(fetch, () => clock.now, () => Math.min(clock.now - 5000, clock.until), () => 160);
   const later = async (ms: number): Promise<void> => {
     clock.now += ms;
     await pass(ms);
@@ -100,7 +100,7 @@ const always = (): boolean => true;
 test("strips come one at a time, the pointer's first, and what nobody wants any more is given up", async () => {
   const { strips, asked, later } = rig();
   strips.want("film", [at(0), at(1)]);
-  await later(200);
+  await later(400);
   check(asked.length, 1);
   strips.want("peek", [at(5)]);
   await later(1000);
@@ -109,7 +109,7 @@ test("strips come one at a time, the pointer's first, and what nobody wants any 
   check(asked[1]!.address, stripPath(at(5), 160));
   strips.want("peek", []);
   check(asked[1]!.signal.aborted, true);
-  await later(200);
+  await later(400);
   check(asked.length, 3);
   check(asked[2]!.address, stripPath(at(1), 160));
   await asked[2]!.answer(1000);
@@ -136,7 +136,7 @@ test("a picture is found in the finest strip, and only where it was recorded", a
   const { strips, asked, later } = rig();
   const [coarse, fine] = [at(0, 600_000), at(0, 60_000)];
   strips.want("film", [coarse, fine]);
-  await later(200);
+  await later(400);
   await asked[0]!.answer(20_000);
   check(strips.arrived.value, 1);
   const time = fine.from + 90_000;
@@ -153,7 +153,7 @@ test("what ends in the present is not believed for long, what is past for good",
   const { strips, asked, clock, later } = rig();
   const now = stripAt("test", 60_000, NOW);
   strips.want("film", [now]);
-  await later(200);
+  await later(400);
   check(asked[0]!.fresh, true);
   await asked[0]!.answer(1000);
   check(strips.find("test", clock.now + 60_000, always), null);
@@ -167,7 +167,7 @@ test("what ends in the present is not believed for long, what is past for good",
   check(asked.length, 2);
   await asked[1]!.answer(1000);
   strips.want("film", [at(-9)]);
-  await later(200);
+  await later(400);
   check(asked[2]!.fresh, false);
   await asked[2]!.answer(null);
   await later(HOUR);
@@ -176,10 +176,27 @@ test("what ends in the present is not believed for long, what is past for good",
   check(asked.length, 3);
 });
 
+test("a picture that was not recorded yet when its strip was made is none, and comes with the next", async () => {
+  const { strips, asked, clock, later } = rig();
+  const now = stripAt("test", 2000, NOW - 40_000);
+  clock.until = now.from + 10_000;
+  strips.want("film", [now]);
+  await later(400);
+  await asked[0]!.answer(1000);
+  const has = (time: number): boolean => strips.find("test", time, always) !== null;
+  check([has(now.from + 5000), has(now.from + 15_000)], [true, false]);
+  await later(11_000);
+  clock.until = clock.now;
+  strips.want("film", [now]);
+  await later(400);
+  await asked[1]!.answer(1000);
+  check(has(now.from + 15_000), true);
+});
+
 test("what fails is asked again after a pause, if it is still wanted", async () => {
   const { strips, asked, later } = rig();
   strips.want("film", [at(0)]);
-  await later(200);
+  await later(400);
   await asked[0]!.answer(new Error("503"));
   await later(1000);
   check(asked.length, 1);
@@ -195,14 +212,14 @@ test("what is kept has a bound, and what is on view stays", async () => {
   const { strips, asked, closed, later } = rig();
   for (let index = 0; index < 30; index++) {
     strips.want("film", [at(index - 40)]);
-    await later(200);
+    await later(400);
     await asked.at(-1)!.answer(1_000_000 + index);
   }
   check(closed.length, 30 - 11);
   check(closed[0], 1_000_000);
   check(new Set(asked.map(({ address }) => address)).size, 30);
   strips.want("film", [at(-40)]);
-  await later(200);
+  await later(400);
   check(asked.length, 31);
   check(stripKey(at(0)) === stripKey(at(1)), false);
 });
