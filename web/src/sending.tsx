@@ -7,15 +7,19 @@ import { Close, Paper, Pause, Play } from "./icons.js";
 import type { Upload } from "./items.js";
 import type { Sending } from "./uploads.js";
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : "");
+/** Says why something was not given up; the row that is gone leaves the focus to the list. */
+function follow(name: string, given: Promise<void>, onWrong: (words: string) => void): void {
+  given.then(
+    () => document.getElementById("files")?.focus(),
+    (error: unknown) => onWrong(`${name} was not given up: ${error instanceof Error ? error.message : ""}`),
+  );
+}
 
 export function SendingRow({ one, onWrong }: { one: Sending; onWrong: (words: string) => void }) {
   const { key, name, phase } = one;
   const goes = phase === "queued" || phase === "sending" || phase === "broken";
   const [verb, act] = goes ? (["Pause", () => uploads.pause(key)] as const) : ([phase === "failed" ? "Try again" : "Go on", () => uploads.resume(key)] as const);
-  const discard = (): void => {
-    uploads.discard(key).catch((error: unknown) => onWrong(`${name} was not given up: ${messageOf(error)}`));
-  };
+  const discard = (): void => follow(name, uploads.discard(key), onWrong);
   return (
     <li data-phase={phase}>
       {phase === "storing" || phase === "refused" ? (
@@ -33,9 +37,7 @@ export function SendingRow({ one, onWrong }: { one: Sending; onWrong: (words: st
 
 export function OtherRow({ one, onWrong }: { one: Upload; onWrong: (words: string) => void }) {
   const name = one.name ?? "A file without a name";
-  const discard = (): void => {
-    discardOther(one).catch((error: unknown) => onWrong(`${name} was not given up: ${messageOf(error)}`));
-  };
+  const discard = (): void => follow(name, discardOther(one), onWrong);
   const [done, all] = one.state === "uploading" ? [one.bytes, one.length] : [one.imported_bytes ?? 0, one.bytes];
   return (
     <li data-phase={one.state === "refused" ? "refused" : "paused"}>

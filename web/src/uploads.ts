@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { Refusal } from "./archive.js";
 import type { Upload } from "./items.js";
+import { markOf } from "./remembered.js";
 import { Speed } from "./speed.js";
 
 /** What sends one file. */
@@ -39,6 +40,8 @@ export interface Sending {
   left: number | null;
   /** Its id, once there is one. */
   upload: string | null;
+  /** What tells its file from others. */
+  mark: string;
 }
 
 export interface Hooks {
@@ -65,13 +68,21 @@ export class Uploads {
   constructor(private readonly hooks: Hooks) {}
 
   add(files: File[]): void {
-    for (const file of files) {
-      const key = ++this.lastKey;
-      this.carriers.set(key, this.hooks.carry(file, this.hear(key)));
-      const fresh: Sending = { key, name: file.name, bytes: file.size, sent: 0, phase: "queued", reason: "", left: null, upload: null };
-      this.all.value = [...this.all.peek(), fresh];
-    }
+    for (const file of files) this.take(file);
     this.pump();
+  }
+
+  /** The same file again goes on where it was stopped, and is not sent twice at a time. */
+  private take(file: File): void {
+    const mark = markOf(file);
+    const known = this.all.peek().find((one) => one.mark === mark);
+    const key = known?.key ?? ++this.lastKey;
+    if (known && known.phase !== "paused" && known.phase !== "failed" && known.phase !== "refused") return;
+    this.carriers.get(key)?.pause();
+    this.carriers.set(key, this.hooks.carry(file, this.hear(key)));
+    if (known) return this.change(key, { phase: "queued", reason: "", upload: known.phase === "refused" ? null : known.upload });
+    const fresh: Sending = { key, name: file.name, bytes: file.size, sent: 0, phase: "queued", reason: "", left: null, upload: null, mark };
+    this.all.value = [...this.all.peek(), fresh];
   }
 
   pause(key: number): void {

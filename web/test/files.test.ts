@@ -35,7 +35,7 @@ test("a file is told by its kind, size, origin and camera", () => {
 
 test("an upload says how far it is and what is in its way", () => {
   const told = (changes: Partial<Sending>): string =>
-    sendingWords({ key: 1, name: "a", bytes: 10e6, sent: 2e6, phase: "sending", reason: "", left: null, upload: null, ...changes });
+    sendingWords({ key: 1, name: "a", bytes: 10e6, sent: 2e6, phase: "sending", reason: "", left: null, upload: null, mark: "", ...changes });
   check(told({}), "2 MB of 10 MB");
   check(told({ left: 240_000 }), "2 MB of 10 MB, 4 min left");
   check(told({ phase: "queued", sent: 0 }), "10 MB; waits for its turn");
@@ -121,6 +121,19 @@ test("two uploads go at a time, and what stops makes room for the next", () => {
   check(phases(), "a sending, b sending, c failed");
   check([started.join(""), paused.join("")], ["abca", "a"]);
   check(uploads.busy, true);
+});
+
+test("the same file chosen again goes on, and is not sent twice at a time", () => {
+  const { uploads, started, heard, phases, key } = rig();
+  const again = (name: string): File => new File(["0123456789"], name, { lastModified: 7 });
+  uploads.add([again("d"), again("d")]);
+  check(phases(), "a sending, b sending, c queued, d queued");
+  for (const name of ["a", "b"]) heard.get(name)!.failed("the disk is full");
+  uploads.pause(key("d"));
+  uploads.add([again("d")]);
+  check(phases(), "a failed, b failed, c sending, d sending");
+  uploads.add([again("d")]);
+  check(started.join(""), "abcdd");
 });
 
 test("what has arrived is watched until it is stored", async () => {
