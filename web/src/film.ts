@@ -1,41 +1,14 @@
-// The film on the timeline: recorded pictures side by side where the view is close enough for them to tell something.
-// Says which strips it takes, and draws it.
-import type { Chart } from "./archive.js";
-import { HOUR } from "./calendar.js";
+// Draws the film on the timeline: recorded pictures side by side, where the view is close enough for them to tell
+// something.
+import { filmStep } from "./needs.js";
 import type { Range } from "./range.js";
-import { holds, placeOf, spanOf } from "./scale.js";
-import { momentOf, PICTURES, stepFor, stripsOver, type Strip } from "./strip.js";
+import { holds, placeOf } from "./scale.js";
 import type { Picture } from "./strips.js";
 
-/** Further away the amount of what is recorded says more than a picture of every quarter of an hour. */
-const SPAN_MAX = 3 * HOUR;
 /** A picture is about so wide, in CSS pixels. */
-const WIDE_MIN = 96;
 const WIDE = 112;
 /** Between two pictures. */
 const EDGE = 2;
-
-export const showsFilm = (view: Range): boolean => spanOf(view) <= SPAN_MAX;
-
-const filmStep = (view: Range, width: number): number => stepFor((spanOf(view) * WIDE_MIN) / Math.max(1, width));
-
-/** Whether a moment is recorded. */
-export const isRecorded = ({ spans }: Pick<Chart, "spans">, time: number): boolean => spans.some((span) => holds(span, time));
-
-/** Whether a strip has a picture of what is recorded within the range. */
-export function hasPicture(chart: Pick<Chart, "spans">, strip: Strip, range: Range): boolean {
-  const moments = Array.from({ length: PICTURES }, (_, picture) => momentOf(strip, picture));
-  return moments.some((moment) => holds(range, moment) && isRecorded(chart, moment));
-}
-
-/** The strips that the film of a view takes: none where nothing is recorded, none from far away. */
-export function filmStrips(chart: Chart, view: Range, width: number): Strip[] {
-  if (!showsFilm(view)) return [];
-  const step = filmStep(view, width);
-  // A picture whose middle is just out of sight still has its edge on view.
-  const range = { from: view.from - step / 2, to: view.to + step / 2 };
-  return stripsOver(chart.camera, step, range).filter((strip) => hasPicture(chart, strip, range));
-}
 
 export interface Film {
   context: CanvasRenderingContext2D;

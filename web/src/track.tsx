@@ -1,10 +1,10 @@
 // The timeline itself: the canvas, hands and keys on it, the playhead, the edges of the chosen range.
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { showsFilm } from "./film.js";
 import { Gesture, type Ground, type Target } from "./gesture.js";
 import { keyStep, timelineCommand } from "./keys.js";
 import { lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
+import { showsFilm } from "./needs.js";
 import { paint, TRACK } from "./paint.js";
 import { Peek } from "./peek.js";
 import { arrived, pictureOf, wantFilm } from "./pictures.js";

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Chart } from "../src/archive.js";
 import { HOUR, MINUTE } from "../src/calendar.js";
-import { filmStrips, hasPicture, isRecorded } from "../src/film.js";
+import { filmStrips, hasPicture, isRecorded, peekStrips } from "../src/needs.js";
 import type { Range } from "../src/range.js";
 import { momentOf, pictureAt, PICTURES, STEP_MIN, stepFor, stripAt, stripEnd, stripKey, stripPath, stripsOver, type Strip } from "../src/strip.js";
 import { Strips } from "../src/strips.js";
@@ -61,6 +61,20 @@ test("the film takes few strips at every scale, and none where nothing is record
   const half = chart({ from: at(0).from + 30_000, to: at(0).from + 31_000 });
   check([hasPicture(half, at(0), view), hasPicture(half, at(1), view)], [true, false]);
   check([isRecorded(half, at(0).from), isRecorded(half, at(0).from + 30_500)], [false, true]);
+});
+
+test("the pointer takes the strip that it is in and the neighbour that it is nearer to", () => {
+  const view = { from: NOW - 24 * HOUR, to: NOW };
+  const all = chart({ from: 0, to: NOW });
+  const [strip] = peekStrips(all, NOW - 10 * HOUR, view, 900);
+  check(strip!.step, 724_077);
+  const length = stripEnd(strip!) - strip!.from;
+  const starts = (at: number, one = all): number[] => peekStrips(one, at, view, 900).map(({ from }) => from - strip!.from);
+  check(starts(strip!.from + 1), [0, -length]);
+  check(starts(stripEnd(strip!) - 1), [0, length]);
+  const alone = chart({ from: strip!.from, to: strip!.from + 2 * HOUR });
+  check(starts(strip!.from + 1, alone), [0]);
+  check(starts(strip!.from + 3 * HOUR, alone), []);
 });
 
 interface Asked {
