@@ -5,10 +5,10 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { launch } from "./browser.mjs";
 import { cases as failures } from "./failures.mjs";
+import { cases as files } from "./files.mjs";
 import { cases as latency } from "./latency.mjs";
 import { cases as pictures, standinCases } from "./pictures.mjs";
-import { Archive } from "./standin-archive.mjs";
-import { root, Standin, testCamera } from "./standin.mjs";
+import { root, Standin } from "./standin.mjs";
 import { cases as timeline } from "./timeline.mjs";
 import { cases as uploads } from "./uploads.mjs";
 import { cases as watching } from "./watch.mjs";
@@ -22,7 +22,7 @@ await mkdir(out, { recursive: true });
 const plan = [
   ...Object.entries({ ...watching, ...latency, ...pictures }).map(([name, run]) => ({ name, run, url: real })),
   ...Object.entries(real ? uploads : {}).map(([name, run]) => ({ name, run, url: real })),
-  ...Object.entries({ ...failures, ...timeline, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
+  ...Object.entries({ ...failures, ...timeline, ...files, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
 ].filter(({ name }) => name.includes(wanted));
 let standin;
 const browser = await launch();
@@ -32,7 +32,7 @@ let failed = 0;
 for (const { name, run, url } of plan) {
   if (!url) {
     standin ??= await Standin.start();
-    Object.assign(standin, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [], archive: new Archive() });
+    standin.reset();
   }
   const began = Date.now();
   try {

@@ -1,6 +1,8 @@
 // What the stand-in says of its recordings: forty days of them with gaps and a loss, clips, a disk that fills. Made up,
 // but the same at every run but for the present moment.
 
+import { makeStrip } from "./standin-media.mjs";
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -34,6 +36,9 @@ export class Archive {
   aborted = 0;
   underWay = 0;
   underWayMost = 0;
+  /** Strips of pictures that were asked for, and how long one is waited for. */
+  strips = [];
+  stripDelay = 0;
   /** What is not the usual of /api/v1/store. */
   storeChanges = {};
 
@@ -86,6 +91,32 @@ export class Archive {
     const clip = this.#clip(Math.max(0, ...this.clips.map((one) => one.id)) + 1, wish.name, from, to - from);
     this.clips.push(clip);
     return json(201, ranged(clip));
+  }
+
+  /** `GET /recordings/{camera}/strip.jpg?from=&to=&count=&width=`, as serve answers it. */
+  async answerStrip(response, query, pictures) {
+    const problem = (status, detail) => {
+      response.writeHead(status, { "content-type": "application/problem+json" });
+      response.end(JSON.stringify({ type: "about:blank", title: "Refused", status, detail }));
+    };
+    const number = (name, usual, least, most) => {
+      const value = Number(query.get(name) ?? usual);
+      return Number.isInteger(value) && value >= least && value <= most ? value : NaN;
+    };
+    const [from, to] = ["from", "to"].map((name) => Date.parse(query.get(name)));
+    const [count, width] = [number("count", 20, 1, 60), number("width", 160, 16, 320)];
+    if (!(to > from) || Number.isNaN(count * width)) return problem(400, "from, to, count, width: one of them is wrong");
+    const asked = { from, to, count, width, aborted: false };
+    this.strips.push(asked);
+    response.on("close", () => (asked.aborted = !response.writableFinished));
+    const moments = Array.from({ length: count }, (_, place) => from + ((to - from) * (2 * place + 1)) / (2 * count));
+    const isThere = (time) => this.holds(time) && !this.losses.some((loss) => loss.from <= time && time <= loss.to);
+    const numbers = moments.map((time) => (isThere(time) ? Math.floor(time / 97_000) % 16 : null));
+    if (numbers.every((one) => one === null)) return problem(404, "no picture is recorded at any of these moments");
+    const jpeg = await makeStrip(pictures, numbers, Math.ceil(width / 16) * 16);
+    await new Promise((resolve) => setTimeout(resolve, this.stripDelay));
+    response.writeHead(200, { "content-type": "image/jpeg", "cache-control": "private, max-age=3600" });
+    response.end(jpeg);
   }
 
   async #answerTimeline(response, query, json) {

@@ -65,6 +65,40 @@ async function makeAudio(dir, { name, audio_bps }) {
   return file;
 }
 
+const PICTURE = { width: 320, height: 180 };
+
+/** Sixteen pictures of different colours, as raw RGB: what a strip is put together from. */
+async function makePictures(dir) {
+  const file = path.join(dir, "pictures.rgb");
+  const graph = `testsrc2=size=${PICTURE.width}x${PICTURE.height}:rate=1:duration=${LOOP_S},hue=h='t*22.5':s=0.6`;
+  await make(file, ["-f", "lavfi", "-i", graph, "-pix_fmt", "rgb24", "-f", "rawvideo"]);
+  return file;
+}
+
+/** Pictures side by side as a JPEG, by their numbers of `pictures`; null is dark grey. */
+export function makeStrip(pictures, numbers, width) {
+  const height = Math.floor((width * PICTURE.height) / PICTURE.width) & ~1;
+  const strip = Buffer.alloc(numbers.length * width * height * 3, 24);
+  numbers.forEach((number, place) => {
+    if (number === null) return;
+    const start = number * PICTURE.width * PICTURE.height * 3;
+    for (let y = 0; y < height; y++) {
+      const row = start + Math.floor((y * PICTURE.height) / height) * PICTURE.width * 3;
+      for (let x = 0; x < width; x++) {
+        const from = row + Math.floor((x * PICTURE.width) / width) * 3;
+        pictures.copy(strip, ((y * numbers.length + place) * width + x) * 3, from, from + 3);
+      }
+    }
+  });
+  return new Promise((resolve, reject) => {
+    const raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", `${numbers.length * width}x${height}`, "-i", "-"];
+    const encoder = execFile("ffmpeg", ["-v", "error", ...raw, "-q:v", "4", "-f", "mjpeg", "-"], { encoding: "buffer", maxBuffer: 32e6 }, (error, jpeg) =>
+      error ? reject(error) : resolve(jpeg),
+    );
+    encoder.stdin.end(strip);
+  });
+}
+
 async function makeStill(dir) {
   const file = path.join(dir, "still.jpg");
   await make(file, ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30", "-frames:v", "1", "-f", "mjpeg"]);
@@ -146,12 +180,12 @@ export class Loop {
   }
 }
 
-/** Everything the stand-in serves: a loop for each rendition, by name, and a still picture. */
+/** Everything the stand-in serves: a loop for each rendition, by name, a still picture, what strips are made of, a film as a file. */
 export async function loadMedia(dir) {
   const loops = new Map();
   for (const rung of RUNGS) {
     loops.set(rung.name, new Loop(await readFile(await makeVideo(dir, rung))));
     loops.set(`audio-${rung.name}`, new Loop(await readFile(await makeAudio(dir, rung))));
   }
-  return { loops, still: await readFile(await makeStill(dir)) };
+  return { loops, still: await readFile(await makeStill(dir)), pictures: await readFile(await makePictures(dir)), film: await readFile(await makeVideo(dir, RUNGS[0])) };
 }

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Archive } from "./standin-archive.mjs";
+import { Files } from "./standin-files.mjs";
 import { loadMedia, LOOP_S, RUNGS, SEGMENT_S } from "./standin-media.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -63,6 +64,8 @@ export class Standin {
   frozenAt = null;
   /** What was recorded long before the stream began. */
   archive = new Archive();
+  /** What was imported and is uploaded. */
+  files = new Files(Buffer.alloc(0));
   /** When the stream began, in milliseconds since 1970: a full window ago, at the start of a loop. */
   began = Date.now() - 48_000;
 
@@ -70,6 +73,7 @@ export class Standin {
     const standin = new Standin();
     standin.policy = await contentSecurityPolicy();
     standin.media = await loadMedia(path.join(root, "target/browser/media"));
+    standin.reset();
     standin.server = createServer((request, response) => {
       if (standin.silent) return request.socket.destroy();
       standin.#answer(request, response).catch((error) => {
@@ -80,6 +84,13 @@ export class Standin {
     await new Promise((resolve) => standin.server.listen(port, "127.0.0.1", resolve));
     standin.url = `http://127.0.0.1:${standin.server.address().port}`;
     return standin;
+  }
+
+  /** As it was at first. */
+  reset() {
+    this.files?.cut();
+    Object.assign(this, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
+    Object.assign(this, { archive: new Archive(), files: new Files(this.media.film) });
   }
 
   close() {
@@ -118,6 +129,8 @@ export class Standin {
     if (url.pathname === "/healthz") return json({ live: true, ready: true, problems: this.problems });
     if (route[0] === "api" && route[4] === "still.jpg") return send("image/jpeg", this.media.still);
     if (route[2] === "still.jpg") return this.archive.holds(Date.parse(url.searchParams.get("at"))) ? send("image/jpeg", this.media.still) : refuse(404);
+    if (["items", "uploads"].includes(route[2])) return this.files.answer(request, response, url);
+    if (route[2] === "strip.jpg") return this.archive.answerStrip(response, url.searchParams, this.media.pictures);
     if (["timeline", "store", "clips"].includes(route[2])) return this.archive.answer(request, response, url);
     if (route[0] === "live" || route[0] === "recordings") {
       const [type, body] = await this.#media(route[0], route.slice(2), url.searchParams);

@@ -27,6 +27,17 @@ async function placeOf(page, ago) {
   return { x: x + width * (1 - ago / (24 * HOUR)) / 1.03, y: y + 50, left: x, width };
 }
 
+/** The colour of a canvas at a share of its width and so many CSS pixels from its top; in its middle without them. */
+const colourIn = (canvas, share, top) =>
+  canvas.evaluate(
+    (one, [share, top]) => {
+      const y = top === null ? one.height / 2 : (top * one.height) / one.clientHeight;
+      const [r, g, b, a] = one.getContext("2d").getImageData(one.width * share, y, 1, 1).data;
+      return a === 0 ? null : `${r} ${g} ${b}`;
+    },
+    [share, top ?? null],
+  );
+
 /** The addresses of recordings that are asked for from now on. */
 function played(page) {
   const found = [];
@@ -107,18 +118,80 @@ export const cases = {
     const page = await opened(browser, standin);
     const three = await placeOf(page, 3 * HOUR);
     await page.mouse.move(three.x, three.y);
-    await page.locator(".peek img").waitFor();
-    assert.ok((await page.locator(".peek img").evaluate((image) => image.naturalWidth)) > 0);
+    await page.locator(".peek canvas").waitFor();
+    assert.ok((await colourIn(page.locator(".peek canvas"), 0.5)) !== null);
     const gap = standin.archive.gaps.find(({ reason }) => reason === "camera_gone");
     const inGap = await placeOf(page, Date.now() - gap.from - 30 * 60_000);
     await page.mouse.move(inGap.x, inGap.y);
     await page.getByText("no recording: the camera was away").waitFor();
-    await until("no picture", async () => (await page.locator(".peek img").count()) === 0);
+    await until("no picture", async () => (await page.locator(".peek canvas").count()) === 0);
     const loss = await placeOf(page, 4.9 * HOUR);
     await page.mouse.move(loss.x, loss.y);
     await page.locator(".peek-state", { hasText: "damaged" }).waitFor();
     await page.mouse.move(10, 10);
     await until("nothing", async () => (await page.locator(".peek").count()) === 0);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: pictures below the mouse come by the strip, the next before it is there, and none twice": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const { strips } = standin.archive;
+    const three = await placeOf(page, 3 * HOUR);
+    await page.mouse.move(three.x, three.y);
+    await page.locator(".peek canvas").waitFor();
+    await until("the strip and its neighbour", () => strips.length === 2);
+    assert.equal(strips[0].count, 20);
+    assert.ok(strips[1].from === strips[0].to || strips[1].to === strips[0].from);
+    assert.ok(strips[0].from <= Date.now() - 2.9 * HOUR && strips[0].to >= Date.now() - 3.1 * HOUR);
+    const seen = new Set();
+    for (let step = 0; step < 20; step++) {
+      await page.mouse.move(three.x - 20 + step * 2, three.y);
+      seen.add(await colourIn(page.locator(".peek canvas"), 0.5));
+    }
+    assert.ok(seen.size >= 3, `${seen.size} pictures`);
+    // Across the whole day and back: some strips, and no more on the way back.
+    const sweep = async (from, to) => {
+      for (let share = 0; share <= 1; share += 0.02) {
+        await page.mouse.move(three.left + three.width * (from + (to - from) * share), three.y);
+        await sleep(60);
+      }
+      await sleep(1500);
+    };
+    await sweep(0.3, 0.9);
+    const { length } = strips;
+    assert.ok(length <= 12, `${length} strips for a sweep`);
+    await sweep(0.9, 0.3);
+    assert.ok(strips.length <= 12, `${strips.length} strips for a sweep and back`);
+    assert.equal(new Set(strips.map(({ from, to }) => `${from} ${to}`)).size, strips.length);
+    // What is outdated is given up.
+    standin.archive.stripDelay = 3000;
+    await page.getByRole("button", { name: "Week", exact: true }).click();
+    await page.mouse.move(three.x, three.y);
+    await until("it is asked for", () => strips.length > length);
+    await page.mouse.move(10, 10);
+    await until("it is given up", () => strips.at(-1).aborted);
+    await sleep(500);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: seen closely it is a film, with pictures only of what is recorded": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const { strips, gaps } = standin.archive;
+    const asked = () => new Set(strips.map(({ from, to }) => `${from} ${to}`)).size;
+    const colours = () => Promise.all([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8].map((share) => colourIn(page.locator(".timeline > canvas"), share, 30)));
+    assert.equal(asked(), 0);
+    await page.getByRole("button", { name: "Hour", exact: true }).click();
+    await until("a film", async () => new Set(await colours()).size >= 4);
+    await sleep(1500);
+    assert.ok(asked() <= 2, `${asked()} strips for an hour`);
+    // Within a gap there is nothing to ask for.
+    await page.getByRole("button", { name: "Day", exact: true }).click();
+    await page.getByRole("button", { name: /the camera was away/ }).click();
+    for (let press = 0; press < 3; press++) await page.getByRole("button", { name: "Zoom in" }).click();
+    await until("closer", () => spanAsked(standin) < HOUR);
+    await sleep(1000);
+    const gap = gaps.find(({ reason }) => reason === "camera_gone");
+    assert.deepEqual(strips.filter(({ from, to }) => from >= gap.from && to <= gap.to), []);
     assert.deepEqual(page.complaints, []);
   },
 
@@ -169,7 +242,7 @@ export const cases = {
     await slider(page).focus();
     for (let press = 0; press < 6; press++) await page.keyboard.press("ArrowLeft");
     await until("the moment is said", async () => /:\d\d:\d\d.*, recorded$/.test(await valueText(page)));
-    await page.locator(".peek img").waitFor();
+    await page.locator(".peek canvas").waitFor();
     await page.keyboard.press("Enter");
     await until("it plays", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 1.5 * HOUR)) < 5 * 60_000));
     await playing(page);
@@ -305,7 +378,7 @@ export const cases = {
       await sleep(1000);
       const three = await placeOf(page, 3 * HOUR);
       await page.mouse.move(three.x, three.y);
-      await page.locator(".peek img").waitFor();
+      await page.locator(".peek canvas").waitFor();
       await page.screenshot({ path: at(`day-${colorScheme}`), fullPage: true });
       for (const unit of ["Hour", "Week", "Month", "Year"]) {
         await page.getByRole("button", { name: unit, exact: true }).click();

@@ -17,8 +17,6 @@ export interface Camera {
   encoder: string | null;
   /** Lowest first; those that the camera's picture is large enough for. */
   rungs: Rung[];
-  /** Spans without pictures, newest last. */
-  gaps: Gap[];
   recording: Recording;
   sound: boolean;
 }
@@ -41,14 +39,6 @@ export interface Rung {
   /** False while it is shed because the machine cannot keep up. */
   running: boolean;
   encoder: string | null;
-}
-
-export interface Gap {
-  /** RFC 3339. */
-  from: string;
-  /** RFC 3339; null while the gap is open. */
-  to: string | null;
-  reason: string;
 }
 
 export interface Recording {

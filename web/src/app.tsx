@@ -2,6 +2,7 @@
 import { announced } from "./announce.js";
 import { Details } from "./details.js";
 import { Disk } from "./disk.js";
+import { Files } from "./files-panel.js";
 import { HelpDialog, helpOpen } from "./help.js";
 import { Alert, Auto, Bird, Help, Moon, Sun } from "./icons.js";
 import { Player } from "./player.js";
@@ -40,6 +41,7 @@ export function App() {
           <Problems />
           <Tiles />
           <Recordings />
+          <Files />
         </div>
         <div class="side">
           <Details />

@@ -82,7 +82,7 @@ export class Refusal extends Error {
 const TIMEOUT_MS = 15_000;
 
 /** Asks until `signal` calls it off; a refusal carries the `detail` of the problem body (RFC 9457). */
-async function ask(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
+export async function ask(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
   const control = new AbortController();
   const stop = (): void => control.abort();
   const timer = setTimeout(stop, TIMEOUT_MS);
@@ -137,10 +137,6 @@ export function timelapsePath(camera: string, range: Range): string {
   const within = Math.min(TIMELAPSE_MAX_S, Math.max(TIMELAPSE_MIN_S, length));
   return `/recordings/${camera}/timelapse.mp4?${new URLSearchParams({ ...rangeText(range), length: String(within) })}`;
 }
-
-/** The recorded picture at or before `at`; 404 where there is none. */
-export const recordedStillPath = (camera: string, at: number, width: number): string =>
-  `/recordings/${camera}/still.jpg?${new URLSearchParams({ at: new Date(at).toISOString(), width: String(width) })}`;
 
 const rangeText = ({ from, to }: Range): { from: string; to: string } => ({
   from: new Date(from).toISOString(),

@@ -1,8 +1,9 @@
 // The clips of a camera: played, saved to this machine, deleted when that was confirmed.
 import { signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { say } from "./announce.js";
 import { deleteClip, fetchClips, Refusal, type Clip } from "./archive.js";
+import { Confirm } from "./confirm.js";
 import { bytesWords } from "./forecast.js";
 import { Bin, Download, Play } from "./icons.js";
 import { lengthWords } from "./moments.js";
@@ -69,7 +70,11 @@ export function Clips({ id }: { id: string }) {
           </li>
         ))}
       </ul>
-      {doomed && <Confirm clip={doomed} onDelete={() => void remove(doomed)} onClose={() => setDoomed(null)} />}
+      {doomed && (
+        <Confirm title={`Delete “${doomed.name}”?`} yes="Delete" no="Keep it" onYes={() => void remove(doomed)} onClose={() => setDoomed(null)}>
+          The recording that it was cut from stays for as long as recordings are kept. What is older than that goes with the clip.
+        </Confirm>
+      )}
     </section>
   );
 }
@@ -100,27 +105,5 @@ function Row({ clip, onDelete }: { clip: Clip; onDelete: () => void }) {
         <Bin />
       </button>
     </>
-  );
-}
-
-/** Asks first; the focus is on what does no harm, and returns to where it was. */
-function Confirm({ clip, onDelete, onClose }: { clip: Clip; onDelete: () => void; onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
-  return (
-    <dialog ref={dialog} class="help" aria-labelledby="delete-title" onClose={onClose}>
-      <div class="help-body">
-        <h2 id="delete-title">Delete “{clip.name}”?</h2>
-        <p class="reason">The recording that it was cut from stays for as long as recordings are kept. What is older than that goes with the clip.</p>
-        <div class="dialog-row">
-          <button type="button" class="button" autofocus onClick={() => dialog.current?.close()}>
-            Keep it
-          </button>
-          <button type="button" class="button danger" onClick={onDelete}>
-            Delete
-          </button>
-        </div>
-      </div>
-    </dialog>
   );
 }

@@ -1,12 +1,10 @@
-// What the chosen camera delivers, how each quality is encoded, what is recorded, where it was away.
+// What the chosen camera delivers, how each quality is encoded, what is recorded. Where it was away, the timeline says.
 import { useComputed } from "@preact/signals";
 import type { Camera } from "./api.js";
 import { serverNow } from "./server.js";
 import { State } from "./tiles.js";
 import { camera, engine, notice, recording } from "./view.js";
-import { bitrateWords, delayWords, gapWords, heightWords, modeWords, recordingWords, sentence } from "./words.js";
-
-const GAPS_SHOWN = 5;
+import { bitrateWords, delayWords, heightWords, modeWords, recordingWords, sentence } from "./words.js";
 
 export function Details() {
   const one = camera.value;
@@ -35,7 +33,6 @@ export function Details() {
       {one.rungs.some((rung) => !rung.running) && (
         <p class="reason">What is paused comes back by itself when the box has room for it.</p>
       )}
-      {one.gaps.length > 0 && <Gaps one={one} />}
     </section>
   );
 }
@@ -77,26 +74,5 @@ function Rungs({ one }: { one: Camera }) {
         ))}
       </tbody>
     </table>
-  );
-}
-
-function Gaps({ one }: { one: Camera }) {
-  const shown = one.gaps.slice(-GAPS_SHOWN).reverse();
-  return (
-    <div class="gaps">
-      <h2>Gaps</h2>
-      <ul>
-        {shown.map((gap) => {
-          const words = gapWords(gap, Date.now());
-          return (
-            <li key={gap.from}>
-              <time dateTime={gap.from}>{words.when}</time>
-              <span>{words.length}</span>
-              <span class="gap-reason">{words.reason}</span>
-            </li>
-          );
-        })}
-      </ul>
-    </div>
   );
 }

@@ -29,6 +29,14 @@ export const Left = icon(<path d="m14.5 6-6 6 6 6" />);
 export const Right = icon(<path d="m9.5 6 6 6-6 6" />);
 export const Download = icon(<path d="M12 4v11M7.5 10.500 12 15l4.500-4.500M5 19.500h14" />);
 export const Bin = icon(<path d="M4.500 7h15M9.500 7V4.500h5V7M6.500 7l.8 12.500h9.400L17.500 7M10.300 10.500v5.500M13.700 10.500v5.500" />);
+export const Upload = icon(<path d="M12 15.500v-11M7.5 9 12 4.500 16.500 9M5 19.500h14" />);
+export const Picture = icon(
+  <>
+    <path d="M4.800 5h14.400a.8.8 0 0 1 .8.800v12.400a.8.8 0 0 1-.8.800H4.800a.8.8 0 0 1-.8-.8V5.800a.8.8 0 0 1 .8-.8zM4 16l4.500-4.500 4 4 2.500-2.500 5 5" />
+    <circle cx="14.800" cy="9.200" r="1.500" />
+  </>,
+);
+export const Paper = icon(<path d="M7 3.800h6.500L18 8.300v11a.8.8 0 0 1-.8.800H7a.8.8 0 0 1-.8-.8V4.600a.8.8 0 0 1 .8-.8zM13.300 4v4.500h4.500" />);
 export const Help = icon(
   <>
     <circle cx="12" cy="12" r="8.6" />

@@ -2,18 +2,22 @@
 import type { Chart } from "./archive.js";
 import { DAY } from "./calendar.js";
 import { barsOf, columnsOf } from "./density.js";
+import { drawFilm } from "./film.js";
 import type { Range } from "./range.js";
 import { placeOf, spanOf } from "./scale.js";
+import type { Picture } from "./strips.js";
 import { axisOf } from "./ticks.js";
 import { reasonWords } from "./words.js";
 
 /** In CSS pixels from the top. The style sheet gives the canvas its height. */
-export const TRACK = { clips: 3, clipHeight: 16, top: 23, bottom: 79, ticks: 94, bands: 110 } as const;
+export const TRACK = { clips: 3, clipHeight: 16, top: 23, film: 77, bottom: 91, ticks: 106, bands: 122 } as const;
 
 export interface Scene {
   view: Range;
   limits: Range;
   chart: Chart | null;
+  /** The pictures of the film; null where none is shown. */
+  picture: ((time: number) => Picture | null) | null;
 }
 
 type Colours = Record<"text" | "soft" | "line" | "ground" | "surface" | "accent" | "span" | "warn" | "gap" | "loss", string>;
@@ -80,15 +84,19 @@ class Painter {
   }
 
   private spans(chart: Chart): void {
-    const { context, ratio, colours, scene } = this;
+    const { context, ratio, colours, scene, width } = this;
+    const { view, picture } = scene;
+    const film = picture && { context, view, width, top: TRACK.top, height: TRACK.film - TRACK.top, picture };
     for (const span of chart.spans) {
       const place = this.place(span, 1 / ratio);
-      if (place) this.fill(place, TRACK.top, TRACK.bottom, colours.span);
+      if (!place) continue;
+      this.fill(place, TRACK.top, TRACK.bottom, colours.span);
+      if (film) drawFilm(film, span);
     }
-    const high = TRACK.bottom - TRACK.top - 4;
+    const high = TRACK.bottom - (film ? TRACK.film + 2 : TRACK.top + 4);
     context.fillStyle = colours.accent;
-    for (const { at, width, height } of barsOf(columnsOf(chart, scene.view, Math.round(this.width * ratio)))) {
-      context.fillRect(at / ratio, TRACK.bottom - high * height, width / ratio, high * height);
+    for (const { at, width: wide, height } of barsOf(columnsOf(chart, view, Math.round(width * ratio)))) {
+      context.fillRect(at / ratio, TRACK.bottom - high * height, wide / ratio, high * height);
     }
   }
 

@@ -4,8 +4,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { Gesture, type Ground, type Target } from "./gesture.js";
 import { keyStep, timelineCommand } from "./keys.js";
 import { lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
+import { showsFilm } from "./needs.js";
 import { paint, TRACK } from "./paint.js";
 import { Peek } from "./peek.js";
+import { arrived, pictureOf, wantFilm } from "./pictures.js";
 import { placeOf, snap, spanOf, timeAt, holds } from "./scale.js";
 import { theme } from "./settings.js";
 import {
@@ -40,7 +42,9 @@ export function Track({ name }: { name: string }) {
   const hover = useSignal<number | null>(null);
   const gesture = useRef(new Gesture());
 
+  const isSeen = useSeen(root);
   usePainting(canvas, width);
+  useEffect(() => wantFilm(isSeen.value ? chart.value : null, view.value, width.value), [isSeen.value, chart.value, view.value, width.value, now.value]);
   useWheel(root);
 
   const ground = (): Ground => ({ view: view.peek(), limits: limits.peek(), width: width.peek(), selection: selection.peek() });
@@ -135,11 +139,13 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, width: { val
   const draw = (): void => {
     window.cancelAnimationFrame(frame.current);
     frame.current = window.requestAnimationFrame(() => {
-      if (canvas.current) paint(canvas.current, { view: view.peek(), limits: limits.peek(), chart: chart.peek() });
+      const known = chart.peek();
+      const picture = known && showsFilm(view.peek()) ? (time: number) => pictureOf(known, time) : null;
+      if (canvas.current) paint(canvas.current, { view: view.peek(), limits: limits.peek(), chart: known, picture });
     });
   };
   // Each of them changes the drawing.
-  useEffect(draw, [view.value, chart.value, theme.value, width.value, Math.floor((now.value * 1000) / spanOf(view.value))]);
+  useEffect(draw, [view.value, chart.value, arrived.value, theme.value, width.value, Math.floor((now.value * 1000) / spanOf(view.value))]);
   useEffect(() => {
     const sized = new ResizeObserver(() => {
       width.value = canvas.current?.clientWidth ?? 0;
@@ -154,6 +160,17 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, width: { val
       window.cancelAnimationFrame(frame.current);
     };
   }, []);
+}
+
+/** Whether anything of it is on the screen: what nobody sees is not asked for. */
+function useSeen(root: { current: HTMLElement | null }): { readonly value: boolean } {
+  const isSeen = useSignal(false);
+  useEffect(() => {
+    const watch = new IntersectionObserver((seen) => (isSeen.value = seen.at(-1)!.isIntersecting));
+    watch.observe(root.current!);
+    return () => watch.disconnect();
+  }, []);
+  return isSeen;
 }
 
 /** Not as an attribute: those listeners may not keep the page from scrolling. */

@@ -1,5 +1,5 @@
 // Every figure and state in words. Pure; used by all components.
-import type { Camera, Gap, Mode, Problem } from "./api.js";
+import type { Camera, Mode, Problem } from "./api.js";
 
 /** The first letter large, the last full stop added: reasons from the server come as log lines do. */
 export function sentence(text: string): string {
@@ -141,16 +141,6 @@ const REASONS: Record<string, string> = {
 
 /** Why nothing was recorded, for a person. */
 export const reasonWords = (reason: string): string => REASONS[reason] ?? reason.replaceAll("_", " ");
-
-export function gapWords(gap: Gap, now: number): { when: string; length: string; reason: string } {
-  const from = Date.parse(gap.from);
-  const to = gap.to === null ? null : Date.parse(gap.to);
-  return {
-    when: whenWords(from, now),
-    length: to === null ? "still open" : delayWords(to - from),
-    reason: reasonWords(gap.reason),
-  };
-}
 
 /** What a screen reader should hear after the list of cameras changed from `before` to `after`. */
 export function changeWords(before: Camera[], after: Camera[]): string[] {

@@ -1,11 +1,10 @@
-// The requests of the timeline and of its pictures, against a server that takes its time.
+// The requests of the timeline, against a server that takes its time.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pass, settled } from "./browser.js";
 import { Refusal, type Chart } from "../src/archive.js";
 import { DAY, HOUR } from "../src/calendar.js";
 import { askFor, Loader } from "../src/loader.js";
-import { Stills } from "../src/stills.js";
 import type { Range } from "../src/range.js";
 
 function check<T>(got: T, expected: T): void {
@@ -118,28 +117,4 @@ test("a refusal is said in the server's words, and asked again after a pause", a
   check(asked.length, 2);
   await asked[1]!.answer();
   check(loader.trouble.value, "");
-});
-
-test("pictures come one at a time, the one wanted last next, and none that is not there", async () => {
-  const waiting: [string, (arrived: boolean) => void][] = [];
-  const stills = new Stills((address) => new Promise((resolve) => waiting.push([address, resolve])));
-  const answer = async (arrived: boolean): Promise<void> => {
-    waiting.shift()![1](arrived);
-    await settled();
-  };
-  for (const address of ["a", "b", "c"]) stills.want(address);
-  check(waiting.map(([address]) => address), ["a"]);
-  await answer(true);
-  check(stills.shown.value, "a");
-  check(waiting.map(([address]) => address), ["c"]);
-  await answer(false);
-  check(stills.shown.value, "");
-  check(waiting.length, 0);
-  stills.want("d");
-  stills.want("");
-  await answer(true);
-  check(stills.shown.value, "");
-  stills.want("e");
-  await answer(true);
-  check(stills.shown.value, "e");
 });

@@ -15,10 +15,10 @@ import {
   cameraNotice,
   changeWords,
   delayWords,
-  gapWords,
   modeWords,
   positionWords,
   problemWords,
+  reasonWords,
   recordingWords,
   sentence,
   spokenDelay,
@@ -36,7 +36,6 @@ function camera(changes: Partial<Camera> = {}): Camera {
     mode: null,
     encoder: null,
     rungs: [],
-    gaps: [],
     recording: { rungs: [], state: "recording" },
     sound: true,
     ...changes,
@@ -132,13 +131,9 @@ test("what is recorded, or why not", () => {
   check(words({ state: "failed", rungs: [] }), "Failed.");
 });
 
-test("a gap that is open has no length yet", () => {
-  const now = Date.parse("2026-01-01T12:00:00Z");
-  const from = "2026-01-01T11:00:00Z";
-  check(gapWords({ from, to: null, reason: "disk_full" }, now).length, "still open");
-  check(gapWords({ from, to: null, reason: "disk_full" }, now).reason, "the disk was full");
-  check(gapWords({ from, to: null, reason: "sun_spots" }, now).reason, "sun spots");
-  check(gapWords({ from, to: "2026-01-01T11:00:03Z", reason: "unplugged" }, now).length, "3.0 s");
+test("why nothing was recorded is said in words, also for a reason that is new", () => {
+  check(reasonWords("disk_full"), "the disk was full");
+  check(reasonWords("sun_spots"), "sun spots");
 });
 
 test("rungs are named by their address", () => {
