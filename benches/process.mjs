@@ -1,4 +1,4 @@
-// A perch process as a bench sees it: started on a free port, asked until it answers, ended.
+// A perch process as a bench sees it: started on a free port, asked until it answers, ended; and programs run to their end.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -71,6 +71,29 @@ export async function poll(server, url, wanted = () => true) {
 export async function residentMb(pid, field = "VmRSS") {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return (Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)[1]) * 1024) / 1e6;
+}
+
+/** Runs a program to its end. Returns its time, the most memory it had, and what it printed. */
+export async function run(program, words, options = {}) {
+  const began = performance.now();
+  const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], ...options });
+  let out = "";
+  let errors = "";
+  child.stdout.on("data", (chunk) => (out += chunk));
+  child.stderr.on("data", (chunk) => (errors = (errors + chunk).slice(-4000)));
+  let peak_mb = 0;
+  const look = setInterval(async () => {
+    const now = await residentMb(child.pid, "VmHWM").catch(() => 0);
+    peak_mb = Math.max(peak_mb, now);
+  }, 20);
+  const code = await new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  });
+  const seconds = (performance.now() - began) / 1000;
+  clearInterval(look);
+  if (code !== 0) throw new Error(`${program} ${words[0]} ended with ${code}:\n${errors}`);
+  return { seconds, peak_mb, out };
 }
 
 /** The sum of a counter over its labels, out of the text of /metrics. */

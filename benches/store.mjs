@@ -1,14 +1,13 @@
 // Measures the store of a perch binary from outside. Driven by scripts/bench.
 //   node benches/store.mjs year BINARY DATA      a year of four cameras: opened after a kill, its timeline asked for
-//   node benches/store.mjs import BINARY FOLDER  a file of 2 GB imported, and backed up by restic and borg
+//   node benches/store.mjs import BINARY FOLDER  a file of 2 GB imported, and backed up by restic, borg and, if it is there, rustic
 //   node benches/store.mjs memory BINARY DATA    a file of 5 GB imported into the year
 // Prints one JSON object; says on standard error what it waits for.
-import { spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { randomFillSync } from "node:crypto";
 import path from "node:path";
-import { counter, poll, quantile, residentMb, say, sleep, start } from "./process.mjs";
+import { counter, poll, quantile, residentMb, run, say, sleep, start } from "./process.mjs";
 
 const ROUNDS = 5;
 const QUERIES = 400;
@@ -90,29 +89,6 @@ async function measureYear(binary, data) {
   }
 }
 
-/** Runs a program to its end. Returns its time, the most memory it had, and what it printed. */
-async function run(program, words, options = {}) {
-  const began = performance.now();
-  const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], ...options });
-  let out = "";
-  let errors = "";
-  child.stdout.on("data", (chunk) => (out += chunk));
-  child.stderr.on("data", (chunk) => (errors = (errors + chunk).slice(-4000)));
-  let peak_mb = 0;
-  const look = setInterval(async () => {
-    const now = await residentMb(child.pid, "VmHWM").catch(() => 0);
-    peak_mb = Math.max(peak_mb, now);
-  }, 20);
-  const code = await new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  const seconds = (performance.now() - began) / 1000;
-  clearInterval(look);
-  if (code !== 0) throw new Error(`${program} ${words[0]} ended with ${code}:\n${errors}`);
-  return { seconds, peak_mb, out };
-}
-
 /** Bytes that nothing can compress or find twice, as video is; written once. */
 async function noiseFile(file, bytes) {
   const known = await stat(file).catch(() => null);
@@ -128,13 +104,20 @@ async function noiseFile(file, bytes) {
   return file;
 }
 
-/** The peers without compression, as video gives none; each into a new repository. */
-function importers(binary, folder, file) {
+/** Whether a program can be started. */
+const isInstalled = (program) => run(program, ["--version"]).then(() => true, () => false);
+
+/** The peers without compression, as video gives none; each into a new repository, made before the time is taken. */
+async function importers(binary, folder, file) {
   const at = (name) => path.join(folder, name);
+  const empty = at("empty");
+  await writeFile(empty, "");
+  const perch = (from) => run(binary, ["import", from, "--data", at("perch"), "--json"]);
   const restic = { ...process.env, RESTIC_PASSWORD: "bench", RESTIC_REPOSITORY: at("restic") };
   const borg = { ...process.env, BORG_REPO: at("borg"), BORG_BASE_DIR: at("borg-home") };
-  return [
-    { name: "perch", clean: [at("perch")], go: () => run(binary, ["import", file, "--data", at("perch"), "--json"]) },
+  const rustic = { ...process.env, RUSTIC_PASSWORD: "bench", RUSTIC_REPOSITORY: at("rustic"), RUSTIC_NO_CACHE: "true" };
+  const all = [
+    { name: "perch", clean: [at("perch")], before: () => perch(empty), go: () => perch(file) },
     {
       name: "restic",
       clean: [at("restic")],
@@ -148,12 +131,22 @@ function importers(binary, folder, file) {
       go: () => run("borg", ["create", "--compression", "none", "::one", file], { env: borg }),
     },
   ];
+  // No system's package; taken along where somebody has it.
+  if (await isInstalled("rustic")) {
+    all.push({
+      name: "rustic",
+      clean: [at("rustic")],
+      before: () => run("rustic", ["init", "--set-compression", "0"], { env: rustic }),
+      go: () => run("rustic", ["backup", "--no-progress", file], { env: rustic }),
+    });
+  }
+  return all;
 }
 
 async function measureImport(binary, folder) {
   const bytes = 2_000_000_000;
   const file = await noiseFile(path.join(folder, "noise-2gb"), bytes);
-  const results = importers(binary, folder, file).map((importer) => ({ ...importer, rates: [], peaks: [] }));
+  const results = (await importers(binary, folder, file)).map((importer) => ({ ...importer, rates: [], peaks: [] }));
   for (let round = 1; round <= IMPORT_ROUNDS; round++) {
     for (const { name, clean, before, go, rates, peaks } of results) {
       for (const old of clean) await rm(old, { recursive: true, force: true });
@@ -172,7 +165,8 @@ async function measureImport(binary, folder) {
     mb_per_second: fixed(quantile(rates, 0.5)),
     peak_mb: fixed(Math.max(...peaks)),
   }));
-  return { bytes, rounds: IMPORT_ROUNDS, programs };
+  const missing = programs.some(({ name }) => name === "rustic") ? [] : ["rustic"];
+  return { bytes, rounds: IMPORT_ROUNDS, programs, missing };
 }
 
 async function measureMemory(binary, data) {

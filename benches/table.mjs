@@ -19,11 +19,46 @@ function readLadder(text) {
 
 const fixed = (value, digits) => Number(value).toFixed(digits);
 
+const sumOf = (parts) => ({
+  logical_bytes: parts.reduce((sum, part) => sum + part.logical_bytes, 0),
+  unique_bytes: parts.reduce((sum, part) => sum + part.unique_bytes, 0),
+});
+
+const savedPercent = ({ logical_bytes, unique_bytes }) =>
+  logical_bytes === 0 ? 0 : 100 * (1 - unique_bytes / logical_bytes);
+
+/** Cells of what came, what of it is stored, and what that saves. */
+function savedCells(part) {
+  const megabytes = (bytes) => `${fixed(bytes / 1e6, 1)} MB`;
+  return `${megabytes(part.logical_bytes)} | ${megabytes(part.unique_bytes)} | ${fixed(savedPercent(part), 1)} %`;
+}
+
+/** Two tables: what storing each chunk once saves where files come again, and what where a camera is noisy. */
+function renderDedup({ films, film_seconds, film_bytes, steps, sources, noisy }) {
+  const film = `films of ${film_seconds} s and about ${fixed(film_bytes / 1e6, 0)} MB, made by ffmpeg with noise of their own`;
+  return [
+    `What storing everything once saves, on ${films} ${film}, that come again in the ways of this table, one after the other:`,
+    "",
+    "| source | what comes | bytes | stored for it | saved |",
+    "|---|---|---|---|---|",
+    ...steps.map((step) => `| ${step.source} | ${step.what} | ${savedCells(step)} |`),
+    ...sources.map((source) => `| **${source.source}** | in all | ${savedCells(source)} |`),
+    `| **all** | | ${savedCells(sumOf(sources))} |`,
+    "",
+    "And what it saves of cameras: nothing where there is noise, for no two pictures are the same then.",
+    "",
+    "| what comes | bytes | stored for it | saved |",
+    "|---|---|---|---|",
+    ...noisy.map((row) => `| ${row.what} | ${savedCells(row)} |`),
+  ];
+}
+
 /** What was measured of the store: the same kind of rows. */
-function storeRows({ imports, digest, memory, year }) {
+function storeRows({ imports, digest, memory, year, dedup }) {
   const all = [];
   if (imports) {
-    const [ours, ...peers] = imports.programs;
+    const [ours, ...others] = imports.programs;
+    const peers = others.filter(({ name }) => name === "restic" || name === "borg");
     const fastest = peers.toSorted((a, b) => b.mb_per_second - a.mb_per_second)[0];
     const ratio = ours.mb_per_second / fastest.mb_per_second;
     all.push({
@@ -31,7 +66,10 @@ function storeRows({ imports, digest, memory, year }) {
       target: "≥ 3×",
       met: ratio >= 3,
       measured: `${fixed(ratio, 1)}×`,
-      how: imports.programs.map(({ name, mb_per_second }) => `${name} ${fixed(mb_per_second, 0)} MB/s`).join("; "),
+      how: imports.programs
+        .map(({ name, mb_per_second }) => `${name} ${fixed(mb_per_second, 0)} MB/s`)
+        .concat((imports.missing ?? []).map((name) => `${name} is not installed`))
+        .join("; "),
     });
     if (digest) {
       const hashed = digest.blake2b_512_bytes_per_second / 1e6;
@@ -43,6 +81,16 @@ function storeRows({ imports, digest, memory, year }) {
         how: `${fixed(hashed, 0)} MB/s over memory, without a disk`,
       });
     }
+  }
+  if (dedup) {
+    const saved = savedPercent(sumOf(dedup.sources));
+    all.push({
+      what: "bytes that need not be stored of films that come again",
+      target: "≥ 80 %",
+      met: saved >= 80,
+      measured: `${fixed(saved, 1)} %`,
+      how: "the corpus in the table below, by `perch store stats`",
+    });
   }
   if (year) {
     all.push({
@@ -145,13 +193,14 @@ function rows({ ladder, start, steady, latency, store }) {
   return all.concat(storeRows(store));
 }
 
-function render({ machine, rows }) {
+function render({ machine, rows, store }) {
   const mark = (met) => (met === null ? "not shown" : met ? "yes" : "**no**");
   return [
     "| what | target | measured | met | how |",
     "|---|---|---|---|---|",
     ...rows.map(({ what, target, measured, met, how }) => `| ${what} | ${target} | ${measured} | ${mark(met)} | ${how} |`),
     "",
+    ...(store?.dedup ? [...renderDedup(store.dedup), ""] : []),
     `${machine.date}, Perch ${machine.perch}, ${machine.cpu} with ${machine.processors} processors (load ${machine.load} before it began), ${machine.system}, ${machine.versions.join(", ")}.`,
   ].join("\n");
 }
@@ -166,6 +215,7 @@ async function join(folder) {
     store: {
       imports: await json(path.join(folder, "import.json")),
       digest: await json(path.join(folder, "digest.json")),
+      dedup: await json(path.join(folder, "dedup.json")),
       year: await json(path.join(folder, "year.json")),
       memory: await json(path.join(folder, "memory.json")),
     },

@@ -4,6 +4,7 @@
 mod bytes_io;
 mod clock;
 mod digest;
+mod digest_each;
 mod id;
 
 pub(crate) use bytes_io::{FieldReader, FieldWriter};

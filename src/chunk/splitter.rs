@@ -34,12 +34,12 @@ impl ChunkSizes {
     }
 
     /// No chunk is smaller, except one that ends at a forced cut or with the file.
-    pub fn min(self) -> u32 {
+    pub const fn min(self) -> u32 {
         self.min
     }
 
     /// No chunk is larger.
-    pub fn max(self) -> u32 {
+    pub const fn max(self) -> u32 {
         self.max
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::uio::pwritev;
 
 /// Linux takes no more pieces in one vectored write (UIO_MAXIOV).
@@ -76,6 +76,9 @@ pub(super) trait StoredFile: Send + fmt::Debug {
     fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()>;
     /// The size in bytes.
     fn size(&self) -> io::Result<u64>;
+    /// Has the system forget what it holds of the file in memory: a hint, for a file that is synced and will hardly be
+    /// read soon. What others read stays in memory then, and so does what is written next.
+    fn let_go(&self) {}
 }
 
 /// The machine's own disks.
@@ -173,6 +176,11 @@ impl StoredFile for RealFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn let_go(&self) {
+        // Zero bytes are all of them (posix_fadvise(2)). One that is not taken costs memory that can be taken back.
+        let _ = posix_fadvise(&self.0, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }
 

@@ -84,7 +84,7 @@ impl Imports {
             .collect();
         let mut pack = match graves.take() {
             Some(pack) => pack,
-            None => PackWriter::create(&*self.files, &self.dir)?,
+            None => self.create_pack()?,
         };
         let payload = encode_tombstones(&tombstones);
         let outcome = self.commit_tombstones(&mut pack, &payload, about, notes);

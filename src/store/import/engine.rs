@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Transaction;
 
 use super::DIGEST_KIND;
 use super::error::ImportError;
+use super::pack_writer::PackWriter;
 use super::packs::Packs;
 use super::pass::{Import, Pass};
-use super::random_name;
 use super::rows::{Pending, begin_item, decode_list, describe_item, digest_at, find_pending};
 use super::source::SourceFile;
+use super::{PACK_FOLDER, random_name};
 use crate::base::{CameraId, Clock, Digest, Wall};
 use crate::chunk::{ChunkRef, ItemHasher, ItemId, ItemName, ItemSource, MediaKind};
 use crate::store::file_system::FileSystem;
@@ -99,6 +101,8 @@ pub(in crate::store) struct Imports {
     clock: Arc<dyn Clock>,
     media_only: bool,
     free_bytes_min: u64,
+    /// The folder of packs is there, and durable.
+    pack_folder_made: AtomicBool,
 }
 
 impl Imports {
@@ -119,12 +123,13 @@ impl Imports {
             clock,
             media_only: options.media_only,
             free_bytes_min: options.free_bytes_min,
+            pack_folder_made: AtomicBool::new(false),
         }
     }
 
     /// Imports a file, or several one behind the other as if they were one; see [`crate::store::Store::import`].
     pub(in crate::store) fn import(
-        &self,
+        self: &Arc<Self>,
         files: Vec<File>,
         meta: &ImportMeta,
         mut progress: impl FnMut(ImportProgress),
@@ -215,7 +220,7 @@ impl Imports {
     }
 
     fn pass(
-        &self,
+        self: &Arc<Self>,
         source: &SourceFile,
         meta: &ImportMeta,
         media: MediaKind,
@@ -256,6 +261,20 @@ impl Imports {
             Ok(())
         })?;
         Ok(())
+    }
+
+    /// Makes a pack with nothing in it, and their folder if this is the first one.
+    pub(super) fn create_pack(&self) -> Result<PackWriter, ImportError> {
+        let folder = self.dir.join(PACK_FOLDER);
+        // Asked of the disk once: syncing a folder costs as much as syncing a pack, though nothing has changed.
+        if !self.pack_folder_made.load(Ordering::Acquire) {
+            let created = self.files.create_folder(&folder);
+            created.map_err(|error| ImportError::from_disk(&folder, &error))?;
+            let synced = self.files.sync_folder(&self.dir);
+            synced.map_err(|error| ImportError::from_folder(&self.dir, error))?;
+            self.pack_folder_made.store(true, Ordering::Release);
+        }
+        PackWriter::create(&*self.files, &self.dir)
     }
 
     /// Fails unless the disk has room for `bytes` beyond what is kept for the index.

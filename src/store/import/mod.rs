@@ -1,18 +1,20 @@
 //! Imports: files cut into chunks that are stored once, in packs, and the items that they make. Decides what is
 //! written, in which order it becomes durable and what may go; `chunk` says where files are cut and how packs look.
 //!
-//! An import is read and cut by one thread, digested by a second and written by the caller's, so that it is as fast
-//! as one processor digests. Recording does not wait for it: packs are written here, and only rows, of at most 64 MiB
-//! of a file at a time, go through the writer.
+//! An import is read and cut by one thread, digested by a second and written by the caller's, while a third makes the
+//! pack before durable, so that it takes what two processors can do and waits for the disk only where that is slower.
+//! Recording does not wait for it: packs are written here, and only rows, of at most 64 MiB of a file at a time, go
+//! through the writer.
 //!
 //! Order of durability: records are appended to a pack; the file is synced, then the folder that names it, then the
-//! rows go in. An item refers to its chunks list by list, also while it is incomplete, so that a kill costs at most
-//! what came behind the last transaction, and nothing that it refers to can go meanwhile. A chunk that was looked up
+//! rows go in, those of one batch after those of the batch before. An item refers to its chunks list by list, also
+//! while it is incomplete, so that a kill costs at most what came behind the last transaction, two batches of 64 MiB, and nothing that it refers to can go meanwhile. A chunk that was looked up
 //! and is gone when the transaction comes is written anew.
 //!
 //! What nothing refers to any more is noted as dead in the same transaction, and buried afterwards (see `burial`).
 
 mod burial;
+mod commit;
 mod engine;
 mod error;
 mod items;
@@ -53,7 +55,7 @@ const DIGEST_KIND: DigestKind = DigestKind::Blake2b512;
 /// Where packs lie, below the data directory.
 pub(super) const PACK_FOLDER: &str = "pack";
 
-/// Imports at a time; more wait. Each takes up to 20 MB of memory.
+/// Imports at a time; more wait. Each takes up to 20 MiB of memory, and has two packs without rows at the most.
 const IMPORTS_MAX: usize = 4;
 
 /// Where a pack lies.

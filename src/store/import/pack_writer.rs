@@ -30,15 +30,11 @@ pub(super) struct PackWriter {
 }
 
 impl PackWriter {
-    /// Makes a pack's file with nothing in it. One that could not be begun is removed again, at the next start at the
-    /// latest.
+    /// Makes a pack's file with nothing in it, in the folder of packs, which must be there. One that could not be
+    /// begun is removed again, at the next start at the latest.
     pub(super) fn create(files: &dyn FileSystem, dir: &Path) -> Result<Self, ImportError> {
         let folder = dir.join(PACK_FOLDER);
         let io = |error| ImportError::from_disk(&folder, &error);
-        files.create_folder(&folder).map_err(io)?;
-        files
-            .sync_folder(dir)
-            .map_err(|error| ImportError::from_folder(dir, error))?;
         let header = PackHeader {
             id: PackId(random_name().map_err(io)?),
             digest_kind: DIGEST_KIND,
@@ -141,6 +137,11 @@ impl PackWriter {
             synced.map_err(|error| ImportError::from_folder(folder, error))?;
         }
         Ok(())
+    }
+
+    /// Has the system forget what it holds of it in memory, once it takes nothing more.
+    pub(super) fn let_go(&self) {
+        self.file.let_go();
     }
 
     fn fail(&mut self, error: &io::Error) -> ImportError {

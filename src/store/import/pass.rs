@@ -1,14 +1,19 @@
 //! One pass over a file that is imported: what the pipeline has digested is looked up, what is not stored yet is
-//! appended to a pack, and item and pack are committed together, batch by batch.
+//! appended to a pack, and item and pack are committed together, batch by batch. While one is being committed, the next
+//! is gathered.
 
 use std::collections::HashMap;
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use super::DIGEST_KIND;
+use super::commit::{Commit, Ended};
 use super::engine::{ImportMeta, ImportProgress, Imported, Imports};
 use super::error::ImportError;
 use super::pack_writer::PackWriter;
 use super::pipeline::{Run, spawn_pipeline};
-use super::rows::{BatchRows, Named, PackState, Pending, PlacedAt, add_batch, find_chunk};
+use super::rows::{BatchRows, Named, PackState, Pending, PlacedAt, find_chunk};
 use super::source::SourceFile;
 use crate::base::Digest;
 use crate::chunk::{
@@ -43,20 +48,23 @@ pub(super) enum Pass {
 
 /// One pass over a file.
 pub(super) struct Import<'a> {
-    imports: &'a Imports,
+    imports: &'a Arc<Imports>,
     meta: &'a ImportMeta,
     media: MediaKind,
     source: &'a SourceFile,
+    /// As far as all batches that are committed, or being so.
     pending: Pending,
     hasher: ItemHasher,
     batch: Batch,
     pack: Option<PackWriter>,
+    /// The batch before this one, if it is not in the index yet.
+    commit: Option<Commit>,
 }
 
 impl<'a> Import<'a> {
     /// Begins where `pending` stands; `hasher` has seen the chunks before.
     pub(super) fn new(
-        imports: &'a Imports,
+        imports: &'a Arc<Imports>,
         meta: &'a ImportMeta,
         media: MediaKind,
         source: &'a SourceFile,
@@ -72,6 +80,7 @@ impl<'a> Import<'a> {
             hasher,
             batch: Batch::default(),
             pack: None,
+            commit: None,
         }
     }
 
@@ -85,8 +94,7 @@ impl<'a> Import<'a> {
         tell(self.pending.progress);
         let (source, from) = (self.source, self.pending.progress);
         std::thread::scope(|scope| {
-            let runs = spawn_pipeline(scope, source, from, DIGEST_KIND)
-                .map_err(|error| ImportError::NotWritable(format!("no thread: {error}")))?;
+            let runs = spawn_pipeline(scope, source, from, DIGEST_KIND).map_err(no_thread)?;
             for run in runs {
                 if !self.take(&run?)? {
                     return Ok(Pass::Again);
@@ -105,15 +113,14 @@ impl<'a> Import<'a> {
             Ok(found.collect::<Result<Vec<_>, _>>()?)
         })?;
         for ((chunk, bytes), known) in run.chunks().zip(known) {
-            let is_new = known.is_none() && !self.batch.written.contains_key(&chunk.digest);
+            let is_new = known.is_none() && self.named(&chunk).is_none();
             self.open_pack()?;
             if !self.fits(is_new.then_some(chunk.bytes_count)) && !self.commit(None)? {
                 return Ok(false);
             }
-            let named = match (known, self.batch.written.get(&chunk.digest)) {
-                (Some(id), _) => Named::Known(id),
-                (None, Some(offset)) => Named::Written(*offset),
-                (None, None) => {
+            let named = match known.map(Named::Known).or_else(|| self.named(&chunk)) {
+                Some(named) => named,
+                None => {
                     let record = RecordHeader {
                         kind: RecordKind::Chunk,
                         payload_bytes: chunk.bytes_count,
@@ -129,6 +136,17 @@ impl<'a> Import<'a> {
             self.batch.bytes += u64::from(chunk.bytes_count);
         }
         Ok(true)
+    }
+
+    /// How a chunk is named that the index does not know yet, but this batch or the one before has written.
+    fn named(&self, chunk: &ChunkRef) -> Option<Named> {
+        let here = self.batch.written.get(&chunk.digest);
+        let before = || {
+            let commit = self.commit.as_ref()?;
+            let written = commit.has_written(&chunk.digest);
+            written.then_some(Named::Before)
+        };
+        here.map(|offset| Named::Written(*offset)).or_else(before)
     }
 
     /// Whether the batch takes one chunk more, with a payload if it is new, and can still be ended in its pack.
@@ -150,7 +168,7 @@ impl<'a> Import<'a> {
             self.imports.check_space(left.min(PACK_BYTES_MAX))?;
             let pack = match self.imports.packs.take() {
                 Some(pack) => pack,
-                None => PackWriter::create(&*self.imports.files, &self.imports.dir)?,
+                None => self.imports.create_pack()?,
             };
             self.pack = Some(pack);
         }
@@ -160,7 +178,7 @@ impl<'a> Import<'a> {
     /// Ends the item. `Again` if something that was looked up is gone.
     fn finish(&mut self) -> Result<Pass, ImportError> {
         let digest = self.hasher.clone().finish();
-        if !self.commit(Some(digest))? {
+        if !self.commit(Some(digest))? || !self.settle_commit()? {
             return Ok(Pass::Again);
         }
         Ok(Pass::Whole(Imported {
@@ -173,7 +191,8 @@ impl<'a> Import<'a> {
         }))
     }
 
-    /// Makes the batch durable and adds it to the item, which `whole` ends. `false` if something is gone.
+    /// Ends the batch with its records, and begins to make it durable and to add it to the item, which `whole` ends.
+    /// `false` if something is gone that this batch, or the one before, relies on.
     fn commit(&mut self, whole: Option<Digest>) -> Result<bool, ImportError> {
         let chunks: Vec<ChunkRef> = self.batch.chunks.iter().map(|(chunk, _)| *chunk).collect();
         let (id, part) = (self.pending.id, self.pending.lists);
@@ -195,7 +214,6 @@ impl<'a> Import<'a> {
             digest,
             lists_count,
         });
-        let imports = self.imports;
         let pack = self.open_pack()?;
         let list = list
             .map(|list| append(pack, RecordKind::ItemChunks, &list.encode()))
@@ -205,18 +223,17 @@ impl<'a> Import<'a> {
             .transpose()?;
         // Without room for a usual chunk it is of no use to the next batch.
         let usual = [ChunkSizes::IMPORTS.max(), ITEM_BYTES_MAX, list_bytes(1)];
-        let open = pack.has_room(usual);
-        if !open {
-            pack.trim()?;
-        }
-        pack.sync(&*imports.files)?;
         let state = PackState {
             row: pack.row,
             id: pack.header.id,
             end: pack.end(),
-            open,
+            open: pack.has_room(usual),
             graves: false,
         };
+        // Batches come into the index in their order.
+        if !self.settle_commit()? {
+            return Ok(false);
+        }
         let batch = std::mem::take(&mut self.batch);
         let rows = BatchRows {
             item: self.pending.row,
@@ -228,46 +245,73 @@ impl<'a> Import<'a> {
             list,
             whole: whole.zip(item),
         };
-        let committed = imports.change(move |transaction| add_batch(transaction, &rows))?;
-        let Some(committed) = committed else {
-            return Ok(false);
-        };
-        if let Some(pack) = &mut self.pack {
-            pack.note_committed(committed.pack);
-        }
-        if !open {
-            self.pack = None;
-        }
+        let pack = self.pack.take().expect("it was open just now");
+        let commit = Commit::spawn(self.imports, pack, rows, batch.written);
+        self.commit = Some(commit.map_err(no_thread)?);
         self.pending.progress += batch.bytes;
-        self.pending.new_bytes += committed.new_bytes;
         self.pending.lists = lists_count;
+        // The next batch goes on in a pack that has room.
+        if state.open {
+            self.settle_commit()
+        } else {
+            Ok(true)
+        }
+    }
+
+    /// Waits for the commit under way, if there is one. `false` if something is gone that it relies on.
+    fn settle_commit(&mut self) -> Result<bool, ImportError> {
+        let Some(commit) = self.commit.take() else {
+            return Ok(true);
+        };
+        let ended = commit.wait().unwrap_or_else(|panic| resume_unwind(panic));
+        let committed = match ended.outcome {
+            Ok(Some(committed)) => committed,
+            failed => {
+                ended
+                    .pack
+                    .into_iter()
+                    .for_each(|pack| self.imports.packs.park(pack));
+                return failed.map(|_| false);
+            }
+        };
+        self.pending.new_bytes += committed.new_bytes;
+        if let Some(pack) = ended.pack {
+            self.pack = Some(pack);
+        }
         Ok(true)
     }
 
     /// Lends the pack to the next import once the item is whole. After anything else, see `drop`.
     pub(super) fn settle(&mut self, outcome: &Result<Pass, ImportError>) {
-        match outcome {
-            Ok(Pass::Whole(_)) => {
-                if let Some(pack) = self.pack.take_if(|pack| pack.trim().is_ok()) {
-                    self.imports.packs.park(pack);
-                }
-            }
-            // Whatever its rows say, the next start makes the file agree with them.
-            Err(ImportError::Unanswered) => self.pack = None,
-            _ => {}
+        if let Ok(Pass::Whole(_)) = outcome
+            && let Some(pack) = self.pack.take_if(|pack| pack.trim().is_ok())
+        {
+            self.imports.packs.park(pack);
         }
     }
 }
 
 impl Drop for Import<'_> {
-    /// Takes back what has no rows, also when somebody who was told of the progress panicked.
+    /// Takes back what has no rows, also when somebody who was told of the progress panicked. What is being committed
+    /// is waited for.
     fn drop(&mut self) {
         if let Some(mut pack) = self.pack.take()
             && pack.roll_back(&*self.imports.files)
         {
             self.imports.packs.park(pack);
         }
+        let ended = self.commit.take().map(Commit::wait);
+        if let Some(Ok(Ended {
+            pack: Some(pack), ..
+        })) = ended
+        {
+            self.imports.packs.park(pack);
+        }
     }
+}
+
+fn no_thread(error: io::Error) -> ImportError {
+    ImportError::NotWritable(format!("no thread: {error}"))
 }
 
 /// The payload of a list of so many chunks.

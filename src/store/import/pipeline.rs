@@ -3,7 +3,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::Scope;
 
 use super::error::ImportError;
@@ -11,27 +11,69 @@ use super::source::SourceFile;
 use crate::base::DigestKind;
 use crate::chunk::{ChunkRef, ChunkSizes, ReadAt, Splitter, mp4_cuts};
 
-/// Chunks are handed on once so many bytes of them are there: waking a thread for each would cost more than they do.
+/// Chunks are handed on once so many bytes of them are there: waking a thread for each would cost more than they do,
+/// and several are digested faster together than one after the other.
 const RUN_BYTES: usize = 1 << 20;
 
-/// Bytes read at a time.
-const READ_BYTES: u64 = 256 << 10;
+/// Bytes read at a time: few enough that they are still in the processor's cache when they are cut.
+const READ_BYTES: usize = 256 << 10;
 
-/// Runs that wait between two threads: with those being worked on, 14 MiB in all at the most.
+/// A run, with what follows of it up to the last byte read.
+const BUFFER_BYTES: usize = RUN_BYTES + ChunkSizes::IMPORTS.max() as usize + READ_BYTES;
+
+/// Runs that wait between two threads: with those being worked on, 18 MiB in all at the most.
 const QUEUED_RUNS: usize = 4;
 
-/// Whole chunks that follow each other in a file.
-#[derive(Debug, Default)]
-struct CutRun {
+/// Memory for a run, lent by the reader. Goes back to it when dropped: a system takes its time to hand out new memory,
+/// and a processor to clear it.
+#[derive(Debug)]
+struct Buffer {
+    /// [`BUFFER_BYTES`] of them.
     bytes: Vec<u8>,
-    /// Where each chunk ends in `bytes`; the last one at their end.
+    home: Sender<Vec<u8>>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // The reader may have ended.
+        let _ = self.home.send(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// The buffers that came back.
+struct Buffers {
+    home: Sender<Vec<u8>>,
+    returned: Receiver<Vec<u8>>,
+}
+
+impl Buffers {
+    fn new() -> Self {
+        let (home, returned) = channel();
+        Self { home, returned }
+    }
+
+    /// A buffer with whatever it held before. There are never more than runs under way.
+    fn lend(&self) -> Buffer {
+        let used = self.returned.try_recv();
+        Buffer {
+            bytes: used.unwrap_or_else(|_| vec![0; BUFFER_BYTES]),
+            home: self.home.clone(),
+        }
+    }
+}
+
+/// Whole chunks that follow each other in a file.
+#[derive(Debug)]
+struct CutRun {
+    buffer: Buffer,
+    /// Where each chunk ends in the buffer.
     ends: Vec<usize>,
 }
 
 /// The same with digests.
 #[derive(Debug)]
 pub(super) struct Run {
-    bytes: Vec<u8>,
+    buffer: Buffer,
     chunks: Vec<(ChunkRef, Range<usize>)>,
 }
 
@@ -39,7 +81,7 @@ impl Run {
     /// Its chunks with their bytes, in the order of the file.
     pub(super) fn chunks(&self) -> impl Iterator<Item = (ChunkRef, &[u8])> {
         let chunks = self.chunks.iter();
-        chunks.map(|(chunk, range)| (*chunk, &self.bytes[range.clone()]))
+        chunks.map(|(chunk, range)| (*chunk, &self.buffer.bytes[range.clone()]))
     }
 
     /// The digests of its chunks.
@@ -78,18 +120,24 @@ pub(super) fn spawn_pipeline<'scope>(
 
 fn digest(run: CutRun, kind: DigestKind) -> Run {
     let mut start = 0;
-    let chunks = run.ends.iter().map(|&end| {
-        let range = std::mem::replace(&mut start, end)..end;
+    let ranges = run.ends.iter().map(|&end| {
+        let start = std::mem::replace(&mut start, end);
+        start..end
+    });
+    let ranges: Vec<Range<usize>> = ranges.collect();
+    let bytes = ranges.iter().map(|range| &run.buffer.bytes[range.clone()]);
+    let digests = kind.digest_each(&bytes.collect::<Vec<_>>());
+    let chunks = digests.into_iter().zip(ranges).map(|(digest, range)| {
+        let bytes_count = range.len() as u32;
         let chunk = ChunkRef {
-            digest: kind.digest(&run.bytes[range.clone()]),
-            bytes_count: range.len() as u32,
+            digest,
+            bytes_count,
         };
         (chunk, range)
     });
-    let chunks = chunks.collect();
     Run {
-        bytes: run.bytes,
-        chunks,
+        chunks: chunks.collect(),
+        buffer: run.buffer,
     }
 }
 
@@ -103,42 +151,39 @@ fn read(source: &SourceFile, from: u64, runs: &CutRuns) -> io::Result<()> {
         .filter(move |cut| *cut > from)
         .map(move |cut| cut - from);
     let mut splitter = Splitter::new(sizes, cuts.collect::<Vec<_>>());
-    let capacity = RUN_BYTES + sizes.max() as usize + READ_BYTES as usize;
-    let mut run = CutRun {
-        bytes: Vec::with_capacity(capacity),
-        ends: Vec::new(),
-    };
+    let buffers = Buffers::new();
+    let (mut buffer, mut held) = (buffers.lend(), 0);
+    let mut ends = Vec::new();
     let (mut run_start, mut offset) = (from, from);
     while offset < source.bytes {
-        let count = READ_BYTES.min(source.bytes - offset);
-        let held = run.bytes.len();
-        run.bytes.resize(held + count as usize, 0);
-        source.read_exact_at(&mut run.bytes[held..], offset)?;
+        let count = (source.bytes - offset).min(READ_BYTES as u64) as usize;
+        let more = &mut buffer.bytes[held..held + count];
+        source.read_exact_at(more, offset)?;
         let base = run_start - from;
-        splitter.feed(&run.bytes[held..], |end| {
-            run.ends.push((end - base) as usize);
-        });
-        offset += count;
-        let whole = run.ends.last().copied().unwrap_or(0);
+        splitter.feed(more, |end| ends.push((end - base) as usize));
+        held += count;
+        offset += count as u64;
+        let whole = ends.last().copied().unwrap_or(0);
         if whole >= RUN_BYTES {
-            let mut next = Vec::with_capacity(capacity);
-            next.extend_from_slice(&run.bytes[whole..]);
-            run.bytes.truncate(whole);
-            let next = CutRun {
-                bytes: next,
-                ends: Vec::new(),
+            let mut next = buffers.lend();
+            let open = &buffer.bytes[whole..held];
+            held = open.len();
+            next.bytes[..held].copy_from_slice(open);
+            let run = CutRun {
+                buffer: std::mem::replace(&mut buffer, next),
+                ends: std::mem::take(&mut ends),
             };
-            if runs.send(Ok(std::mem::replace(&mut run, next))).is_err() {
+            if runs.send(Ok(run)).is_err() {
                 return Ok(());
             }
             run_start += whole as u64;
         }
     }
     if let Some(end) = splitter.finish() {
-        run.ends.push((end - (run_start - from)) as usize);
+        ends.push((end - (run_start - from)) as usize);
     }
-    if !run.ends.is_empty() {
-        let _ = runs.send(Ok(run));
+    if !ends.is_empty() {
+        let _ = runs.send(Ok(CutRun { buffer, ends }));
     }
     Ok(())
 }

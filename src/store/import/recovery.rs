@@ -13,9 +13,9 @@ use crate::chunk::{PackHeader, PackId, ReadAt, read_pack_header};
 use crate::store::OpenError;
 use crate::store::file_system::{FileSystem, StoredFile};
 
-/// Packs without a row that a crash may leave: one for each import and one of tombstones, and as many that an earlier
-/// failure of the disk did not let go.
-const UNNAMED_MAX: usize = 2 * (IMPORTS_MAX + 1);
+/// Packs without a row that a crash may leave: for each import one that is being committed and one that is being
+/// filled, one of tombstones, and as many that an earlier failure of the disk did not let go.
+const UNNAMED_MAX: usize = 2 * (2 * IMPORTS_MAX + 1);
 
 /// A pack that was open when the last process ended.
 struct Open {

@@ -192,6 +192,8 @@ pub(super) enum Named {
     Known(i64),
     /// It lies in the batch's pack, at this offset. The same chunk may come again.
     Written(u64),
+    /// The batch before has brought it, whose transaction comes before this one.
+    Before,
 }
 
 /// What one transaction adds to an item. All of it lies in one pack, durable.
@@ -276,17 +278,21 @@ pub(super) fn add_batch(
             written.insert(*offset, id);
         }
     }
-    let list: Vec<Listed> = batch
-        .chunks
-        .iter()
-        .map(|(chunk, named)| Listed {
-            chunk: match named {
-                Named::Known(id) => *id,
-                Named::Written(offset) => written[offset],
-            },
+    let mut list = Vec::with_capacity(batch.chunks.len());
+    for (chunk, named) in &batch.chunks {
+        let id = match named {
+            Named::Known(id) => Some(*id),
+            Named::Written(offset) => written.get(offset).copied(),
+            Named::Before => find_chunk(transaction, chunk)?,
+        };
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        list.push(Listed {
+            chunk: id,
             bytes: chunk.bytes_count,
-        })
-        .collect();
+        });
+    }
     for (chunk, count) in count_refs(list.iter().copied()) {
         let changed = transaction
             .prepare_cached("UPDATE chunk SET refs = refs + ? WHERE id = ?")?

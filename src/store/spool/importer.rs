@@ -106,7 +106,7 @@ impl Spool {
             .map(|(_, progress)| progress)
     }
 
-    fn import_all(&self, imports: &Imports, reader: &Reader) -> Result<(), ImportError> {
+    fn import_all(&self, imports: &Arc<Imports>, reader: &Reader) -> Result<(), ImportError> {
         while !self.0.importing.lock().is_stopped {
             let Some(upload) = reader.read(|connection| Ok(rows::next_to_import(connection)?))?
             else {
@@ -122,7 +122,7 @@ impl Spool {
     /// Makes an item of an upload, or says for good why there is none.
     fn import(
         &self,
-        imports: &Imports,
+        imports: &Arc<Imports>,
         reader: &Reader,
         upload: &Upload,
     ) -> Result<(), ImportError> {

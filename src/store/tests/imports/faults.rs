@@ -143,9 +143,9 @@ fn a_killed_process_at_any_operation_harms_nothing_that_was_told() {
 #[test]
 fn a_disk_without_room_is_told_and_the_import_goes_on_once_there_is_some() {
     let (dir, outside) = (folder(), folder());
-    let bytes = noise(3, 40 << 20);
+    let bytes = noise(3, 80 << 20);
     let path = file(outside.path(), "a", &bytes);
-    // Past the first pack.
+    // Past the second pack: the first one is in the index by then, whatever is going on beside.
     let whole = FaultyDisk::default();
     let other = folder();
     let store = open_on(other.path(), &whole).unwrap();
@@ -168,16 +168,71 @@ fn a_disk_without_room_is_told_and_the_import_goes_on_once_there_is_some() {
 }
 
 #[test]
+fn a_pack_that_cannot_be_synced_takes_the_next_one_back_with_it() {
+    let (dir, outside) = (folder(), folder());
+    let bytes = noise(4, 70 << 20);
+    let path = file(outside.path(), "a", &bytes);
+    let disk = FaultyDisk::default();
+    let store = open_on(dir.path(), &disk).unwrap();
+    disk.fail_next_sync();
+    let refused = try_import(&store, &path).unwrap_err();
+    assert!(matches!(refused, ImportError::NotWritable(_)), "{refused}");
+    assert!(packs(dir.path()).is_empty());
+    let imported = import(&store, &path);
+    assert_eq!(imported.resumed_at, 0);
+    assert!(content(&store, imported.id) == bytes);
+    check_imports(dir.path());
+}
+
+#[test]
+fn faults_while_one_pack_is_filled_and_another_committed_harm_nothing() {
+    let outside = folder();
+    let bytes = noise(5, 70 << 20);
+    let path = file(outside.path(), "a", &bytes);
+    let import_on = |dir: &Path, disk: &FaultyDisk| {
+        let store = open_on(dir, disk)?;
+        let before = disk.operations();
+        let imported = try_import(&store, &path).ok();
+        store.close();
+        imported.map(|imported| (imported, before..disk.operations()))
+    };
+    let whole = folder();
+    let (_, during) = import_on(whole.path(), &FaultyDisk::default()).unwrap();
+    let count = during.end - during.start;
+    let mut failures = 0;
+    for (n, fault) in [
+        (9, Fault::PowerCut),
+        (10, Fault::Io),
+        (11, Fault::PowerCut),
+        (19, Fault::PowerCut),
+        (20, Fault::Full),
+    ] {
+        let dir = folder();
+        let disk = FaultyDisk::failing(during.start + count * n / 21, fault);
+        failures += usize::from(import_on(dir.path(), &disk).is_none());
+        if fault == Fault::PowerCut {
+            disk.lose_what_is_not_synced();
+        }
+        let (imported, _) = import_on(dir.path(), &FaultyDisk::default()).unwrap();
+        let store = open_on(dir.path(), &FaultyDisk::default()).unwrap();
+        assert!(content(&store, imported.id) == bytes, "{n}");
+        check_imports(dir.path());
+    }
+    // One may have met what goes on beside.
+    assert!(failures > 2, "{failures}");
+}
+
+#[test]
 fn an_index_that_does_not_know_the_packs_is_refused_and_nothing_is_removed() {
     let dir = folder();
     drop(open_on(dir.path(), &FaultyDisk::default()).unwrap());
     std::fs::create_dir_all(dir.path().join("pack")).unwrap();
-    for n in 0..11 {
+    for n in 0..19 {
         let name = format!("pack/{n:032x}.pack");
         std::fs::write(dir.path().join(name), "imports").unwrap();
     }
     assert!(open_on(dir.path(), &FaultyDisk::default()).is_none());
-    assert_eq!(packs(dir.path()).len(), 11);
+    assert_eq!(packs(dir.path()).len(), 19);
     std::fs::remove_file(&packs(dir.path())[0]).unwrap();
     assert!(open_on(dir.path(), &FaultyDisk::default()).is_some());
     assert_eq!(packs(dir.path()).len(), 0);

@@ -103,6 +103,21 @@ fn a_file_of_zeros_is_stored_as_one_chunk() {
 }
 
 #[test]
+fn what_comes_again_while_its_pack_is_being_committed_is_not_written_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let start = noise(4, 40 << 20);
+    // From within the first pack, and from the second one.
+    let bytes = [&start[..], &start[24 << 20..]].concat();
+    let imported = import(&store, &file(outside.path(), "a", &bytes));
+    assert!(imported.new_bytes < 41 << 20, "{imported:?}");
+    assert_eq!(number(dir.path(), "SELECT count(*) FROM dead"), 0);
+    assert!(content(&store, imported.id) == bytes);
+    check_imports(dir.path());
+}
+
+#[test]
 fn several_at_once_store_what_they_share_once() {
     let dir = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();
