@@ -117,6 +117,10 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
                 "everybody who reaches this address sees the cameras: there is no access control yet"
             );
         }
+        // Gone again before the directory is anybody else's.
+        let _announced = store.announce(address).inspect_err(|error| {
+            tracing::warn!(%error, "commands such as `perch import` will not find this appliance");
+        });
         println!("Perch is at http://{}/", printable(address));
         manager.ready();
         watchdog::spawn(manager, &lifeline, &fleet);

@@ -1,4 +1,5 @@
-//! `perch import`: files of this machine become items of the store, each byte stored once.
+//! `perch import`: files of this machine become items of the store, each byte stored once. Where an appliance holds the
+//! data directory, it is handed the files.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::progress::Progress;
+use super::run::data_dir;
 use super::store::open_store;
 use super::table::megabytes;
 use crate::base::{CameraId, SystemClock, Wall};
 use crate::chunk::{ItemName, ItemSource, MediaKind};
 use crate::config::Config;
-use crate::store::{ImportMeta, Imported, Origin, Store};
+use crate::serve::{HandOver, HandOverStep};
+use crate::store::{ImportMeta, Imported, OpenError, Origin, Store};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -28,7 +31,7 @@ pub(super) struct Arguments {
     /// When their first picture was taken, such as 2026-11-21T08:00:00Z.
     #[arg(long, value_name = "RFC3339", value_parser = moment)]
     at: Option<Wall>,
-    /// Configuration file, for `[storage]`.
+    /// Configuration file, for `[storage]`; a running appliance goes by its own.
     #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
     config: Option<PathBuf>,
     /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
@@ -68,21 +71,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(file) => Config::load(file)?,
         None => Config::default(),
     };
-    let store = open_store(
-        arguments.data.clone(),
-        &config,
-        "stop it for the import, or upload the files to it",
-        Arc::new(SystemClock),
-    )?;
+    let dir = data_dir(arguments.data.clone(), &config);
+    let mut taker = match open_store(&dir, &config, Arc::new(SystemClock)) {
+        Ok(store) => Taker::Own(store),
+        Err(OpenError::InUse(dir)) => Taker::Appliance(HandOver::to_holder(&dir)?),
+        Err(error) => return Err(error.into()),
+    };
     let mut reports = Vec::new();
     for file in &arguments.files {
-        let outcome = import(&store, file, arguments);
+        let outcome = import(&mut taker, file, arguments);
         if !arguments.json {
             tell(file, &outcome);
         }
         reports.push(report(file, outcome));
     }
-    store.close();
+    if let Taker::Own(store) = taker {
+        store.close();
+    }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
     }
@@ -94,6 +99,45 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Who stores the files.
+enum Taker {
+    /// This process.
+    Own(Store),
+    /// The appliance that holds the data directory.
+    Appliance(HandOver),
+}
+
+impl Taker {
+    fn import(&mut self, file: File, meta: &ImportMeta) -> anyhow::Result<Imported> {
+        let name = &meta.name;
+        let mut progress = Progress::new(format!("{name}  "));
+        let imported = match self {
+            Self::Own(store) => store
+                .import(file, meta, |at| progress.show(at.done, at.total))
+                .map_err(anyhow::Error::from),
+            Self::Appliance(appliance) => {
+                let mut is_told = false;
+                let imported = appliance.import(file, meta, |at| match at.step {
+                    // The way to the appliance and into its store is one way.
+                    HandOverStep::Sending => progress.show(at.done / 2, at.total),
+                    HandOverStep::Storing => progress.show((at.total + at.done) / 2, at.total),
+                    HandOverStep::Waiting if is_told => {}
+                    HandOverStep::Waiting => {
+                        is_told = true;
+                        progress.say(&format!("{name}: waiting for the appliance"));
+                    }
+                });
+                if let Ok(imported) = &imported {
+                    progress.show(imported.bytes, imported.bytes);
+                }
+                imported.map_err(anyhow::Error::from)
+            }
+        };
+        progress.end();
+        imported
+    }
+}
+
 /// What a file is called in the store: the last part of its path.
 fn name_of(path: &Path) -> anyhow::Result<ItemName> {
     let name = path.file_name().context("it has no name")?;
@@ -102,7 +146,7 @@ fn name_of(path: &Path) -> anyhow::Result<ItemName> {
 }
 
 fn import(
-    store: &Store,
+    taker: &mut Taker,
     path: &Path,
     arguments: &Arguments,
 ) -> anyhow::Result<(ItemName, Imported)> {
@@ -121,10 +165,7 @@ fn import(
         at: arguments.at,
         origin: Origin::Path(path.canonicalize().context("it cannot be read")?),
     };
-    let mut progress = Progress::new(format!("{name}  "));
-    let imported = store.import(file, &meta, |at| progress.show(at.done, at.total));
-    progress.end();
-    Ok((name, imported?))
+    Ok((name, taker.import(file, &meta)?))
 }
 
 fn tell(file: &Path, outcome: &anyhow::Result<(ItemName, Imported)>) {

@@ -33,6 +33,15 @@ impl Progress {
         }
     }
 
+    /// Says something on a line of its own, terminal or not.
+    pub(super) fn say(&mut self, text: &str) {
+        if self.shows && self.percent != u64::MAX {
+            eprintln!();
+            self.percent = u64::MAX;
+        }
+        eprintln!("perch: {text}");
+    }
+
     /// Ends the line, if one was begun.
     pub(super) fn end(self) {
         if self.shows && self.percent != u64::MAX {

@@ -1,7 +1,7 @@
 //! `perch store stats|verify|scrub|rebuild`: looks at recordings, also while an appliance records there; `rebuild` only
 //! while none does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,7 +14,9 @@ use super::table::{self, megabytes};
 use super::{store_gc, store_rebuild, store_scrub};
 use crate::base::Clock;
 use crate::config::Config;
-use crate::store::{Archive, OpenError, Retention, Statistics, Store, StoreOptions, VerifyReport};
+use crate::store::{
+    Archive, OpenError, Reach, Retention, Statistics, Store, StoreOptions, VerifyReport,
+};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -51,14 +53,12 @@ impl Arguments {
     }
 }
 
-/// Opens a directory to change it. Deletes no recording: how long those are kept is the appliance's affair. If that
-/// runs, `instead` says what else to do.
+/// Opens a directory to change it. Deletes no recording: how long those are kept is the appliance's affair.
 pub(super) fn open_store(
-    data: Option<PathBuf>,
+    dir: &Path,
     config: &Config,
-    instead: &str,
     clock: Arc<dyn Clock>,
-) -> anyhow::Result<Store> {
+) -> Result<Store, OpenError> {
     let options = StoreOptions {
         retention: Retention {
             free_bytes: Some(0),
@@ -67,14 +67,21 @@ pub(super) fn open_store(
         media_only: config.media_only,
         ..StoreOptions::default()
     };
-    match Store::open(&data_dir(data, config), options, clock) {
-        Ok((store, _)) => Ok(store),
-        Err(OpenError::InUse(dir)) => anyhow::bail!(
-            "data directory {}: perch is running there; {instead}",
-            dir.display()
-        ),
-        Err(error) => Err(error.into()),
-    }
+    Store::open(dir, options, clock).map(|(store, _)| store)
+}
+
+/// Says who is in the way if somebody is, and what to do `instead`.
+pub(super) fn explain(error: OpenError, instead: &str) -> anyhow::Error {
+    let OpenError::InUse(dir) = &error else {
+        return error.into();
+    };
+    let who = match Reach::of_holder(dir) {
+        Ok(Some(Reach { address, pid })) => {
+            format!("the appliance at http://{address}/ (process {pid}) runs there")
+        }
+        _ => "another perch process uses it".to_owned(),
+    };
+    anyhow::anyhow!("data directory {}: {who}; {instead}", dir.display())
 }
 
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {

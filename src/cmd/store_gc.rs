@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::store::open_store;
+use super::run::data_dir;
+use super::store::{explain, open_store};
 use super::table::megabytes;
 use crate::base::SystemClock;
 use crate::config::Config;
@@ -76,12 +77,14 @@ impl From<GcReport> for Report {
 
 /// Status 1 if a count was wrong, or a chunk is missing.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = open_store(
-        arguments.data.clone(),
-        &Config::default(),
-        "it does this by itself each week; stop it to do it now",
-        Arc::new(SystemClock),
-    )?;
+    let config = Config::default();
+    let dir = data_dir(arguments.data.clone(), &config);
+    let store = open_store(&dir, &config, Arc::new(SystemClock)).map_err(|error| {
+        explain(
+            error,
+            "an appliance does this by itself each week; stop it to do it now",
+        )
+    })?;
     let report = store.collect_garbage(arguments.abandoned)?;
     store.close();
     let is_clean = report.recount.is_clean();

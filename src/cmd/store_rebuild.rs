@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::store::Arguments;
+use super::store::{Arguments, explain};
 use crate::store::{LogFinding, RebuildReport, rebuild_index};
 
 #[derive(Serialize)]
@@ -109,7 +109,8 @@ impl From<RebuildReport> for Report {
 /// Status 1 if anything could not be read or does not agree with the log.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new("");
-    let report = rebuild_index(&arguments.dir(), |done, total| progress.show(done, total))?;
+    let report = rebuild_index(&arguments.dir(), |done, total| progress.show(done, total))
+        .map_err(|error| explain(error, "stop it, and start it again when the index is made"))?;
     progress.end();
     let report = Report::from(report);
     let is_whole = report.damaged.is_empty()

@@ -5,9 +5,11 @@ mod api;
 mod appliance;
 mod bounds;
 mod byte_range;
+mod client;
 mod clip_files;
 mod clip_plans;
 mod extract;
+mod handover;
 mod host;
 mod items;
 mod listener;
@@ -31,6 +33,7 @@ pub use appliance::{
     Appliance, CameraState, CameraStatus, GapStatus, Health, HealthProblem, ModeStatus,
     RecordingStatus, RungStatus, StillError,
 };
+pub use handover::{HandOver, HandOverError, HandOverProgress, HandOverStep};
 pub use listener::{BindError, bind};
 
 /// What the server needs to know of the machine.

@@ -233,6 +233,8 @@ struct UploadShown {
     kind: &'static str,
     name: Option<String>,
     r#type: Option<String>,
+    /// All that its client said of it, as in `Upload-Metadata`.
+    metadata: String,
     bytes: u64,
     length: Option<u64>,
     parts: Vec<String>,
@@ -264,6 +266,7 @@ impl From<Upload> for UploadShown {
             },
             name: upload.metadata.name().map(str::to_owned),
             r#type: upload.metadata.media_type().map(str::to_owned),
+            metadata: upload.metadata.as_str().to_owned(),
             bytes: upload.state.offset,
             length: upload.state.length,
             parts: upload.parts.iter().map(UploadId::to_string).collect(),
@@ -289,11 +292,16 @@ pub(super) async fn list(State(appliance): State<Shared>) -> Result<Response, Pr
 pub(super) async fn show(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
     let id = named(&path)?;
     let found = blocking(appliance, move |store| {
-        Ok((store.upload(id)?, store.upload_import(id)))
+        let trouble = store.upload_import_trouble();
+        Ok((store.upload(id)?, store.upload_import(id), trouble))
     });
-    let (upload, progress) = found.await?;
+    let (upload, progress, trouble) = found.await?;
     let upload = upload.ok_or_else(|| Problem::not_found(format!("there is no upload {id}")))?;
+    let is_complete = upload.phase == UploadPhase::Complete;
     let mut shown = UploadShown::from(upload);
     shown.imported_bytes = progress.map(|progress| progress.done);
+    if is_complete && progress.is_none() {
+        shown.reason = trouble;
+    }
     Ok(Json(shown).into_response())
 }

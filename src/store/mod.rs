@@ -12,6 +12,7 @@
 //!
 //! ```text
 //! lock                            held while a process uses the directory
+//! appliance.json                  where that process can be reached, see `reach`
 //! reel/<camera>/<day>/<id>.reel   see `reel` for the format
 //! pack/<id>.pack                  see `chunk` for the format, `import` for what goes in
 //! up/<id>.part                    uploads under way, see `spool`
@@ -44,6 +45,7 @@ mod numbers;
 mod parameters;
 mod proof;
 mod queue;
+mod reach;
 mod reader;
 mod rebuild;
 mod rebuild_log;
@@ -93,6 +95,7 @@ pub use self::import::{
 };
 pub use self::numbers::CameraPosition;
 pub use self::proof::ProveError;
+pub use self::reach::{Announced, Reach};
 pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, SegmentEntry};
 pub use self::rebuild::{DamagedStretch, RebuildReport, rebuild_index};
 pub use self::rebuild_log::LogFinding;
@@ -361,6 +364,11 @@ impl Store {
         self.0.spool.import_progress(id)
     }
 
+    /// Why complete uploads are not imported at the moment, if the disk is in the way; they are tried again.
+    pub fn upload_import_trouble(&self) -> Option<String> {
+        self.0.spool.import_trouble()
+    }
+
     /// Every upload that is under way, waits or ended within the last days, in the order of their beginnings. Reads
     /// the index.
     pub fn uploads(&self) -> Result<Vec<Upload>, ReadError> {
@@ -474,7 +482,10 @@ fn lock_directory(dir: &Path) -> Result<File, OpenError> {
         .open(dir.join("lock"))
         .map_err(io)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => {
+            reach::forget_holder(dir).map_err(io)?;
+            Ok(lock)
+        }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
         Err(TryLockError::Error(cause)) => Err(io(cause)),
     }

@@ -116,6 +116,26 @@ impl Metadata {
         })
     }
 
+    /// What a client says of a file of its own: its name, where it belongs, and a mark by which the client finds the
+    /// upload again. Fails if the name is none.
+    pub fn of_file(
+        name: &str,
+        camera: Option<&CameraId>,
+        at: Option<Wall>,
+        mark: &str,
+    ) -> Result<Self, Refusal> {
+        let pairs = [
+            ("filename", Some(name.to_owned())),
+            ("camera", camera.map(ToString::to_string)),
+            ("at", at.map(|at| at.to_string())),
+            ("mark", Some(mark.to_owned())),
+        ];
+        let pairs = pairs
+            .iter()
+            .filter_map(|(key, value)| Some(format!("{key} {}", BASE64.encode(value.as_ref()?))));
+        Self::parse(&pairs.collect::<Vec<_>>().join(","))
+    }
+
     /// All of it as `Upload-Metadata` has it; reads back by [`Self::parse`].
     pub fn as_str(&self) -> &str {
         &self.text

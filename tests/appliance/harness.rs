@@ -24,8 +24,14 @@ pub(crate) struct Appliance {
 impl Appliance {
     /// Starts it on a data directory and waits for its first part.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, "")
+    }
+
+    /// The same with more in its configuration.
+    pub(crate) fn start_with(data: &Path, more: &str) -> Self {
         let config = data.with_extension("toml");
-        std::fs::write(&config, CONFIG).expect("the configuration is written");
+        let text = format!("{CONFIG}{more}");
+        std::fs::write(&config, text).expect("the configuration is written");
         // The shell ends the appliance when its standard input closes, which it does with this process at the latest.
         let mut child = Command::new("sh")
             .args(["-c", "\"$@\" & read -r _; kill -TERM $!; wait $!", "sh"])

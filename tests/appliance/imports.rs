@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::harness::{Appliance, data_dir, perch};
 
 /// Runs `perch` with these arguments to its end; returns what it answered for programs.
-fn answer(arguments: &[&str]) -> serde_json::Value {
+pub(crate) fn answer(arguments: &[&str]) -> serde_json::Value {
     let output = Command::new("timeout")
         .args(["30", env!("CARGO_BIN_EXE_perch")])
         .args(arguments)
@@ -17,7 +17,7 @@ fn answer(arguments: &[&str]) -> serde_json::Value {
     json(&String::from_utf8_lossy(&output.stdout))
 }
 
-fn json(text: &str) -> serde_json::Value {
+pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -49,8 +49,6 @@ fn imported_files_are_counted_once_and_served_until_they_are_removed() {
     assert_eq!(sums["dedup_ratio"], 3.0);
 
     let appliance = Appliance::start(&data);
-    let (done, told) = perch(&["import", film, "--data", data_text]);
-    assert!(!done && told.contains("perch is running there"), "{told}");
     let items = json(appliance.get("/api/v1/items").text());
     let item = &items["items"][0];
     assert_eq!(

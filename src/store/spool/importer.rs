@@ -31,6 +31,8 @@ struct State {
     /// Something may have become complete.
     is_due: bool,
     progress: Option<(UploadId, ImportProgress)>,
+    /// Why the last try failed, until one does not.
+    trouble: Option<String>,
 }
 
 impl Importing {
@@ -73,16 +75,21 @@ impl Spool {
         let thread = std::thread::Builder::new().name("upload-importer".to_owned());
         thread.spawn(move || {
             let reader = Reader::new(&spool.0.dir);
-            let (mut wait, mut told) = (None, String::new());
+            let mut wait = None;
             while spool.0.importing.wait(wait) {
-                wait = match spool.import_all(&imports, &reader) {
-                    Ok(()) => None,
-                    Err(_) if spool.0.importing.lock().is_stopped => None,
+                let imported = spool.import_all(&imports, &reader);
+                let mut state = spool.0.importing.lock();
+                wait = match imported {
+                    Ok(()) => {
+                        state.trouble = None;
+                        None
+                    }
+                    Err(_) if state.is_stopped => None,
                     Err(error) => {
                         let text = error.to_string();
-                        if text != told {
+                        if state.trouble.as_ref() != Some(&text) {
                             tracing::warn!("an upload is not imported yet: {text}");
-                            told = text;
+                            state.trouble = Some(text);
                         }
                         Some(RETRY_AFTER)
                     }
@@ -104,6 +111,11 @@ impl Spool {
         progress
             .filter(|(of, _)| *of == id)
             .map(|(_, progress)| progress)
+    }
+
+    /// Why complete uploads are not imported at the moment, if the disk is in the way.
+    pub(in crate::store) fn import_trouble(&self) -> Option<String> {
+        self.0.importing.lock().trouble.clone()
     }
 
     fn import_all(&self, imports: &Arc<Imports>, reader: &Reader) -> Result<(), ImportError> {

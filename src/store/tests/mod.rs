@@ -8,6 +8,7 @@ mod faulty_disk;
 mod fixture;
 pub(crate) mod fragments;
 mod full_disk;
+mod holders;
 mod imports;
 mod made;
 mod outdated;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{ID, request};
+use crate::base::Wall;
 use crate::upload::{
     Creation, CreationKind, Dialect, Fields, Metadata, Refusal, Request, UploadId, upload_address,
 };
@@ -330,6 +331,23 @@ proptest! {
         if let Ok(metadata) = Metadata::parse(&text) {
             prop_assert_eq!(metadata.as_str(), &text);
         }
+    }
+
+    #[test]
+    fn what_a_client_says_of_a_file_reads_back(
+        name in "\\PC{1,20}",
+        camera in proptest::option::of("[a-z0-9]{1,8}"),
+        at in proptest::option::of(0..4_000_000_000_000i64),
+        mark in "[0-9a-f]{64}",
+    ) {
+        let camera = camera.map(|name| name.parse().unwrap());
+        let said = Metadata::of_file(&name, camera.as_ref(), at.map(Wall), &mark);
+        prop_assume!(said.is_ok());
+        let read = Metadata::parse(said.unwrap().as_str()).unwrap();
+        prop_assert_eq!(read.name(), Some(&name[..]));
+        prop_assert_eq!(read.camera(), camera.as_ref());
+        prop_assert_eq!(read.at(), at.map(Wall));
+        prop_assert!(read.as_str().contains(",mark "));
     }
 
     #[test]
