@@ -14,7 +14,7 @@ use super::table::{self, megabytes};
 use super::{store_gc, store_rebuild, store_scrub};
 use crate::base::Clock;
 use crate::config::Config;
-use crate::store::{Archive, OpenError, Retention, Statistics, Store, StoreOptions, VerifyReport};
+use crate::store::{Archive, OpenError, Statistics, Store, StoreOptions, VerifyReport};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -60,10 +60,9 @@ pub(super) fn open_store(
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Store> {
     let options = StoreOptions {
-        retention: Retention {
-            free_bytes: Some(0),
-            ..Retention::default()
-        },
+        // Imports leave it its room.
+        retention: config.retention.clone(),
+        deletes: false,
         media_only: config.media_only,
         ..StoreOptions::default()
     };

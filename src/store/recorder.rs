@@ -219,7 +219,10 @@ impl Recorder {
             return Err(ImportError::NotWritable(reason.clone()));
         }
         let changed = self.index.change(change);
-        changed.map_err(|error| ImportError::from_index(&error))
+        changed.map_err(|error| {
+            self.note_index_error(&error);
+            ImportError::from_index(&error)
+        })
     }
 
     /// Removes files that no row names any more.

@@ -37,6 +37,7 @@ pub(super) use burial::Buried;
 pub(super) use engine::Imports;
 pub(super) use items::{import_sources, imports_within};
 pub(super) use recovery::recover_packs;
+pub(super) use rows::abandon_import;
 
 use std::fs::File;
 use std::io::{self, Read};
