@@ -149,6 +149,11 @@ fn an_upload_is_imported_though_the_power_went_with_its_last_bytes() {
         drop(store);
         disk.lose_what_is_not_synced();
         let (store, _) = open_whatever(dir.path());
+        let found = store.upload(id).unwrap().unwrap();
+        if matches!(found.phase, UploadPhase::Refused(_)) {
+            // The flush failed as the power went, and that was believed.
+            continue;
+        }
         if let Some(sent) = whole(&store, id) {
             sent.unwrap();
         }
