@@ -14,9 +14,7 @@ use super::table::{self, megabytes};
 use super::{store_gc, store_rebuild, store_scrub};
 use crate::base::Clock;
 use crate::config::Config;
-use crate::store::{
-    Archive, OpenError, Reach, Retention, Statistics, Store, StoreOptions, VerifyReport,
-};
+use crate::store::{Archive, OpenError, Reach, Statistics, Store, StoreOptions, VerifyReport};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -60,10 +58,9 @@ pub(super) fn open_store(
     clock: Arc<dyn Clock>,
 ) -> Result<Store, OpenError> {
     let options = StoreOptions {
-        retention: Retention {
-            free_bytes: Some(0),
-            ..Retention::default()
-        },
+        // Imports leave it its room.
+        retention: config.retention.clone(),
+        deletes: false,
         media_only: config.media_only,
         ..StoreOptions::default()
     };

@@ -61,6 +61,7 @@ struct Server {
 struct Storage {
     data: Option<PathBuf>,
     free_mb: Option<u64>,
+    imports_mb: Option<u64>,
     quota_mb: Option<u64>,
     keep_days: Option<u32>,
     camera_quota_mb: Option<u64>,
@@ -148,6 +149,7 @@ impl File {
         let (cameras, of_cameras) = check_cameras(self.cameras, usual)?;
         let retention = Retention {
             free_bytes: megabytes("storage.free_mb", self.storage.free_mb)?,
+            others_bytes: megabytes("storage.imports_mb", self.storage.imports_mb)?,
             bytes_max: megabytes("storage.quota_mb", self.storage.quota_mb)?,
             usual,
             cameras: of_cameras,

@@ -66,7 +66,7 @@ impl From<UploadError> for Problem {
             UploadError::Busy => Self::locked(detail),
             UploadError::TakenOver | UploadError::InUse => Self::conflict(detail),
             UploadError::GivenUp(_) | UploadError::Ended(_) => Self::gone(detail),
-            UploadError::NotWritable(_) => Self::unavailable(detail, 5),
+            UploadError::NotWritable(_) | UploadError::Uncertain(_) => Self::unavailable(detail, 5),
         }
     }
 }

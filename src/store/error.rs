@@ -162,6 +162,18 @@ pub(super) fn is_disk_full(error: &rusqlite::Error) -> bool {
         || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }
 
+/// Whether the index's file or folder could not be synced: nobody knows what the disk holds of it.
+pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return false;
+    };
+    matches!(
+        failure.extended_code,
+        SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC
+    )
+}
+
 /// A recording cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

@@ -351,9 +351,11 @@ impl Index {
     pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipError> {
         let transaction = begin(&mut self.connection)?;
         let removed = remove_clip(&transaction, id)?;
-        self.journal
-            .commit(transaction, &[Mark::ClipRemoved { id }])?;
-        self.count_pages();
+        if removed {
+            self.journal
+                .commit(transaction, &[Mark::ClipRemoved { id }])?;
+            self.count_pages();
+        }
         Ok(removed)
     }
 

@@ -2,6 +2,7 @@
 //! Runs between the recorder's writes, on its thread, a bounded piece at a time.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ballast::Ballast;
@@ -11,7 +12,7 @@ use super::garbage::sweep;
 use super::index::Index;
 use super::retention::{BelievedTime, Situation, expired_reels};
 use super::segment_log::SegmentLog;
-use super::spool;
+use super::spool::{self, Active};
 use super::status::{GapReason, StoreOptions};
 use crate::base::{Clock, Monotonic};
 
@@ -38,6 +39,8 @@ pub(super) struct Keeper {
     promised: Option<(Monotonic, u64)>,
     /// A file that cannot be removed was told of already.
     has_warned: bool,
+    /// The uploads that somebody adds to.
+    pub(super) uploads: Arc<Active>,
 }
 
 impl Keeper {
@@ -56,6 +59,7 @@ impl Keeper {
             due: now,
             promised: None,
             has_warned: false,
+            uploads: Arc::default(),
         })
     }
 
@@ -90,7 +94,11 @@ impl Keeper {
             now: believed,
             space,
         };
-        let over = expired_reels(index.connection(), &situation).map_err(|e| index_failed(&e))?;
+        let over = if self.options.deletes {
+            expired_reels(index.connection(), &situation).map_err(|e| index_failed(&e))?
+        } else {
+            Vec::new()
+        };
         if !over.is_empty() {
             if over.iter().any(|reel| *reel >= log.first_reel()) {
                 // Their leaves would be gone with them, were the power to go.
@@ -101,7 +109,7 @@ impl Keeper {
             self.promised = Some((now.after(SETTLING), promised));
             self.due = now;
         }
-        spool::forget_expired(index, believed).map_err(|e| index_failed(&e))?;
+        spool::forget_expired(index, believed, &self.uploads).map_err(|e| index_failed(&e))?;
         self.remove_files(files, index)?;
         if kept.free_bytes >= 4 * self.options.ballast_bytes {
             self.ballast.take_on(files);

@@ -57,6 +57,7 @@ mod reel_rows;
 mod reel_writer;
 mod resync;
 mod retention;
+mod room;
 mod rows;
 mod schema;
 mod scrub;
@@ -120,10 +121,10 @@ use self::reader::Reader;
 use self::recorder::Recorder;
 use self::scrub::Scrubber;
 use self::segment_log::SegmentLog;
-use self::spool::Spool;
+use self::spool::{Active, Spool};
 use self::status::GapMark;
 use self::upkeep::Upkeep;
-use self::writer::Writer;
+use self::writer::{Asker, Writer};
 use crate::base::{CameraId, Clock, Wall};
 use crate::chunk::ItemId;
 use crate::media::{RenditionId, Segment};
@@ -174,7 +175,10 @@ impl Store {
         // Before anything is touched.
         index_file::check_header(dir)?;
         let lock = lock_directory(dir)?;
-        let (recorder, numbers, report) = open_recorder(dir, &options, &clock, Arc::clone(&files))?;
+        let (mut recorder, numbers, report) =
+            open_recorder(dir, &options, &clock, Arc::clone(&files))?;
+        let uploads = Arc::<Active>::default();
+        recorder.watch_uploads(Arc::clone(&uploads));
         let packs = recover_packs(dir, &*files, recorder.index().connection())?;
         let io = |cause| OpenError::from_io(dir, cause);
         let writer = Writer::spawn_writer(recorder, lock, Arc::clone(&clock)).map_err(io)?;
@@ -188,7 +192,7 @@ impl Store {
         ));
         let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), Arc::clone(&clock)).map_err(io)?;
         let scrubber = Scrubber::spawn(dir, writer.clone(), Arc::clone(&clock)).map_err(io)?;
-        let spool = Spool::new(dir, &options, files, writer.clone(), clock);
+        let spool = Spool::new(dir, &options, files, writer.clone(), clock, uploads);
         spool.spawn_importer(Arc::clone(&imports)).map_err(io)?;
         let inner = Inner {
             writer,
@@ -322,7 +326,10 @@ impl Store {
         match prove() {
             Err(ProveError::NotYetSigned(_) | ProveError::NothingSigned) => {
                 // Whatever keeps the writer from it shows in the second try.
-                let _ = self.0.writer.ask(ANSWER_WAIT_MAX, Recorder::sign_log);
+                let _ = self
+                    .0
+                    .writer
+                    .ask(Asker::Visitor, ANSWER_WAIT_MAX, Recorder::sign_log);
                 prove()
             }
             outcome => outcome,
@@ -333,12 +340,9 @@ impl Store {
         &self,
         request: impl FnOnce(&mut Recorder) -> Result<T, ClipError> + Send + 'static,
     ) -> Result<T, ClipError> {
-        let answer = self.0.writer.ask(ANSWER_WAIT_MAX, request);
-        answer.unwrap_or_else(|| {
-            Err(ClipError::NotWritable(
-                "the disk does not answer in time, or the appliance is stopping".to_owned(),
-            ))
-        })
+        let writer = &self.0.writer;
+        let answer = writer.ask(Asker::Visitor, ANSWER_WAIT_MAX, request);
+        answer.unwrap_or_else(|no_answer| Err(ClipError::NotWritable(no_answer.to_string())))
     }
 
     /// Begins an upload; its name and its file are durable on return. Waits for the disk.

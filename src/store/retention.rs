@@ -20,11 +20,16 @@ const PACE_MAX: u32 = 25;
 /// Free space that is kept by default: a twentieth of the disk, between these, but never more than a quarter of it.
 const FREE_BYTES_USUAL: (u64, u64) = (512 << 20, 4 << 30);
 
+/// The share of the disk that uploads and imports may take by default.
+const OTHERS_SHARE: u64 = 4;
+
 /// How long recordings are kept. The default keeps them as long as the disk has room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Bytes of the disk that are kept free; `None` takes a twentieth of it, 512 MiB to 4 GiB.
     pub free_bytes: Option<u64>,
+    /// Bytes that uploads and imports may take at the cost of old recordings; `None` takes a quarter of the disk.
+    pub others_bytes: Option<u64>,
     /// Bytes that all recordings together may take.
     pub bytes_max: Option<u64>,
     /// What holds for a camera that is not named below.
@@ -46,6 +51,11 @@ impl Retention {
     /// What holds for a camera.
     pub fn of(&self, camera: &CameraId) -> CameraRetention {
         self.cameras.get(camera).copied().unwrap_or(self.usual)
+    }
+
+    /// Bytes that uploads and imports may take on a disk of `total` bytes though recordings make way for them.
+    pub fn others_bytes_on(&self, total: u64) -> u64 {
+        self.others_bytes.unwrap_or(total / OTHERS_SHARE)
     }
 
     /// Bytes to be kept free on a disk of `total` bytes.

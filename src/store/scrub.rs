@@ -16,7 +16,7 @@ use super::file_system::RealFileSystem;
 use super::index::Index;
 use super::lock_directory;
 use super::reader::Reader;
-use super::writer::Writer;
+use super::writer::{Asker, Writer};
 use crate::base::{Clock, Wall};
 
 /// A pass takes about this long, which leaves days for a box that is off at night to come round within a month.
@@ -136,10 +136,10 @@ fn run(dir: &Path, writer: &Writer, clock: &dyn Clock, bell: &Bell) {
             Ok(Some(scrubbed)) => {
                 let rest = scrubbed.rest;
                 position = Some(scrubbed.position);
-                let asked = writer.ask(ANSWER_WAIT_MAX, move |recorder| {
+                let asked = writer.ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
                     recorder.note_scrubbed(scrubbed.position, &scrubbed.report);
                 });
-                if asked.is_none() && bell.sleep(Duration::ZERO) {
+                if asked.is_err() && bell.sleep(Duration::ZERO) {
                     return;
                 }
                 rest

@@ -23,6 +23,8 @@ pub struct StoreOptions {
     pub close_timeout: Duration,
     /// How long recordings are kept.
     pub retention: Retention,
+    /// Whether recordings that are over are deleted, or only counted with.
+    pub deletes: bool,
     /// How often recordings that are over are looked for.
     pub retention_interval: Duration,
     /// Bytes set aside in the index's folder, given up when the disk is so full that nothing could be deleted.
@@ -42,6 +44,7 @@ impl Default for StoreOptions {
             free_bytes_min: 32 << 20,
             close_timeout: Duration::from_millis(1500),
             retention: Retention::default(),
+            deletes: true,
             retention_interval: Duration::from_secs(5),
             ballast_bytes: 8 << 20,
             digest: DigestKind::default(),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -18,13 +19,47 @@ const NAP_MAX: Duration = Duration::from_secs(1);
 /// What is asked of the recorder by those who wait for its answer.
 type Request = Box<dyn FnOnce(&mut Recorder) + Send>;
 
-/// Requests that wait; more are refused, for each has a thread that waits with it.
+/// Requests of one kind of asker that wait; each has a thread that waits with it.
 const REQUESTS_MAX: usize = 64;
+
+/// Whose request it is. Each kind has places of its own, so that a flood of one keeps no other out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// Somebody behind the network. Who finds no place is refused at once.
+    Visitor,
+    /// An import or the upkeep, which are few. Waits for a place.
+    Own,
+}
+
+/// Why nothing was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The request was not begun, and never will be.
+    NotTaken,
+    /// It was begun, and nobody knows what comes of it.
+    Unknown,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotTaken => {
+                "too much is asked of the disk, or the appliance is stopping; nothing was changed, try again"
+            }
+            Self::Unknown => "the disk does not answer in time; look later what became of it",
+        })
+    }
+}
+
+/// How far a request is.
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const GIVEN_UP: u8 = 2;
 
 #[derive(Default)]
 struct Shared {
     queue: Queue,
-    requests: Vec<Request>,
+    requests: Vec<(Asker, Request)>,
     /// Those who wait for a flush.
     flushes: Vec<SyncSender<()>>,
     status: StoreStatus,
@@ -95,25 +130,46 @@ impl Writer {
     }
 
     /// Has something done on the writer's thread, after all that was handed over before, and waits for the answer.
-    /// `None` if the writer takes nothing more, is asked too much, or does not answer within `timeout`.
+    /// Fails if the writer takes nothing more, is asked too much, or does not answer within `timeout`, which for
+    /// [`Asker::Own`] begins again once there is a place.
     pub(super) fn ask<T: Send + 'static>(
         &self,
+        asker: Asker,
         timeout: Duration,
         request: impl FnOnce(&mut Recorder) -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<T, NoAnswer> {
         let (answer, wait) = sync_channel(1);
+        let stage = Arc::new(AtomicU8::new(WAITING));
+        let begin = |stage: &AtomicU8, next| {
+            let (set, get) = (Ordering::AcqRel, Ordering::Acquire);
+            stage.compare_exchange(WAITING, next, set, get).is_ok()
+        };
         {
             let mut shared = self.lock();
-            if shared.closing || shared.ended || shared.requests.len() >= REQUESTS_MAX {
-                return None;
+            if asker == Asker::Own {
+                let full = |shared: &mut Shared| !shared.ends() && shared.is_full(asker);
+                let waited = self.0.1.wait_timeout_while(shared, timeout, full);
+                shared = waited.expect("nothing panics with this lock held").0;
             }
-            shared.requests.push(Box::new(move |recorder| {
-                // Whoever asked may have given up waiting.
-                let _ = answer.send(request(recorder));
-            }));
+            if shared.ends() || shared.is_full(asker) {
+                return Err(NoAnswer::NotTaken);
+            }
+            let stage = Arc::clone(&stage);
+            let request = move |recorder: &mut Recorder| {
+                if begin(&stage, BEGUN) {
+                    // Whoever asked may have given up waiting.
+                    let _ = answer.send(request(recorder));
+                }
+            };
+            shared.requests.push((asker, Box::new(request)));
             self.0.1.notify_all();
         }
-        wait.recv_timeout(timeout).ok()
+        match wait.recv_timeout(timeout) {
+            Ok(answer) => Ok(answer),
+            Err(_) if begin(&stage, GIVEN_UP) => Err(NoAnswer::NotTaken),
+            // It may just have come.
+            Err(_) => wait.try_recv().map_err(|_| NoAnswer::Unknown),
+        }
     }
 
     /// Waits until all that was handed over before is committed or given up, `timeout` at the longest.
@@ -159,6 +215,15 @@ impl Writer {
 }
 
 impl Shared {
+    fn ends(&self) -> bool {
+        self.closing || self.ended
+    }
+
+    fn is_full(&self, asker: Asker) -> bool {
+        let waiting = self.requests.iter();
+        waiting.filter(|(of, _)| *of == asker).count() >= REQUESTS_MAX
+    }
+
     fn refuses(&self) -> bool {
         self.closing || self.ended || matches!(self.status.state, RecordingState::Poisoned { .. })
     }
@@ -220,6 +285,10 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
         };
         let closing = settled && shared.closing;
         drop(shared);
+        if !requests.is_empty() {
+            // There are places again.
+            writer.0.1.notify_all();
+        }
 
         if let Some(queued) = queued {
             recorder.accept(&queued);
@@ -227,7 +296,7 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
         for mark in gaps {
             recorder.mark_gap(mark);
         }
-        for request in requests {
+        for (_, request) in requests {
             request(&mut recorder);
         }
         let due = recorder

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::base::{bytes_from_hex, write_hex};
 
-/// The random name of an upload: whoever knows it may add to the upload, so nobody must be able to guess it.
-/// As text 32 lower-case hexadecimal digits.
+/// The random name of an upload, which no other has. It is no secret: whoever may upload is told of all uploads, and may
+/// add to them and remove them. As text 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadId(pub [u8; 16]);
 

@@ -206,8 +206,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The uploads in `final;ADDRESS ADDRESS …`. An address may be a path alone or stand behind any authority: names of
-/// uploads cannot be guessed, so whichever way one was reached, it is ours.
+/// The uploads in `final;ADDRESS ADDRESS …`. An address may be a path alone or stand behind any authority: no other
+/// upload anywhere has the same name, so whichever way one was reached, it is ours.
 fn parts(text: &str) -> Result<Vec<UploadId>, Refusal> {
     const FIELD: &str = "Upload-Concat";
     let list = text

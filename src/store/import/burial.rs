@@ -18,6 +18,7 @@ use super::pass::append;
 use super::rows::{PackState, PlacedAt, write_pack};
 use super::{PACK_FOLDER, pack_path};
 use crate::chunk::{PackId, RecordHeader, RecordKind, Tombstone, encode_tombstones};
+use crate::store::writer::Asker;
 
 /// Records that are buried at a time: half a record of tombstones, a few thousandths of a second of the writer's.
 const DEAD_AT_A_TIME: usize = 10_000;
@@ -184,8 +185,8 @@ impl Imports {
     pub(in crate::store) fn sweep(&self) -> Result<(), ImportError> {
         let swept = self
             .writer
-            .ask(ANSWER_WAIT_MAX, |recorder| recorder.sweep());
-        swept.unwrap_or(Err(ImportError::Unanswered))
+            .ask(Asker::Own, ANSWER_WAIT_MAX, |recorder| recorder.sweep());
+        swept.unwrap_or_else(|no_answer| Err(no_answer.into()))
     }
 }
 

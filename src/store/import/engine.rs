@@ -13,15 +13,19 @@ use super::error::ImportError;
 use super::pack_writer::PackWriter;
 use super::packs::Packs;
 use super::pass::{Import, Pass};
-use super::rows::{Pending, begin_item, decode_list, describe_item, digest_at, find_pending};
+use super::rows::{
+    Pending, abandon_import, begin_item, decode_list, describe_item, digest_at, find_pending,
+};
 use super::source::SourceFile;
 use super::{PACK_FOLDER, random_name};
 use crate::base::{CameraId, Clock, Digest, Wall};
 use crate::chunk::{ChunkRef, ItemHasher, ItemId, ItemName, ItemSource, MediaKind};
 use crate::store::file_system::FileSystem;
 use crate::store::reader::Reader;
+use crate::store::recorder::Recorder;
+use crate::store::room::{floor_bytes, held_bytes, room_bytes};
 use crate::store::status::StoreOptions;
-use crate::store::writer::Writer;
+use crate::store::writer::{Asker, Writer};
 
 /// The longest that an import waits for the writer, which may have much to record on a slow disk.
 pub(super) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -99,8 +103,7 @@ pub(in crate::store) struct Imports {
     pub(super) reader: Reader,
     pub(super) packs: Packs,
     clock: Arc<dyn Clock>,
-    media_only: bool,
-    free_bytes_min: u64,
+    options: StoreOptions,
     /// The folder of packs is there, and durable.
     pack_folder_made: AtomicBool,
 }
@@ -121,8 +124,7 @@ impl Imports {
             reader: Reader::new(dir),
             packs,
             clock,
-            media_only: options.media_only,
-            free_bytes_min: options.free_bytes_min,
+            options: options.clone(),
             pack_folder_made: AtomicBool::new(false),
         }
     }
@@ -136,7 +138,7 @@ impl Imports {
     ) -> Result<Imported, ImportError> {
         let source = SourceFile::new(files)?;
         let media = source.media()?.map(|media| media.kind);
-        if media.is_none() && self.media_only {
+        if media.is_none() && self.options.media_only {
             return Err(ImportError::NotMedia);
         }
         let media = media.unwrap_or(MediaKind::Other);
@@ -172,10 +174,9 @@ impl Imports {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>> + Send + 'static,
     ) -> Result<Option<T>, ImportError> {
-        let answer = self
-            .writer
-            .ask(ANSWER_WAIT_MAX, move |recorder| recorder.change(change));
-        answer.unwrap_or(Err(ImportError::Unanswered))
+        let request = move |recorder: &mut Recorder| recorder.change(change);
+        let answer = self.writer.ask(Asker::Own, ANSWER_WAIT_MAX, request);
+        answer.unwrap_or_else(|no_answer| Err(no_answer.into()))
     }
 
     /// The item that an earlier import left, or a new one.
@@ -209,13 +210,7 @@ impl Imports {
     /// What was begun of a file that is another one now is of no use.
     fn give_up(&self, origin: &str) -> Result<(), ImportError> {
         let origin = origin.to_owned();
-        self.change(move |transaction| {
-            transaction.execute(
-                "UPDATE item SET origin = '' WHERE origin = ? AND digest IS NULL",
-                [origin],
-            )?;
-            Ok(Some(()))
-        })?;
+        self.change(move |transaction| abandon_import(transaction, &origin).map(Some))?;
         self.release_doomed()
     }
 
@@ -277,18 +272,29 @@ impl Imports {
         PackWriter::create(&*self.files, &self.dir)
     }
 
-    /// Fails unless the disk has room for `bytes` beyond what is kept for the index.
-    pub(super) fn check_space(&self, bytes: u64) -> Result<(), ImportError> {
+    /// Fails unless `bytes` more of what comes from `origin` may be taken of the disk.
+    pub(super) fn check_space(&self, bytes: u64, origin: &Origin) -> Result<(), ImportError> {
         let space = self.files.space(&self.dir);
-        let free = space
-            .map_err(|error| ImportError::from_disk(&self.dir, &error))?
-            .free;
-        if free < self.free_bytes_min.saturating_add(bytes) {
+        let space = space.map_err(|error| ImportError::from_disk(&self.dir, &error))?;
+        let floor = floor_bytes(&self.options, space.total);
+        if space.free < floor.saturating_add(bytes) {
             return Err(ImportError::DiskFull(format!(
-                "disk full: {} MiB are free, {} MiB are kept for the index; free some space",
-                free >> 20,
-                self.free_bytes_min >> 20
+                "disk full: {} MiB are free, {} MiB are kept for recordings; free some space",
+                space.free >> 20,
+                floor >> 20
             )));
+        }
+        // Uploads were let in with room for both copies, and hold less in the end.
+        if let Origin::Path(_) = origin {
+            let held = self.reader.read(|connection| Ok(held_bytes(connection)?))?;
+            let room = room_bytes(&self.options, space, held);
+            if bytes > room {
+                return Err(ImportError::DiskFull(format!(
+                    "disk full: {} MiB of what uploads and imports may take are left; remove items, or let \
+                     storage.imports_mb allow more",
+                    room >> 20
+                )));
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::store::failure::{Failure, index_failed};
 use crate::store::file_system::FolderSyncError;
 use crate::store::reel_writer::is_full;
 use crate::store::status::GapReason;
+use crate::store::writer::NoAnswer;
 
 /// A file is not imported. What was imported of it so far is kept, and the next try goes on from there, except after
 /// [`Self::NotAFile`], [`Self::NotMedia`] and [`Self::Changed`].
@@ -35,7 +36,7 @@ pub enum ImportError {
     #[error("{0}")]
     NotWritable(String),
     /// Nobody knows what became of the last change; the next try goes on from whatever holds.
-    #[error("the disk does not answer in time, or the store is closing")]
+    #[error("the disk does not answer in time")]
     Unanswered,
     /// The index or a pack cannot be read.
     #[error(transparent)]
@@ -64,6 +65,15 @@ impl ImportError {
             Failure::Pause(GapReason::DiskFull, reason) => Self::DiskFull(reason),
             Failure::Pause(_, reason) | Failure::Poison(reason) => Self::NotWritable(reason),
             Failure::Refused(reason) => Self::NotWritable(reason.to_owned()),
+        }
+    }
+}
+
+impl From<NoAnswer> for ImportError {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::NotTaken => Self::NotWritable(no_answer.to_string()),
+            NoAnswer::Unknown => Self::Unanswered,
         }
     }
 }

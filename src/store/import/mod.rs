@@ -41,6 +41,7 @@ pub(super) use items::{import_sources, imports_within};
 pub(super) use recovery::recover_packs;
 #[cfg(test)]
 pub(super) use removal::release_next;
+pub(super) use rows::abandon_import;
 
 use std::fs::File;
 use std::io::{self, Read};

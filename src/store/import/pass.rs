@@ -165,7 +165,8 @@ impl<'a> Import<'a> {
     fn open_pack(&mut self) -> Result<&mut PackWriter, ImportError> {
         if self.pack.is_none() {
             let left = self.source.bytes - self.pending.progress;
-            self.imports.check_space(left.min(PACK_BYTES_MAX))?;
+            self.imports
+                .check_space(left.min(PACK_BYTES_MAX), &self.meta.origin)?;
             let pack = match self.imports.packs.take() {
                 Some(pack) => pack,
                 None => self.imports.create_pack()?,

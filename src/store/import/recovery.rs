@@ -9,12 +9,13 @@ use super::DIGEST_KIND;
 use super::pack_writer::PackWriter;
 use super::packs::Packs;
 use super::{IMPORTS_MAX, PACK_FOLDER, pack_of_name, pack_path};
-use crate::chunk::{PackHeader, PackId, ReadAt, read_pack_header};
+use crate::chunk::{Found, PackHeader, PackId, PackScan, ReadAt, RecordKind, read_pack_header};
 use crate::store::OpenError;
 use crate::store::file_system::{FileSystem, StoredFile};
 
 /// Packs without a row that a crash may leave: for each import one that is being committed and one that is being
-/// filled, one of tombstones, and as many that an earlier failure of the disk did not let go.
+/// filled, one of tombstones, and as many that an earlier failure of the disk did not let go. More of them are nobody's
+/// loss if none holds an item.
 const UNNAMED_MAX: usize = 2 * (2 * IMPORTS_MAX + 1);
 
 /// A pack that was open when the last process ended.
@@ -35,7 +36,7 @@ pub(in crate::store) fn recover_packs(
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
     let io = |cause| OpenError::from_io(dir, cause);
     let unnamed = unnamed_packs(dir, files, connection)?;
-    if unnamed.len() > UNNAMED_MAX {
+    if unnamed.len() > UNNAMED_MAX && unnamed.iter().any(|id| may_hold_item(dir, files, *id)) {
         return Err(OpenError::ImportsUnknown {
             path: dir.to_owned(),
             packs: unnamed.len(),
@@ -88,6 +89,26 @@ fn unnamed_packs(
         }
     }
     Ok(unnamed)
+}
+
+/// Whether a pack holds the record of an item, or cannot be read.
+fn may_hold_item(dir: &Path, files: &dyn FileSystem, id: PackId) -> bool {
+    let scan = || {
+        let file = files.open_file(&pack_path(dir, id))?;
+        let header = PackHeader {
+            id,
+            digest_kind: DIGEST_KIND,
+        };
+        for found in PackScan::new(&Opened(&*file), file.size()?, header) {
+            if let Found::Record(record) = found?
+                && record.header.kind == RecordKind::Item
+            {
+                return Ok(true);
+            }
+        }
+        Ok::<_, std::io::Error>(false)
+    };
+    scan().unwrap_or(true)
 }
 
 fn open_packs(connection: &Connection) -> rusqlite::Result<Vec<Open>> {

@@ -112,6 +112,17 @@ pub(super) fn find_pending(
         .optional()
 }
 
+/// Gives up what an import that was interrupted has left. What it refers to follows with the next upkeep.
+pub(in crate::store) fn abandon_import(
+    transaction: &Transaction<'_>,
+    origin: &str,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE item SET origin = '' WHERE origin = ? AND digest IS NULL")?
+        .execute([origin])?;
+    Ok(())
+}
+
 /// Begins an item. What an earlier import from there has left, of a file that is another one now, is given up.
 pub(super) fn begin_item(
     transaction: &Transaction<'_>,
@@ -119,10 +130,7 @@ pub(super) fn begin_item(
     (id, media, made): (ItemId, MediaKind, Wall),
     (origin, bytes, changed_ns): (&str, u64, i64),
 ) -> rusqlite::Result<Pending> {
-    transaction.execute(
-        "UPDATE item SET origin = '' WHERE origin = ? AND digest IS NULL",
-        [origin],
-    )?;
+    abandon_import(transaction, origin)?;
     transaction.execute(
         "INSERT INTO item (key, name, media, source, bytes, camera, at_ms, made_ms, progress, new_bytes, origin,
                            origin_changed)

@@ -1,13 +1,36 @@
 //! What the recorder does between writes, a bounded piece at a time: signing the log, deleting what is over, marking
 //! what was found damaged.
 
+use std::sync::Arc;
+
 use super::Recorder;
 use crate::store::archive::VerifyReport;
-use crate::store::failure::{append_failed, commit_failed, index_failed};
+use crate::store::error::is_failed_sync;
+use crate::store::failure::{Failure, append_failed, commit_failed, index_failed};
 use crate::store::scrub::{ScrubPosition, tell};
+use crate::store::spool::Active;
 use crate::store::status::RecordingState;
 
 impl Recorder {
+    /// Lets no upload expire that is in there.
+    pub(in crate::store) fn watch_uploads(&mut self, active: Arc<Active>) {
+        self.keeper.uploads = active;
+    }
+
+    /// Ends all writing if a change of the index, whoever made it, leaves nobody sure of what the disk holds.
+    pub(in crate::store) fn note_index_error(&mut self, error: &rusqlite::Error) {
+        if is_failed_sync(error) {
+            self.poison(format!(
+                "index: {error}; check the disk, then start perch again"
+            ));
+        }
+    }
+
+    /// Ends all writing until the next start.
+    pub(in crate::store) fn poison(&mut self, reason: String) {
+        self.fail(Failure::Poison(reason));
+    }
+
     /// Deletes recordings that are over, when it is time to look, a few at a time.
     pub(in crate::store) fn keep_room(&mut self) {
         if self.log.is_due(self.clock.monotonic()) {

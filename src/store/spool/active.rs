@@ -12,7 +12,7 @@ use crate::upload::UploadId;
 
 /// The uploads that are worked on, each with what ends that.
 #[derive(Debug, Default)]
-pub(super) struct Active {
+pub(in crate::store) struct Active {
     held: Mutex<HashMap<UploadId, CancellationToken>>,
     released: Condvar,
 }
@@ -48,6 +48,11 @@ impl Active {
             id,
             taken_over,
         })
+    }
+
+    /// Whether somebody works on an upload. On the writer's thread whoever begins later finds what is written now.
+    pub(super) fn holds(&self, id: UploadId) -> bool {
+        self.lock().contains_key(&id)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, CancellationToken>> {

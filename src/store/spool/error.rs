@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::store::error::is_disk_full;
+use crate::store::error::{is_disk_full, is_failed_sync};
 use crate::store::reel_writer::is_full;
 use crate::upload::Refusal;
 
@@ -37,6 +37,9 @@ pub enum UploadError {
     /// It was not taken, or given up earlier.
     #[error("the upload was not taken: {0}; begin another one")]
     Ended(String),
+    /// A sync of the index failed: nobody knows what it holds until the next start.
+    #[error("nothing can be uploaded: {0}")]
+    Uncertain(String),
     /// The disk takes no change at the moment.
     #[error("nothing can be uploaded at the moment: {0}")]
     NotWritable(String),
@@ -57,6 +60,10 @@ impl From<rusqlite::Error> for UploadError {
     fn from(error: rusqlite::Error) -> Self {
         if is_disk_full(&error) {
             Self::DiskFull("free some space".to_owned())
+        } else if is_failed_sync(&error) {
+            Self::Uncertain(format!(
+                "index: {error}; check the disk, then start perch again"
+            ))
         } else {
             Self::NotWritable(error.to_string())
         }

@@ -1,22 +1,31 @@
 //! What becomes of complete uploads: one after the other is imported, by a thread of its own, and the file goes. An
-//! import that is interrupted goes on after the next start; one that the disk refuses is tried again.
+//! import that is interrupted goes on after the next start; one that the disk refuses is tried again, and keeps none
+//! behind it from being imported.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use super::error::UploadError;
-use super::rows::{self, Upload, part_path};
+use super::rows::{self, Upload, UploadPhase, part_path};
 use super::{Inner, Spool};
+use crate::base::Monotonic;
 use crate::chunk::{ItemName, ItemSource};
 use crate::store::import::{ImportError, ImportMeta, ImportProgress, Imports, Origin};
 use crate::store::reader::Reader;
+use crate::store::writer::Asker;
 use crate::upload::{UploadId, UploadKind};
 
 /// An import that failed for a reason that may pass is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// An upload that the disk does not give back so often, [`RETRY_AFTER`] apart, is lost.
+const READS_MAX: u32 = 6;
 
 /// What the importing thread is told, and tells.
 #[derive(Debug, Default)]
@@ -30,9 +39,50 @@ struct State {
     is_stopped: bool,
     /// Something may have become complete.
     is_due: bool,
-    progress: Option<(UploadId, ImportProgress)>,
     /// Why the last try failed, until one does not.
     trouble: Option<String>,
+    /// What is being imported, and how far that is.
+    current: Option<(UploadId, Option<ImportProgress>)>,
+}
+
+/// What could not be imported yet.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<i64, Refused>);
+
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    again: Monotonic,
+    /// How often its file could not be read.
+    reads: u32,
+}
+
+impl Waiting {
+    /// Whether an upload's next turn has come.
+    fn is_due(&self, row: i64, now: Monotonic) -> bool {
+        self.0.get(&row).is_none_or(|refused| now >= refused.again)
+    }
+
+    /// Notes that an upload was not imported. Returns why it never will be, if so.
+    fn refuse(&mut self, row: i64, error: &ImportError, now: Monotonic) -> Option<String> {
+        let refused = self.0.entry(row).or_insert(Refused {
+            again: now,
+            reads: 0,
+        });
+        refused.again = now.after(RETRY_AFTER);
+        if cannot_be_read(error) {
+            refused.reads += 1;
+        } else {
+            refused.reads = 0;
+        }
+        let lost = format!("{error}, tried {READS_MAX} times; check the disk and upload it again");
+        let reason = match error {
+            _ if refused.reads >= READS_MAX => lost,
+            _ if is_final(error) => error.to_string(),
+            _ => return None,
+        };
+        self.0.remove(&row);
+        Some(reason)
+    }
 }
 
 impl Importing {
@@ -46,6 +96,13 @@ impl Importing {
         self.state
             .lock()
             .expect("nothing panics with this lock held")
+    }
+
+    /// Whether an upload is being imported right now. On the writer's thread it cannot begin meanwhile.
+    pub(super) fn is_importing(&self, id: UploadId) -> bool {
+        self.lock()
+            .current
+            .is_some_and(|(current, _)| current == id)
     }
 
     /// Waits until there is something to do, or for `wait`. Returns whether to go on.
@@ -75,25 +132,24 @@ impl Spool {
         let thread = std::thread::Builder::new().name("upload-importer".to_owned());
         thread.spawn(move || {
             let reader = Reader::new(&spool.0.dir);
-            let mut wait = None;
+            let (mut wait, mut waiting) = (None, Waiting::default());
             while spool.0.importing.wait(wait) {
-                let imported = spool.import_all(&imports, &reader);
+                let outcome = spool.import_all(&imports, &reader, &mut waiting);
+                let is_done = outcome.is_ok() && waiting.0.is_empty();
+                wait = (!is_done).then_some(RETRY_AFTER);
                 let mut state = spool.0.importing.lock();
-                wait = match imported {
-                    Ok(()) => {
-                        state.trouble = None;
-                        None
+                if state.is_stopped {
+                    return;
+                }
+                if is_done {
+                    state.trouble = None;
+                } else if let Err(error) = outcome {
+                    let trouble = Some(error.to_string());
+                    if state.trouble != trouble {
+                        tracing::warn!("an upload is not imported yet: {error}");
+                        state.trouble = trouble;
                     }
-                    Err(_) if state.is_stopped => None,
-                    Err(error) => {
-                        let text = error.to_string();
-                        if state.trouble.as_ref() != Some(&text) {
-                            tracing::warn!("an upload is not imported yet: {text}");
-                            state.trouble = Some(text);
-                        }
-                        Some(RETRY_AFTER)
-                    }
-                };
+                }
             }
         })?;
         Ok(())
@@ -107,10 +163,9 @@ impl Spool {
 
     /// How far the import of an upload is, if it is the one that is being imported.
     pub(in crate::store) fn import_progress(&self, id: UploadId) -> Option<ImportProgress> {
-        let progress = self.0.importing.lock().progress;
-        progress
-            .filter(|(of, _)| *of == id)
-            .map(|(_, progress)| progress)
+        let current = self.0.importing.lock().current;
+        let (current, progress) = current?;
+        progress.filter(|_| current == id)
     }
 
     /// Why complete uploads are not imported at the moment, if the disk is in the way.
@@ -118,17 +173,38 @@ impl Spool {
         self.0.importing.lock().trouble.clone()
     }
 
-    fn import_all(&self, imports: &Arc<Imports>, reader: &Reader) -> Result<(), ImportError> {
+    /// Imports what waits and whose turn it is. Tells of the first that is to be tried again.
+    fn import_all(
+        &self,
+        imports: &Arc<Imports>,
+        reader: &Reader,
+        waiting: &mut Waiting,
+    ) -> Result<(), ImportError> {
+        let (mut after, mut outcome) = (0, Ok(()));
         while !self.0.importing.lock().is_stopped {
-            let Some(upload) = reader.read(|connection| Ok(rows::next_to_import(connection)?))?
-            else {
-                return Ok(());
+            let next = reader.read(|connection| Ok(rows::next_to_import(connection, after)?))?;
+            let Some(upload) = next else {
+                waiting.0.retain(|row, _| *row <= after);
+                return outcome;
             };
-            let imported = self.import(imports, reader, &upload);
-            self.0.importing.lock().progress = None;
-            imported?;
+            waiting
+                .0
+                .retain(|row, _| *row <= after || *row >= upload.row);
+            after = upload.row;
+            if !waiting.is_due(upload.row, self.0.clock.monotonic()) {
+                continue;
+            }
+            self.0.importing.lock().current = Some((upload.id, None));
+            let imported = self.import(imports, reader, &upload, waiting);
+            self.0.importing.lock().current = None;
+            match imported {
+                // The next one would wait as long.
+                Err(ImportError::Unanswered) => return Err(ImportError::Unanswered),
+                Err(error) => outcome = outcome.and(Err(error)),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// Makes an item of an upload, or says for good why there is none.
@@ -137,8 +213,18 @@ impl Spool {
         imports: &Arc<Imports>,
         reader: &Reader,
         upload: &Upload,
+        waiting: &mut Waiting,
     ) -> Result<(), ImportError> {
         let id = upload.id;
+        // From here on nobody removes it; somebody may have just before.
+        let not_told = |error: UploadError| ImportError::NotWritable(error.to_string());
+        let found = self.ask_as(Asker::Own, move |index| {
+            Ok(rows::load(index.connection(), id)?)
+        });
+        let is_there = |upload: Upload| upload.phase == UploadPhase::Complete;
+        if !found.map_err(not_told)?.is_some_and(is_there) {
+            return Ok(());
+        }
         let meta = meta(upload);
         // A crash may have come between the item and this row.
         let origin = meta.origin.text();
@@ -149,28 +235,31 @@ impl Spool {
                 .map_err(ImportError::Source)
                 .and_then(|files| {
                     imports.import(files, &meta, |progress| {
-                        self.0.importing.lock().progress = Some((id, progress));
+                        self.0.importing.lock().current = Some((id, Some(progress)));
                     })
                 })
                 .map(|imported| imported.id.0),
         };
-        let told = match outcome {
+        let error = match outcome {
             Ok(item) => {
                 tracing::info!(upload = %id, name = %meta.name, "an upload was imported");
-                self.tell(upload, move |transaction, upload| {
+                waiting.0.remove(&upload.row);
+                let told = self.tell(upload, move |transaction, upload| {
                     rows::imported(transaction, upload, item)
-                })
+                });
+                return told.map_err(not_told);
             }
-            Err(error) if is_final(&error) => {
-                let reason = error.to_string();
-                tracing::warn!(upload = %id, name = %meta.name, "an upload was not taken: {reason}");
-                self.tell(upload, move |transaction, upload| {
-                    rows::refuse(transaction, upload, &reason)
-                })
-            }
-            Err(error) => return Err(error),
+            Err(error) => error,
         };
-        told.map_err(|error| ImportError::NotWritable(error.to_string()))
+        let now = self.0.clock.monotonic();
+        let Some(reason) = waiting.refuse(upload.row, &error, now) else {
+            return Err(error);
+        };
+        tracing::warn!(upload = %id, name = %meta.name, "an upload was not taken: {reason}");
+        let told = self.tell(upload, move |transaction, upload| {
+            rows::refuse(transaction, upload, &reason)
+        });
+        told.map_err(not_told)
     }
 
     fn tell(
@@ -181,8 +270,21 @@ impl Spool {
         + 'static,
     ) -> Result<(), UploadError> {
         let upload = upload.clone();
-        self.ask(move |index| Ok(index.transact(|transaction| change(transaction, &upload))?))
+        self.ask_as(Asker::Own, move |index| {
+            Ok(index.transact(|transaction| change(transaction, &upload))?)
+        })
     }
+}
+
+/// The disk does not give back what it took: an input or output error, or a checksum of the file system's that does
+/// not hold.
+fn cannot_be_read(error: &ImportError) -> bool {
+    const DAMAGED: [Errno; 3] = [Errno::EIO, Errno::EBADMSG, Errno::EUCLEAN];
+    let ImportError::Source(error) = error else {
+        return false;
+    };
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    errno.is_some_and(|errno| DAMAGED.contains(&errno))
 }
 
 /// What trying again does not change.
@@ -220,5 +322,33 @@ fn meta(upload: &Upload) -> ImportMeta {
         camera: upload.metadata.camera().cloned(),
         at: upload.metadata.at(),
         origin: Origin::Upload(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_does_not_give_back_is_lost_after_a_minute_and_nothing_else_is() {
+        let source = |errno: Errno| ImportError::Source(errno.into());
+        let at = |tries: u64| Monotonic(tries * 10_000_000_000);
+        let mut waiting = Waiting::default();
+        for tries in 0..5 {
+            assert_eq!(waiting.refuse(1, &source(Errno::EIO), at(tries)), None);
+            assert!(!waiting.is_due(1, at(tries)) && waiting.is_due(1, at(tries + 1)));
+        }
+        let reason = waiting.refuse(1, &source(Errno::EIO), at(6)).unwrap();
+        assert!(reason.contains("cannot be read") && reason.contains("upload it again"));
+        assert!(waiting.0.is_empty());
+        for error in [
+            source(Errno::EMFILE),
+            ImportError::DiskFull("disk full".to_owned()),
+        ] {
+            for tries in 0..50 {
+                assert_eq!(waiting.refuse(2, &error, at(tries)), None);
+            }
+        }
+        assert!(waiting.refuse(3, &ImportError::NotMedia, at(0)).is_some());
     }
 }

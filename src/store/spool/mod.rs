@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::UploadError;
@@ -26,14 +26,17 @@ pub(super) use self::recovery::recover;
 pub use self::rows::{Upload, UploadPhase};
 pub use self::writer::UploadWriter;
 
-use self::active::{Active, Hold};
+pub(super) use self::active::Active;
+
+use self::active::Hold;
 use self::importer::Importing;
 use self::rows::{NewRow, part_path};
-use super::file_system::FileSystem;
+use super::file_system::{DiskSpace, FileSystem};
 use super::index::Index;
 use super::recorder::Recorder;
+use super::room::{floor_bytes, held_bytes, room_bytes};
 use super::status::StoreOptions;
-use super::writer::Writer;
+use super::writer::{Asker, Writer};
 use crate::base::{Clock, Wall};
 use crate::upload::{Admitted, Metadata, Refusal, UploadId, UploadKind, join};
 
@@ -42,6 +45,10 @@ pub(super) const STEP_BYTES: u64 = 4 << 20;
 
 /// An upload goes if nothing was added to it for so long, in ms: a week.
 const LIFETIME_MS: i64 = 7 * 86_400_000;
+
+/// And one to which nothing was ever added after so long, in ms: an hour. As long is room set aside for what a client
+/// does not go on with.
+const IDLE_MS: i64 = 3_600_000;
 
 /// Uploads that are under way or wait to be joined or imported, at the same time.
 const UPLOADS_MAX: u64 = 1000;
@@ -97,6 +104,7 @@ impl Spool {
         files: Arc<dyn FileSystem>,
         writer: Writer,
         clock: Arc<dyn Clock>,
+        active: Arc<Active>,
     ) -> Self {
         Self(Arc::new(Inner {
             dir: dir.to_owned(),
@@ -104,7 +112,7 @@ impl Spool {
             writer,
             clock,
             options: options.clone(),
-            active: Arc::default(),
+            active,
             importing: Importing::default(),
         }))
     }
@@ -114,14 +122,17 @@ impl Spool {
         let id = random_id()
             .map_err(|error| UploadError::NotWritable(format!("no random numbers: {error}")))?;
         let spool = self.clone();
-        let begun = self.ask(move |index| match new.kind {
-            UploadKind::Final => spool.join(index, id, &new),
-            UploadKind::Single | UploadKind::Partial => spool.make(index, id, &new),
-        })?;
-        if begun.state.is_complete {
-            self.0.importing.look();
-        }
-        Ok(begun)
+        self.ask(move |index| {
+            let begun = match new.kind {
+                UploadKind::Final => spool.join(index, id, &new),
+                UploadKind::Single | UploadKind::Partial => spool.make(index, id, &new),
+            }?;
+            if begun.state.is_complete {
+                // Here, as whoever asked may have given up waiting.
+                spool.0.importing.look();
+            }
+            Ok(begun)
+        })
     }
 
     /// Ends whatever request works on an upload, waits for it, and takes its place. There need not be such an upload.
@@ -133,9 +144,17 @@ impl Spool {
         })
     }
 
-    /// Has the index changed by its writer, after all that was asked before.
-    fn ask<T: Send + 'static>(
+    /// Has the index changed by its writer, for somebody behind the network, after all that was asked before.
+    pub(super) fn ask<T: Send + 'static>(
         &self,
+        change: impl FnOnce(&mut Index) -> Result<T, UploadError> + Send + 'static,
+    ) -> Result<T, UploadError> {
+        self.ask_as(Asker::Visitor, change)
+    }
+
+    fn ask_as<T: Send + 'static>(
+        &self,
+        asker: Asker,
         change: impl FnOnce(&mut Index) -> Result<T, UploadError> + Send + 'static,
     ) -> Result<T, UploadError> {
         let request = move |recorder: &mut Recorder| {
@@ -145,15 +164,15 @@ impl Spool {
             let changed = change(index);
             if let Err(error) = index.checkpoint_if_long() {
                 tracing::warn!(%error, "the index's log could not be put into it; it is tried again");
+                recorder.note_index_error(&error);
+            }
+            if let Err(UploadError::Uncertain(reason)) = &changed {
+                recorder.poison(reason.clone());
             }
             changed
         };
-        let answer = self.0.writer.ask(ANSWER_WAIT_MAX, request);
-        answer.unwrap_or_else(|| {
-            Err(UploadError::NotWritable(
-                "the disk does not answer in time, or the appliance is stopping".to_owned(),
-            ))
-        })
+        let answer = self.0.writer.ask(asker, ANSWER_WAIT_MAX, request);
+        answer.unwrap_or_else(|no_answer| Err(UploadError::NotWritable(no_answer.to_string())))
     }
 
     /// Makes an upload's file and row.
@@ -164,11 +183,9 @@ impl Spool {
         new: &NewUpload,
     ) -> Result<Upload, UploadError> {
         let Inner { dir, files, .. } = &*self.0;
-        let (count, promised) = rows::promised(index.connection())?;
-        if count >= UPLOADS_MAX {
-            return Err(UploadError::TooMany(UPLOADS_MAX));
-        }
-        self.check_room(promised.saturating_add(new.length.unwrap_or(0)))?;
+        check_count(index.connection())?;
+        let wanted = new.length.unwrap_or(0).saturating_mul(2);
+        self.check_room(index.connection(), wanted, true)?;
         let path = part_path(dir, id);
         let made = self.make_file(&path).and_then(|()| {
             index.transact(|transaction| self.insert(transaction, id, new, (new.length, 0)))
@@ -203,9 +220,17 @@ impl Spool {
         new: &NewUpload,
     ) -> Result<Upload, UploadError> {
         index.transact(|transaction| {
+            check_count(transaction)?;
             let mut found = Vec::with_capacity(new.parts.len());
             for &part in &new.parts {
-                found.push((part, rows::load(transaction, part)?));
+                let upload = rows::load(transaction, part)?;
+                // Each file that is made reads all of its parts.
+                if let Some(upload) = &upload
+                    && rows::is_held(transaction, upload.row)?
+                {
+                    return Err(UploadError::InUse);
+                }
+                found.push((part, upload));
             }
             let states = found
                 .iter()
@@ -238,43 +263,72 @@ impl Spool {
         (length, offset): (Option<u64>, u64),
     ) -> Result<Upload, UploadError> {
         let began = self.0.clock.wall();
+        let is_complete = new.is_complete || new.kind == UploadKind::Final;
         let row = NewRow {
             id,
             kind: new.kind,
             length,
             offset,
-            is_complete: new.is_complete || new.kind == UploadKind::Final,
+            is_complete,
             metadata: &new.metadata,
             began,
-            expires: began.plus_ms(LIFETIME_MS),
+            expires: began.plus_ms(if is_complete { LIFETIME_MS } else { IDLE_MS }),
         };
         rows::insert(transaction, &row)?;
         rows::load(transaction, id)?.ok_or(UploadError::Unknown)
     }
 
-    /// Refuses if so many bytes more would take from the room that recording needs: half of what retention keeps free,
-    /// and in any case what the index needs to go on.
-    fn check_room(&self, bytes: u64) -> Result<(), UploadError> {
-        let Inner {
-            dir,
-            files,
-            options,
-            ..
-        } = &*self.0;
-        let space = files
-            .space(dir)
-            .map_err(|error| UploadError::from_io(&error))?;
-        let kept_free = options.retention.free_bytes_on(space.total) / 2;
-        let kept_free = kept_free.max(options.free_bytes_min * 2);
-        let room = space.free.saturating_sub(kept_free);
-        if bytes > room {
+    /// Refuses to promise `wanted` bytes more: there must be room for what all uploads are yet to bring, and for the
+    /// copies in packs that they become before their own files go. (Files cannot be given back as they are read: an
+    /// import that was interrupted tells by the file's size and time that it is still the same.) Announcements count
+    /// against those that are announced only.
+    fn check_room(
+        &self,
+        connection: &Connection,
+        wanted: u64,
+        is_announced: bool,
+    ) -> Result<(), UploadError> {
+        let room = room_bytes(&self.0.options, self.space()?, held_bytes(connection)?);
+        let promised = rows::promised(connection, self.0.clock.wall())?;
+        let taken = if is_announced {
+            promised.bytes_set_aside(room)
+        } else {
+            promised.begun
+        };
+        if room.checked_sub(taken).is_some_and(|left| wanted <= left) {
+            return Ok(());
+        }
+        const MB: u64 = 1_000_000;
+        Err(UploadError::DiskFull(format!(
+            "{} MB are wanted, its copy among the items included, {} MB of what uploads and imports may take are left; \
+             remove items, or let storage.imports_mb allow more",
+            wanted.div_ceil(MB),
+            room.saturating_sub(taken) / MB
+        )))
+    }
+
+    /// Refuses if so many bytes more would take from the room that recording and the index need.
+    fn check_floor(&self, bytes: u64) -> Result<(), UploadError> {
+        let space = self.space()?;
+        let floor = floor_bytes(&self.0.options, space.total);
+        if space.free < floor.saturating_add(bytes) {
             return Err(UploadError::DiskFull(format!(
-                "{} MB are to come, {} MB may be taken; free some space",
-                bytes.div_ceil(1_000_000),
-                room / 1_000_000
+                "{} MiB are free, {} MiB are kept for recordings; free some space",
+                space.free >> 20,
+                floor >> 20
             )));
         }
         Ok(())
+    }
+
+    fn space(&self) -> Result<DiskSpace, UploadError> {
+        let space = self.0.files.space(&self.0.dir);
+        space.map_err(|error| UploadError::from_io(&error))
+    }
+
+    /// Whether room is still set aside for an upload of which something came.
+    fn is_active(&self, upload: &Upload) -> bool {
+        upload.expires > self.0.clock.wall().plus_ms(LIFETIME_MS - IDLE_MS)
     }
 
     fn expires(&self) -> Wall {
@@ -303,15 +357,17 @@ impl UploadHold {
         UploadWriter::open(self, upload, admitted)
     }
 
-    /// Removes an upload and its bytes. Refused if it is a part of a file that is being made, or waits to be imported.
+    /// Removes an upload and its bytes. Refused if it is a part of a file that is being made, or is being imported.
     pub fn remove(self) -> Result<(), UploadError> {
         let id = self.id;
+        let spool = self.spool.clone();
         self.spool.ask(move |index| {
+            if spool.0.importing.is_importing(id) {
+                return Err(UploadError::InUse);
+            }
             index.transact(|transaction| {
                 let upload = rows::load(transaction, id)?.ok_or(UploadError::Unknown)?;
-                let waits = upload.phase == UploadPhase::Complete
-                    && upload.state.kind != UploadKind::Partial;
-                if waits || rows::is_held(transaction, upload.row)? {
+                if rows::is_held(transaction, upload.row)? {
                     return Err(UploadError::InUse);
                 }
                 Ok(rows::remove(transaction, &upload)?)
@@ -320,7 +376,15 @@ impl UploadHold {
     }
 }
 
-/// A name that nobody can guess, from the system's random numbers.
+fn check_count(connection: &Connection) -> Result<(), UploadError> {
+    if rows::count(connection)? < UPLOADS_MAX {
+        Ok(())
+    } else {
+        Err(UploadError::TooMany(UPLOADS_MAX))
+    }
+}
+
+/// A name that nothing else has, from the system's random numbers.
 fn random_id() -> io::Result<UploadId> {
     let mut name = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut name)?;
@@ -328,8 +392,14 @@ fn random_id() -> io::Result<UploadId> {
 }
 
 /// Forgets uploads to which nothing was added for too long, and notes their files to be removed. Durable on return.
-pub(super) fn forget_expired(index: &mut Index, now: Wall) -> rusqlite::Result<()> {
-    let expired = rows::expired(index.connection(), now)?;
+/// What somebody adds to right now stays: a clock that is set meanwhile says nothing of it.
+pub(super) fn forget_expired(
+    index: &mut Index,
+    now: Wall,
+    active: &Active,
+) -> rusqlite::Result<()> {
+    let mut expired = rows::expired(index.connection(), now)?;
+    expired.retain(|upload| !active.holds(upload.id));
     if expired.is_empty() {
         return Ok(());
     }
@@ -341,14 +411,11 @@ pub(super) fn forget_expired(index: &mut Index, now: Wall) -> rusqlite::Result<(
 }
 
 /// An upload by its name.
-pub(super) fn upload(
-    connection: &rusqlite::Connection,
-    id: UploadId,
-) -> rusqlite::Result<Option<Upload>> {
+pub(super) fn upload(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Upload>> {
     rows::load(connection, id)
 }
 
 /// Every upload that is known.
-pub(super) fn uploads(connection: &rusqlite::Connection) -> rusqlite::Result<Vec<Upload>> {
+pub(super) fn uploads(connection: &Connection) -> rusqlite::Result<Vec<Upload>> {
     rows::load_all(connection)
 }

@@ -1,5 +1,5 @@
-//! What happens with uploads before a start: files without rows go, what was not acknowledged is cut off, and an upload
-//! of which the disk did not keep what it had promised is given up. An error of one file leaves that for later: whoever
+//! What happens with uploads before a start: files without rows go, what was not acknowledged is cut off, an upload of
+//! which the disk did not keep what it had promised is given up, and one that has all of its length is complete. An error of one file leaves that for later: whoever
 //! goes on with the upload meets it again.
 
 use std::collections::BTreeSet;
@@ -31,6 +31,12 @@ pub(in crate::store) fn recover(
     }
     for upload in kept {
         match cut_back(dir, files, upload) {
+            // Its client was told so, as tus has it. One of the drafts can add nothing to it, either.
+            Ok(()) if is_whole(upload) => {
+                index
+                    .transact(|transaction| rows::complete(transaction, upload))
+                    .map_err(sqlite)?;
+            }
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 tracing::error!(upload = %upload.id, "the disk did not keep an upload; it is given up");
@@ -46,6 +52,10 @@ pub(in crate::store) fn recover(
         }
     }
     Ok(())
+}
+
+fn is_whole(upload: &Upload) -> bool {
+    upload.phase == UploadPhase::Receiving && upload.state.length == Some(upload.state.offset)
 }
 
 fn remove_unnamed(dir: &Path, files: &dyn FileSystem, kept: &[&Upload]) -> io::Result<()> {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use super::{IDLE_MS, LIFETIME_MS};
 use crate::base::Wall;
+use crate::store::import::{Origin, abandon_import};
 use crate::upload::{Concluded, Metadata, UploadId, UploadKind, UploadState};
 
 /// An upload in one transaction goes with so many at the most.
@@ -168,16 +170,52 @@ fn with_parts(connection: &Connection, mut upload: Upload) -> rusqlite::Result<U
     Ok(upload)
 }
 
-/// How many uploads are under way or wait, and how many bytes they are yet to bring, as far as they say.
-pub(super) fn promised(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+/// How many uploads are under way or wait.
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM upload WHERE state < 2", (), |row| {
+        row.get(0)
+    })
+}
+
+/// Bytes that uploads are yet to bring, as far as they say, and those of the copies in packs that they become. Those
+/// of which nothing came for an hour are not counted: they may find the disk full when they go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Promised {
+    /// Of uploads of which something came.
+    pub(super) begun: u64,
+    /// Of those of which nothing came yet.
+    pub(super) announced: u64,
+}
+
+impl Promised {
+    /// What of `room` is not for others. Announcing costs nothing, so that announcements set at most half of what is
+    /// left aside.
+    pub(super) fn bytes_set_aside(&self, room: u64) -> u64 {
+        let left = room.saturating_sub(self.begun);
+        self.begun.saturating_add(self.announced.min(left / 2))
+    }
+}
+
+/// What is promised at this time.
+pub(super) fn promised(connection: &Connection, now: Wall) -> rusqlite::Result<Promised> {
+    let active_until = now.plus_ms(LIFETIME_MS - IDLE_MS);
     connection.query_row(
-        "SELECT count(*), coalesce(sum(coalesce(length, offset) - offset), 0) FROM upload WHERE state < 2",
-        (),
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        "SELECT coalesce(sum(CASE WHEN offset > 0 THEN bytes END), 0),
+                coalesce(sum(CASE WHEN offset = 0 THEN bytes END), 0)
+         FROM (SELECT offset, 2 * max(coalesce(length, 0), offset) - offset AS bytes FROM upload
+               WHERE kind <> 2 AND (state = 1 OR state = 0 AND (offset = 0 OR expires_ms > ?)))",
+        [active_until.0],
+        |row| {
+            Ok(Promised {
+                begun: row.get(0)?,
+                announced: row.get(1)?,
+            })
+        },
     )
 }
 
-/// Moves an upload on from `from`, where it was when its data was admitted, to `to`. Returns whether it still was there.
+/// Moves an upload on from `from`, where it was when its data was admitted, to `to`. Only what adds to it prolongs its
+/// life. Returns whether it still was there.
 pub(super) fn advance(
     transaction: &Transaction<'_>,
     row: i64,
@@ -187,7 +225,8 @@ pub(super) fn advance(
 ) -> rusqlite::Result<bool> {
     let changed = transaction
         .prepare_cached(
-            "UPDATE upload SET offset = ?3, length = ?4, state = ?5, expires_ms = ?6
+            "UPDATE upload SET offset = ?3, length = ?4, state = ?5,
+                    expires_ms = CASE WHEN ?3 > ?2 OR ?5 = 1 THEN ?6 ELSE expires_ms END
              WHERE id = ?1 AND offset = ?2 AND state IN (0, ?5)",
         )?
         .execute(params![
@@ -201,12 +240,24 @@ pub(super) fn advance(
     Ok(changed > 0)
 }
 
-/// The upload that waits longest to be imported.
-pub(super) fn next_to_import(connection: &Connection) -> rusqlite::Result<Option<Upload>> {
+/// Says that an upload has everything.
+pub(super) fn complete(transaction: &Transaction<'_>, upload: &Upload) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE upload SET state = 1 WHERE id = ? AND state = 0",
+        [upload.row],
+    )?;
+    Ok(())
+}
+
+/// The upload that waits longest to be imported, of those behind the row `after`.
+pub(super) fn next_to_import(
+    connection: &Connection,
+    after: i64,
+) -> rusqlite::Result<Option<Upload>> {
     let mut statement = connection.prepare_cached(&format!(
-        "{COLUMNS} WHERE state = 1 AND kind <> 1 ORDER BY id LIMIT 1"
+        "{COLUMNS} WHERE state = 1 AND kind <> 1 AND id > ? ORDER BY id LIMIT 1"
     ))?;
-    let found = statement.query_row((), read).optional()?.flatten();
+    let found = statement.query_row([after], read).optional()?.flatten();
     found
         .map(|upload| with_parts(connection, upload))
         .transpose()
@@ -279,8 +330,10 @@ pub(super) fn remove(transaction: &Transaction<'_>, upload: &Upload) -> rusqlite
     Ok(())
 }
 
-/// Notes an upload's file to be removed. Parts of a file go by themselves.
+/// Notes an upload's file to be removed, and lets go of what was imported of it so far. Parts of a file go by
+/// themselves.
 fn release(transaction: &Transaction<'_>, upload: &Upload) -> rusqlite::Result<()> {
+    abandon_import(transaction, &Origin::Upload(upload.id.to_string()).text())?;
     transaction.execute("DELETE FROM upload_part WHERE final = ?", [upload.row])?;
     if upload.state.kind != UploadKind::Final {
         let path = part_path(Path::new(""), upload.id);

@@ -26,6 +26,12 @@ pub struct UploadWriter {
     file: Box<dyn StoredFile>,
     hold: UploadHold,
     row: i64,
+    /// As it was when the request came.
+    length_before: Option<u64>,
+    /// Room was set aside for what came of it.
+    is_active: bool,
+    /// And for all that is to come.
+    is_promised: bool,
     admitted: Admitted,
     hasher: Option<ChecksumHasher>,
     pending: Vec<Bytes>,
@@ -65,10 +71,14 @@ impl UploadWriter {
             Err(error) => return Err(UploadError::from_io(&error)),
         };
         let recorded_at = inner.clock.monotonic();
+        let is_active = offset > 0 && hold.spool.is_active(upload);
         Ok(Self {
             file,
             hold,
             row: upload.row,
+            length_before: upload.state.length,
+            is_active,
+            is_promised: is_active && upload.state.length.is_some(),
             admitted,
             hasher: admitted.checksum.map(|checksum| checksum.hasher()),
             pending: Vec::new(),
@@ -101,11 +111,12 @@ impl UploadWriter {
         Ok(())
     }
 
-    /// Makes what came durable and known, unless all of it has to be there first.
+    /// Makes what came durable and known, unless all of it has to be there first. The last bytes of an upload become
+    /// known with its end ([`Self::finish`]): a client that hears of an offset at the length takes it for complete.
     pub fn save(&mut self) -> Result<(), UploadError> {
         self.write_pending()?;
         self.sync()?;
-        if self.hasher.is_none() {
+        if self.hasher.is_none() && self.admitted.length != Some(self.end) {
             let so_far = Concluded {
                 length: self.admitted.length,
                 is_complete: false,
@@ -131,9 +142,6 @@ impl UploadWriter {
         let concluded = self.admitted.conclude(self.end, whole)?;
         self.sync()?;
         self.record(concluded)?;
-        if concluded.is_complete {
-            self.hold.spool.0.importing.look();
-        }
         self.hold.upload()
     }
 
@@ -142,7 +150,7 @@ impl UploadWriter {
             return Ok(());
         }
         let spool = &self.hold.spool;
-        spool.check_room(self.pending_bytes as u64)?;
+        spool.check_floor(self.pending_bytes as u64)?;
         let mut pieces: Vec<_> = self
             .pending
             .iter()
@@ -169,9 +177,19 @@ impl UploadWriter {
 
     fn record(&mut self, concluded: Concluded) -> Result<(), UploadError> {
         let (row, from, to) = (self.row, self.recorded, self.end);
+        let adds = to > from || concluded.length != self.length_before;
+        // What it brings, and a copy of all that it is then, but for what was promised.
+        let end = concluded.length.unwrap_or(to);
+        let promised = if self.is_active { from } else { 0 };
+        let wanted = (adds && !self.is_promised)
+            .then(|| end.saturating_mul(2).saturating_sub(from + promised));
         let expires = self.hold.spool.expires();
+        let spool = self.hold.spool.clone();
         let is_there = self.hold.spool.ask(move |index| {
-            index.transact(|transaction| {
+            if let Some(wanted) = wanted {
+                spool.check_room(index.connection(), wanted, false)?;
+            }
+            let is_there = index.transact(|transaction| {
                 Ok::<_, UploadError>(rows::advance(
                     transaction,
                     row,
@@ -179,13 +197,21 @@ impl UploadWriter {
                     concluded,
                     expires,
                 )?)
-            })
+            })?;
+            if is_there && concluded.is_complete {
+                // Here, as whoever asked may have given up waiting.
+                spool.0.importing.look();
+            }
+            Ok(is_there)
         })?;
         if !is_there {
             // Removed meanwhile, or not written in time when it was asked before.
             return Err(UploadError::Unknown);
         }
         self.recorded = to;
+        self.length_before = concluded.length;
+        self.is_active |= to > from;
+        self.is_promised = self.is_active && concluded.length.is_some();
         Ok(())
     }
 }

@@ -35,6 +35,7 @@ struct State {
     next_sync_fails: bool,
     reads_fail: bool,
     folders_do_not_open: bool,
+    space: Option<DiskSpace>,
     files: BTreeMap<PathBuf, Kept>,
 }
 
@@ -74,6 +75,11 @@ impl FaultyDisk {
     /// Lets no byte of a file be read: EIO for each.
     pub(super) fn fail_reads(&self) {
         self.0.lock().unwrap().reads_fail = true;
+    }
+
+    /// Tells of so much free space on a disk of `total` bytes from now on, whatever is written.
+    pub(super) fn tell_space(&self, free: u64, total: u64) {
+        self.0.lock().unwrap().space = Some(DiskSpace { free, total });
     }
 
     /// Lets no folder be opened, as when too many files are open, or lets them again.
@@ -212,7 +218,10 @@ impl FileSystem for FaultyDisk {
 
     fn space(&self, path: &Path) -> io::Result<DiskSpace> {
         self.step_whole()?;
-        RealFileSystem.space(path)
+        match self.0.lock().unwrap().space {
+            Some(space) => Ok(space),
+            None => RealFileSystem.space(path),
+        }
     }
 }
 

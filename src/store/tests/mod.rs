@@ -1,5 +1,6 @@
 //! The store as a whole: what is promised about recordings, over files and an index that are real.
 
+mod asking;
 mod clip_files;
 mod doors;
 mod durable;
@@ -20,4 +21,5 @@ mod scrubbing;
 mod uploads;
 mod uploads_faults;
 mod uploads_import;
+mod uploads_room;
 mod verifying;
