@@ -265,6 +265,7 @@ fn the_log_gives_back_what_is_over_and_proves_the_rest() {
             .verify_range(
                 &front,
                 (NOON.plus_ms(2_800_000), NOON.plus_ms(3_000_000)),
+                None,
                 |_, _| {},
             )
             .unwrap();
