@@ -1,5 +1,5 @@
 //! Any bytes as the evidence in a clip's file, over any bytes as the file: an error, or evidence that is written the same
-//! again and that keys which did not sign it refuse. The bytes are also read as the tables of a `moov`.
+//! again and that keys which did not sign it refuse. The bytes are also read as what stands before a clip's media.
 //! `./scripts/fuzz clip_evidence`
 
 #![no_main]
@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use perch_fuzz::cmaf::read_sample_ranges;
+use perch_fuzz::cmaf::HeadCheck;
 use perch_fuzz::seal::{ClipEvidence, Origin, PublicKeys, SigningKeys};
 
 /// New ones each time, so that no input can have been signed by them.
@@ -18,8 +18,10 @@ static KEYS: LazyLock<PublicKeys> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    let tracks = read_sample_ranges(bytes).unwrap_or_default();
-    let tracks: Vec<_> = tracks.into_iter().map(|track| track.ranges).collect();
+    let check = HeadCheck::new(bytes).ok();
+    let tracks = check.as_ref().map(HeadCheck::ranges).unwrap_or_default();
+    // Nothing was recorded, so that there is no head that fits.
+    assert!(check.is_none_or(|check| check.finish().is_err()));
     if let Ok(evidence) = ClipEvidence::decode(bytes) {
         assert_eq!(evidence.encode(), bytes);
         let read = |offset: u64, buffer: &mut [u8]| {

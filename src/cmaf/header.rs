@@ -34,6 +34,19 @@ pub(super) fn write_header(parameters: &TrackParameters) -> Result<InitSegment, 
     })
 }
 
+/// The sample entry that a header has for these parameters. Fails with `InvalidParameters` if there is none.
+pub(super) fn write_sample_entry(parameters: &TrackParameters) -> Result<Vec<u8>, WriteError> {
+    let entry = match parameters {
+        TrackParameters::Video(video) => Codec::from(avc1(video)?),
+        TrackParameters::Audio(audio) => Codec::from(mp4a(audio)?),
+    };
+    let mut bytes = Vec::new();
+    entry
+        .encode(&mut bytes)
+        .map_err(|_| WriteError::InvalidParameters("the sample entry"))?;
+    Ok(bytes)
+}
+
 /// How long a sample lasts unless its fragment says otherwise, in ticks; at least 1.
 fn default_duration_ticks(parameters: &TrackParameters) -> u32 {
     match parameters {

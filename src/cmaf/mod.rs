@@ -16,11 +16,11 @@ mod tests;
 
 pub use fragment_head::{FragmentHead, read_fragment_head};
 pub use movie::{
-    ClipSegment, ClipWriteError, ClipWriter, FILE_BOX_HEADER_BYTES_MAX, FileBox, Joint, MovieHead,
-    SampleEntry, TimelapseWriter, file_box, uuid_box,
+    ClipSegment, ClipWriteError, ClipWriter, Difference, FILE_BOX_HEADER_BYTES_MAX, FileBox,
+    HeadCheck, HeadFault, Joint, MovieHead, RecordedSegment, SampleEntry, TimelapseWriter,
+    file_box, uuid_box,
 };
 pub use read::{ReadError, ReadFragment, ReadHeader, ReadSample, read_fragment, read_init};
-pub use sample_table::{TrackSamples, read_sample_ranges};
 pub use track_writer::{PART_BYTES_MAX, TrackOrigin, TrackWriter, UNIT_BYTES_MAX, WriteError};
 
 /// Every file holds one track.

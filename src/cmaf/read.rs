@@ -113,11 +113,7 @@ pub fn read_init(bytes: &[u8]) -> Result<ReadHeader, ReadError> {
     }
     let trex: Trex = decode(find(find(moov, b"mvex")?, b"trex")?, "trex")?;
     let entry = sample_entry_box(mdia)?;
-    let parameters = match &entry.kind {
-        b"avc1" => TrackParameters::Video(read_avc1(entry.body, &mdhd, &trex)?),
-        b"mp4a" => TrackParameters::Audio(read_mp4a(entry.body, &mdhd)?),
-        _ => return Err(ReadError::UnknownCodec),
-    };
+    let parameters = read_entry(&entry, mdhd.timescale, trex.default_sample_duration)?;
     Ok(ReadHeader {
         parameters,
         track_id: trex.track_id,
@@ -145,7 +141,23 @@ fn sample_entry_box(mdia: &[u8]) -> Result<BoxView<'_>, ReadError> {
         .ok_or(ReadError::MalformedBox("stsd"))?
 }
 
-fn read_avc1(body: &[u8], mdhd: &Mdhd, trex: &Trex) -> Result<VideoParameters, ReadError> {
+/// What a sample entry says of how to decode a track of `timescale` ticks a second, whose samples last `duration_ticks`.
+pub(super) fn read_entry(
+    entry: &BoxView<'_>,
+    timescale: u32,
+    duration_ticks: u32,
+) -> Result<TrackParameters, ReadError> {
+    match &entry.kind {
+        b"avc1" => {
+            let frame_rate = reduced(timescale, duration_ticks.max(1));
+            read_avc1(entry.body, frame_rate).map(TrackParameters::Video)
+        }
+        b"mp4a" => read_mp4a(entry.body, timescale).map(TrackParameters::Audio),
+        _ => Err(ReadError::UnknownCodec),
+    }
+}
+
+fn read_avc1(body: &[u8], frame_rate: FrameRate) -> Result<VideoParameters, ReadError> {
     let malformed = ReadError::MalformedBox("avc1");
     let children = body.get(VISUAL_ENTRY_BYTES..).ok_or(malformed)?;
     let size = |at: usize| u32::from(u16::from_be_bytes([body[at], body[at + 1]]));
@@ -157,12 +169,12 @@ fn read_avc1(body: &[u8], mdhd: &Mdhd, trex: &Trex) -> Result<VideoParameters, R
         avcc: Bytes::from(record),
         width: size(24),
         height: size(26),
-        frame_rate: reduced(mdhd.timescale, trex.default_sample_duration.max(1)),
+        frame_rate,
         bitrate_bps: read_bitrate(children)?,
     })
 }
 
-fn read_mp4a(body: &[u8], mdhd: &Mdhd) -> Result<AudioParameters, ReadError> {
+fn read_mp4a(body: &[u8], sample_rate: u32) -> Result<AudioParameters, ReadError> {
     let malformed = ReadError::MalformedBox("mp4a");
     let children = body.get(AUDIO_ENTRY_BYTES..).ok_or(malformed)?;
     let channels = u16::from_be_bytes([body[16], body[17]]);
@@ -178,7 +190,7 @@ fn read_mp4a(body: &[u8], mdhd: &Mdhd) -> Result<AudioParameters, ReadError> {
         .raw;
     Ok(AudioParameters {
         asc: Bytes::from(asc),
-        sample_rate: mdhd.timescale,
+        sample_rate,
         channels: u8::try_from(channels).map_err(|_| malformed)?,
         bitrate_bps: config.avg_bitrate,
     })

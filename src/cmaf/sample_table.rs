@@ -1,8 +1,8 @@
-//! Where the tracks of an ordinary MP4 take their samples from: the tables of a `moov`, read as far as whoever checks
+//! Where a track of an ordinary MP4 takes its samples from: the tables of a `trak`, read as far as whoever checks
 //! a clip needs them (ISO/IEC 14496-12 §8.7). Returns an error, never panics, on any input, and allocates in
 //! proportion to it.
 
-use super::box_walk::{BoxWalk, find, find_optional};
+use super::box_walk::{find, find_optional};
 use super::read::ReadError;
 
 /// More samples than a track of a file has that can be verified: twelve days of sound.
@@ -10,26 +10,42 @@ const SAMPLES_MAX: u64 = 1 << 26;
 
 /// One track's samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackSamples {
+pub(super) struct TrackSamples {
     /// What the track is: `vide`, `soun` or another handler.
-    pub handler: [u8; 4],
+    pub(super) handler: [u8; 4],
+    /// How many samples it has.
+    pub(super) count: u64,
+    /// Where they lie, in decoding order; without those of no bytes.
+    pub(super) chunks: Vec<Chunk>,
+}
+
+/// Samples that lie behind each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// Of the first byte, in the file.
+    pub(super) offset: u64,
+    /// Bytes of all of them.
+    pub(super) bytes: u64,
+    /// Number of their sample entry, from 1.
+    pub(super) description: u32,
+}
+
+impl TrackSamples {
     /// The bytes of its samples in decoding order, as offset in the file and count; those that touch are joined.
-    pub ranges: Vec<(u64, u64)>,
-}
-
-/// Reads the tracks of a `moov`, given the body of the box.
-pub fn read_sample_ranges(moov: &[u8]) -> Result<Vec<TrackSamples>, ReadError> {
-    let mut tracks = Vec::new();
-    for view in BoxWalk::new(moov) {
-        let view = view?;
-        if &view.kind == b"trak" {
-            tracks.push(read_track(view.body)?);
+    pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for chunk in &self.chunks {
+            match ranges.last_mut() {
+                Some((start, bytes)) if *start + *bytes == chunk.offset => *bytes += chunk.bytes,
+                _ => ranges.push((chunk.offset, chunk.bytes)),
+            }
         }
+        ranges
     }
-    Ok(tracks)
 }
 
-fn read_track(trak: &[u8]) -> Result<TrackSamples, ReadError> {
+/// Reads a track, given the body of its `trak`.
+pub(super) fn read_track(trak: &[u8]) -> Result<TrackSamples, ReadError> {
     let mdia = find(trak, b"mdia")?;
     let hdlr = find(mdia, b"hdlr")?;
     let handler = hdlr.get(8..12).and_then(|kind| kind.try_into().ok());
@@ -40,7 +56,8 @@ fn read_track(trak: &[u8]) -> Result<TrackSamples, ReadError> {
     let chunks = read_chunks(stbl)?;
     Ok(TrackSamples {
         handler,
-        ranges: lay_out(&sizes, &offsets, &chunks)?,
+        count: sizes.count(),
+        chunks: lay_out(&sizes, &offsets, &chunks)?,
     })
 }
 
@@ -109,24 +126,25 @@ fn read_offsets(stbl: &[u8]) -> Result<Vec<u64>, ReadError> {
     (offsets.len() == count).then_some(offsets).ok_or(bad)
 }
 
-/// First chunk, counted from 1, of each run of chunks with the same number of samples, and that number.
-fn read_chunks(stbl: &[u8]) -> Result<Vec<(u32, u32)>, ReadError> {
+/// First chunk, counted from 1, of each run of chunks with the same number of samples of the same entry, that number, and
+/// the entry's.
+fn read_chunks(stbl: &[u8]) -> Result<Vec<(u32, u32, u32)>, ReadError> {
     let bad = ReadError::MalformedBox("stsc");
     let mut words = Words::full_box(find(stbl, b"stsc")?).ok_or(bad)?;
     let count = words.next().ok_or(bad)? as usize;
-    let mut runs: Vec<(u32, u32)> = Vec::new();
+    let mut runs: Vec<(u32, u32, u32)> = Vec::new();
     while runs.len() < count {
         let first = words.next().ok_or(bad)?;
         let samples = words.next().ok_or(bad)?;
-        let _description = words.next().ok_or(bad)?;
+        let description = words.next().ok_or(bad)?;
         let in_order = match runs.last() {
             None => first == 1,
-            Some((before, _)) => first > *before,
+            Some((before, ..)) => first > *before,
         };
         if !in_order {
             return Err(bad);
         }
-        runs.push((first, samples));
+        runs.push((first, samples, description));
     }
     Ok(runs)
 }
@@ -134,30 +152,32 @@ fn read_chunks(stbl: &[u8]) -> Result<Vec<(u32, u32)>, ReadError> {
 fn lay_out(
     sizes: &Sizes,
     offsets: &[u64],
-    runs: &[(u32, u32)],
-) -> Result<Vec<(u64, u64)>, ReadError> {
+    runs: &[(u32, u32, u32)],
+) -> Result<Vec<Chunk>, ReadError> {
     let bad = ReadError::MalformedBox("stsc");
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    let mut chunks = Vec::new();
     let (mut sample, mut run) = (0, 0);
-    for (chunk, &offset) in (1u64..).zip(offsets) {
+    for (number, &offset) in (1u64..).zip(offsets) {
         while runs
             .get(run + 1)
-            .is_some_and(|next| chunk >= u64::from(next.0))
+            .is_some_and(|next| number >= u64::from(next.0))
         {
             run += 1;
         }
-        let (_, samples) = *runs.get(run).ok_or(bad)?;
+        let (_, samples, description) = *runs.get(run).ok_or(bad)?;
         let bytes = sizes.bytes(sample, samples.into()).ok_or(bad)?;
         sample += u64::from(samples);
         let end = offset.checked_add(bytes);
         end.ok_or(ReadError::MalformedBox("stco"))?;
-        match ranges.last_mut() {
-            _ if bytes == 0 => {}
-            Some((start, length)) if *start + *length == offset => *length += bytes,
-            _ => ranges.push((offset, bytes)),
+        if bytes > 0 {
+            chunks.push(Chunk {
+                offset,
+                bytes,
+                description,
+            });
         }
     }
-    (sample == sizes.count()).then_some(ranges).ok_or(bad)
+    (sample == sizes.count()).then_some(chunks).ok_or(bad)
 }
 
 /// The 32-bit words of a box's body, highest byte first.
@@ -203,13 +223,13 @@ mod tests {
         let stbl = iso_box(b"stbl", &stbl.concat());
         let hdlr = iso_box(b"hdlr", b"\0\0\0\0\0\0\0\0vide\0\0\0\0\0\0\0\0\0\0\0\0\0");
         let mdia = [hdlr, iso_box(b"minf", &stbl)].concat();
-        iso_box(b"trak", &iso_box(b"mdia", &mdia))
+        iso_box(b"mdia", &mdia)
     }
 
     fn ranges(stsz: &[u32], stsc: &[u32], stco: &[u32]) -> Option<Vec<(u64, u64)>> {
-        let tracks = read_sample_ranges(&track(stsz, stsc, stco)).ok()?;
-        assert_eq!(&tracks[0].handler, b"vide");
-        Some(tracks[0].ranges.clone())
+        let track = read_track(&track(stsz, stsc, stco)).ok()?;
+        assert_eq!(&track.handler, b"vide");
+        Some(track.ranges())
     }
 
     #[test]
@@ -242,11 +262,11 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             at: prop::sample::Index,
         ) {
-            let _ = read_sample_ranges(&bytes);
+            let _ = read_track(&bytes);
             let mut real = track(&[0, 2, 10, 11], &[1, 1, 2, 1], &[1, 100]);
             let at = at.index(real.len());
             real[at] = real[at].wrapping_add(bytes.len() as u8);
-            let _ = read_sample_ranges(&real);
+            let _ = read_track(&real);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
@@ -11,7 +12,8 @@ use super::run::data_dir;
 use super::verify_clip;
 use crate::base::{CameraId, Wall};
 use crate::config::Config;
-use crate::store::{Archive, RangeReport};
+use crate::seal::PublicKeys;
+use crate::store::{Archive, RangeReport, load_public_keys};
 
 /// Some of what was asked for is sound but not proven, for instance too young to be signed.
 const NOT_PROVEN: u8 = 2;
@@ -57,7 +59,10 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         (None, Some(camera)) => {
             let range = arguments.from.zip(arguments.to);
             let range = range.expect("clap asks for both with --camera");
-            verify_range(&Archive::open(&dir)?, &camera, range, arguments.json)
+            let given = arguments.key.as_deref().map(load_public_keys).transpose();
+            let given = given.context("the file given with --key")?;
+            let archive = Archive::open(&dir)?;
+            verify_range(&archive, &camera, range, given.as_ref(), arguments.json)
         }
         (None, None) => unreachable!("clap asks for a file or a camera"),
     }
@@ -68,9 +73,20 @@ struct Report {
     proven: bool,
     origin: Option<String>,
     signed_at: Option<String>,
+    keys: KeysUsed,
     renditions: Vec<Rendition>,
     gaps: Vec<Gap>,
     faults: Vec<Fault>,
+}
+
+/// Whose public keys counted.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum KeysUsed {
+    /// Those that were given.
+    Given,
+    /// Those that lie in the data directory under test.
+    DataDirectory,
 }
 
 #[derive(Serialize)]
@@ -104,6 +120,7 @@ impl From<RangeReport> for Report {
             proven,
             origin: report.signed.as_ref().map(|(origin, _)| origin.to_string()),
             signed_at: report.signed.as_ref().map(|(_, at)| at.to_string()),
+            keys: KeysUsed::DataDirectory,
             renditions: report
                 .tracks
                 .iter()
@@ -142,12 +159,18 @@ fn verify_range(
     archive: &Archive,
     camera: &CameraId,
     range: (Wall, Wall),
+    given: Option<&PublicKeys>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new("");
-    let report = archive.verify_range(camera, range, |done, total| progress.show(done, total))?;
+    let report = archive.verify_range(camera, range, given, |done, total| {
+        progress.show(done, total);
+    })?;
     progress.end();
-    let report = Report::from(report);
+    let mut report = Report::from(report);
+    if given.is_some() {
+        report.keys = KeysUsed::Given;
+    }
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -195,6 +218,13 @@ fn print(report: &Report) {
     }
     match (&report.origin, &report.signed_at) {
         (Some(origin), Some(at)) => println!("signed by {origin} at {at}"),
-        _ => println!("nothing was signed yet"),
+        _ => println!("nothing was signed yet, or not with these keys"),
+    }
+    match report.keys {
+        KeysUsed::Given => println!("checked with the keys that were given"),
+        KeysUsed::DataDirectory => println!(
+            "checked with the keys in the data directory itself, which whoever could alter the recording could have \
+             replaced; give a copy of keys/box.pub that was kept elsewhere with --key"
+        ),
     }
 }

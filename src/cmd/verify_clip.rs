@@ -1,7 +1,10 @@
 //! Verifies the file of a clip with nothing but the box's public keys: an ordinary MP4 with a `uuid` box that holds the
-//! clip's evidence (see `seal::ClipEvidence`).
+//! clip's evidence (see `seal::ClipEvidence`). What a player makes of a file, it makes of any of its boxes; so each byte
+//! of the file must be one that perch writes there: the head is made again (see `cmaf::HeadCheck`), the media is the
+//! proven segments and nothing else, and behind it stands the evidence alone.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,17 +12,20 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
-use crate::cmaf::read_sample_ranges;
+use crate::cmaf::{
+    FILE_BOX_HEADER_BYTES_MAX, FileBox, FragmentHead, HeadCheck, ReadFragment, ReadHeader,
+    RecordedSegment, file_box, read_fragment_head,
+};
 use crate::seal::{
-    CLIP_PROOF_UUID, ClipEvidence, ClipProofError, FileRange, PublicKeys, VerifiedClip,
+    CLIP_PROOF_UUID, ClipEvidence, ClipProofError, PublicKeys, SegmentPlace, VerifiedClip,
 };
 use crate::store::load_public_keys;
 
-/// The largest evidence or `moov` that is read, in bytes: of twelve days.
-const BOX_BYTES_MAX: u64 = 4 << 30;
+/// The largest evidence and the largest head that are read, in bytes: a day, the longest clip, has some 40 MB of each.
+const PIECE_BYTES_MAX: u64 = 512 << 20;
 
-/// Boxes at the top level of a file; far more than any writer makes of an ordinary MP4.
-const BOXES_MAX: usize = 1 << 16;
+/// What a file consists of at its top level.
+const BOXES: [&[u8; 4]; 4] = [b"ftyp", b"moov", b"mdat", b"uuid"];
 
 #[cfg(test)]
 mod tests;
@@ -59,18 +65,90 @@ pub(super) fn run(path: &Path, keys: &Path, json: bool) -> anyhow::Result<ExitCo
 
 fn verify(path: &Path, keys: &PublicKeys) -> anyhow::Result<Report> {
     let file = File::open(path)?;
-    let clip = read_clip(&file)?;
+    let boxes = read_boxes(&file)?;
+    let evidence = read_evidence(&file, &boxes)?;
+    if let Err(fault) = check_boxes(&boxes) {
+        return Ok(of_faults(vec![fault]));
+    }
+    let media = &boxes[2];
+    let media_start = media.offset + media.header_bytes;
+    let head = read_piece(&file, 0, media_start)?;
     let read = |offset: u64, buffer: &mut [u8]| file.read_exact_at(buffer, offset).is_ok();
-    Ok(match clip.evidence.verify(keys, read) {
-        Ok(verified) => {
-            let faults = clip.evidence.track_faults(&clip.tracks);
-            of_verified(verified, faults.iter().map(ToString::to_string).collect())
-        }
+    let verified = match evidence.verify(keys, read) {
+        Ok(verified) => verified,
         Err(ClipProofError::Segments(faults)) => {
-            of_faults(faults.iter().map(ToString::to_string).collect())
+            return Ok(of_faults(faults.iter().map(ToString::to_string).collect()));
         }
-        Err(error) => of_faults(vec![error.to_string()]),
-    })
+        Err(error) => return Ok(of_faults(vec![error.to_string()])),
+    };
+    let faults = match HeadCheck::new(&head) {
+        Err(fault) => vec![fault.to_string()],
+        Ok(check) => {
+            let played = evidence.track_faults(&check.ranges());
+            let mut faults: Vec<_> = played.iter().map(ToString::to_string).collect();
+            let media = media_start..media.end();
+            if let Err(fault) = check_media(&file, &evidence, check, media) {
+                faults.push(fault.to_string());
+            }
+            faults
+        }
+    };
+    Ok(of_verified(verified, faults))
+}
+
+/// Whether the media is the proven segments and nothing else, and the head the one that perch writes before them.
+fn check_media(
+    file: &File,
+    evidence: &ClipEvidence,
+    mut check: HeadCheck<'_>,
+    media: Range<u64>,
+) -> anyhow::Result<()> {
+    let mut at = media.start;
+    for (leaf, place) in evidence.segments() {
+        ensure!(
+            place.offset == at,
+            "there is something in `mdat` at byte {at} that is not proven"
+        );
+        let kind = leaf.rendition.kind;
+        let fragments = read_fragments(file, place, &check.fragment_header(kind))?;
+        check.push(&RecordedSegment {
+            kind,
+            run: leaf.run,
+            msn: leaf.msn,
+            duration_ms: leaf.duration_ms,
+            bytes_count: place.bytes_count(),
+            fragments: &fragments,
+        })?;
+        at += place.bytes_count();
+    }
+    ensure!(
+        at == media.end,
+        "there is something in `mdat` at byte {at} that is not proven"
+    );
+    Ok(check.finish()?)
+}
+
+/// The tables of a proven segment's fragments, each with where it begins in the segment.
+fn read_fragments(
+    file: &File,
+    place: &SegmentPlace,
+    header: &ReadHeader,
+) -> anyhow::Result<Vec<(u64, ReadFragment)>> {
+    let mut fragments = Vec::with_capacity(place.parts.len());
+    let mut start = 0;
+    for part in &place.parts {
+        let bytes_count = u64::from(part.head_bytes) + u64::from(part.media_bytes);
+        // What a box's header may have is asked for behind an empty part's head, too.
+        let known = bytes_count.min(u64::from(part.head_bytes) + FILE_BOX_HEADER_BYTES_MAX as u64);
+        let mut head = vec![0; usize::try_from(known)?];
+        file.read_exact_at(&mut head, place.offset + start)?;
+        match read_fragment_head(&head, bytes_count, header)? {
+            FragmentHead::Whole(fragment) => fragments.push((start, fragment)),
+            FragmentHead::Needs(_) => bail!("a part of a segment is not as perch writes it"),
+        }
+        start += bytes_count;
+    }
+    Ok(fragments)
 }
 
 fn of_verified(verified: VerifiedClip, faults: Vec<String>) -> Report {
@@ -121,84 +199,93 @@ fn print(report: &Report) {
     }
 }
 
-/// What of a clip's file is read before its media.
-struct Clip {
-    evidence: ClipEvidence,
-    /// Where each track of the file takes its samples from.
-    tracks: Vec<Vec<FileRange>>,
+/// A box at the top level of the file.
+struct TopBox {
+    offset: u64,
+    kind: [u8; 4],
+    uuid: Option<[u8; 16]>,
+    header_bytes: u64,
+    bytes_count: u64,
 }
 
-fn read_clip(file: &File) -> anyhow::Result<Clip> {
-    let (mut evidence, mut moov) = (None, None);
-    let size = file.metadata()?.len();
-    let mut offset = 0;
-    for _ in 0..BOXES_MAX {
-        if offset == size {
-            break;
-        }
-        let (kind, body, end) = read_box(file, offset, size)?;
-        let place = match &kind {
-            b"moov" => Some(&mut moov),
-            b"uuid" if is_evidence(file, body, end) => Some(&mut evidence),
-            _ => None,
-        };
-        if let Some(place) = place {
-            ensure!(
-                place.is_none(),
-                "the file has two of what it may have one of"
-            );
-            *place = Some((body, end));
-        }
-        offset = end;
+impl TopBox {
+    fn end(&self) -> u64 {
+        self.offset + self.bytes_count
     }
-    ensure!(offset == size, "the file has too many boxes");
-    let Some((body, end)) = evidence else {
-        bail!(
-            "the file carries no proof; was it exported by perch, and not changed by another program since?"
-        );
-    };
-    let bytes = read_body(file, body + CLIP_PROOF_UUID.len() as u64, end)?;
-    let evidence = ClipEvidence::decode(&bytes)?;
-    let (body, end) = moov.context("the file is no MP4 that plays: it has no moov box")?;
-    let tracks = read_sample_ranges(&read_body(file, body, end)?)?;
-    Ok(Clip {
-        evidence,
-        tracks: tracks.into_iter().map(|track| track.ranges).collect(),
-    })
 }
 
-/// Kind of the box at `offset`, where its body starts, and where it ends. (ISO/IEC 14496-12 §4.2)
-fn read_box(file: &File, offset: u64, size: u64) -> anyhow::Result<([u8; 4], u64, u64)> {
-    let mut header = [0; 8];
-    let cut = || format!("the box at byte {offset} is cut off");
-    file.read_exact_at(&mut header, offset).with_context(cut)?;
-    let [a, b, c, d, kind @ ..] = header;
-    let (header_bytes, bytes) = match u32::from_be_bytes([a, b, c, d]) {
-        0 => (8, size - offset),
-        1 => {
-            let mut large = [0; 8];
-            file.read_exact_at(&mut large, offset + 8)
-                .with_context(cut)?;
-            (16, u64::from_be_bytes(large))
+/// The boxes of a file; of those that are too many, the first.
+fn read_boxes(file: &File) -> anyhow::Result<Vec<TopBox>> {
+    /// So many that what is foreign among them can be named.
+    const BOXES_MAX: usize = 1 << 16;
+    let size = file.metadata()?.len();
+    let mut boxes = Vec::new();
+    let mut offset = 0;
+    while offset < size && boxes.len() < BOXES_MAX {
+        let mut header = [0; FILE_BOX_HEADER_BYTES_MAX];
+        let known = (size - offset).min(header.len() as u64) as usize;
+        file.read_exact_at(&mut header[..known], offset)?;
+        let found = file_box(&header[..known], size - offset)
+            .with_context(|| format!("the box at byte {offset} is cut off"))?;
+        let FileBox {
+            kind,
+            uuid,
+            header_bytes,
+            bytes_count,
+        } = found;
+        boxes.push(TopBox {
+            offset,
+            kind,
+            uuid,
+            header_bytes,
+            bytes_count,
+        });
+        offset += bytes_count;
+    }
+    Ok(boxes)
+}
+
+/// Whether a file's boxes are those that perch writes. Says of the first that is not what it is.
+fn check_boxes(boxes: &[TopBox]) -> Result<(), String> {
+    for (index, found) in boxes.iter().enumerate() {
+        let kind = found.kind.escape_ascii();
+        let at = found.offset;
+        match BOXES.get(index) {
+            Some(expected) if **expected == found.kind => {}
+            Some(expected) => {
+                let expected = expected.escape_ascii();
+                return Err(format!(
+                    "the file has a `{kind}` box at byte {at} where perch writes `{expected}`"
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "the file has a `{kind}` box at byte {at}, which perch does not write there"
+                ));
+            }
         }
-        bytes => (8, bytes.into()),
-    };
-    let end = offset.checked_add(bytes).filter(|&end| end <= size);
-    let end = end.filter(|_| bytes >= header_bytes).with_context(cut)?;
-    Ok((kind, offset + header_bytes, end))
+    }
+    match BOXES.get(boxes.len()) {
+        Some(missing) => Err(format!("the file has no `{}` box", missing.escape_ascii())),
+        None => Ok(()),
+    }
 }
 
-fn is_evidence(file: &File, body: u64, end: u64) -> bool {
-    let mut uuid = [0; 16];
-    end - body >= 16 && file.read_exact_at(&mut uuid, body).is_ok() && uuid == CLIP_PROOF_UUID
+fn read_evidence(file: &File, boxes: &[TopBox]) -> anyhow::Result<ClipEvidence> {
+    let is_evidence = |found: &&TopBox| found.uuid == Some(CLIP_PROOF_UUID);
+    let found = boxes.iter().rfind(is_evidence).context(
+        "the file carries no proof; was it exported by perch, and not changed by another program since?",
+    )?;
+    let bytes = read_piece(file, found.offset + found.header_bytes, found.end())?;
+    Ok(ClipEvidence::decode(&bytes)?)
 }
 
-fn read_body(file: &File, body: u64, end: u64) -> anyhow::Result<Vec<u8>> {
+fn read_piece(file: &File, start: u64, end: u64) -> anyhow::Result<Vec<u8>> {
     ensure!(
-        end - body <= BOX_BYTES_MAX,
-        "a box of the file is too large to be read"
+        end - start <= PIECE_BYTES_MAX,
+        "what stands at byte {start} of the file is too large to be read"
     );
-    let mut bytes = vec![0; usize::try_from(end - body)?];
-    file.read_exact_at(&mut bytes, body)?;
+    let mut bytes = vec![0; usize::try_from(end - start)?];
+    file.read_exact_at(&mut bytes, start)?;
     Ok(bytes)
 }

@@ -13,9 +13,10 @@
 //!    level, best as the last of the file, since only then all places are known.
 //!
 //! The tracks of the file's `moov` take their samples from these places and from nowhere else, in this order:
-//! [`ClipEvidence::track_faults`] compares them. Not proven are the file's other boxes: the pace at which it plays, the
-//! edit list, its names, and the parameter sets, which can be changed so that the picture is cut, distorted or not
-//! shown at all.
+//! [`ClipEvidence::track_faults`] compares them. Whoever verifies a file makes the boxes before its media again out of
+//! the segments (`cmaf::HeadCheck`), so that pace and edits are those of the recording, too. Not proven are where it is
+//! cut within its first and last segment, when the file says that it was made, and the parameter sets, which can be
+//! changed so that the picture is distorted or not shown at all.
 
 use super::clip_proof::{ClipProof, ClipProofError, VerifiedClip};
 use super::clip_tracks::{FileRange, TrackFault, track_faults};
@@ -65,7 +66,8 @@ impl SegmentPlace {
             && self.offset.checked_add(self.bytes_count()).is_some()
     }
 
-    fn bytes_count(&self) -> u64 {
+    /// Size of the segment in bytes.
+    pub fn bytes_count(&self) -> u64 {
         let bytes = |part: &ClipPart| u64::from(part.head_bytes) + u64::from(part.media_bytes);
         self.parts.iter().map(bytes).sum()
     }
@@ -116,6 +118,20 @@ impl ClipEvidence {
     pub fn media(&self) -> impl Iterator<Item = (&Leaf, impl Iterator<Item = FileRange>)> {
         let media = self.places.iter().map(SegmentPlace::media);
         self.proof.leaves().zip(media)
+    }
+
+    /// The records of the segments, each with where in the file it lies. Not to be trusted before [`Self::verify`].
+    pub fn segments(&self) -> impl Iterator<Item = (&Leaf, &SegmentPlace)> {
+        self.proof.leaves().zip(&self.places)
+    }
+
+    /// The same for a file in which the segments lie so many bytes further on.
+    #[cfg(test)]
+    pub(crate) fn moved_by(mut self, bytes: u64) -> Self {
+        for place in &mut self.places {
+            place.offset += bytes;
+        }
+        self
     }
 
     /// What the tracks of the file play although the proof does not speak of it, and what is proven and not played.

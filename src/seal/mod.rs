@@ -27,8 +27,8 @@ pub use clip_proof::{
 pub use clip_tracks::{FileRange, TrackFault};
 pub use leaf::{Leaf, LeafError};
 pub use merkle::{
-    Frontier, FrontierError, LEAVES_MAX, NodeHash, ProofError, TILE_HASHES, TileEntry, TileId,
-    TileSource, Tree, TreeError, leaf_hash, root_of_cover, verify_consistency, verify_inclusion,
+    Frontier, LEAVES_MAX, NodeHash, ProofError, TILE_HASHES, TileEntry, TileId, TileSource, Tree,
+    TreeError, leaf_hash, root_of_cover, verify_consistency, verify_inclusion,
 };
 pub use origin::{BadOrigin, Origin};
 pub use public_keys::{Algorithm, PublicKeys};

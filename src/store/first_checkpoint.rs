@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::file_system::read_up_to;
 use super::log_files::{checkpoints_path, hourly_path, numbers};
-use crate::seal::{Checkpoint, PublicKeys, SignedCheckpoint};
+use crate::seal::{Checkpoint, NOTE_BYTES_MAX, PublicKeys, SignedCheckpoint};
 
-/// No note that a box writes is longer; they have about 4700 bytes.
-const NOTE_BYTES_MAX: usize = 16 << 10;
-
-/// Where notes are looked for at once; another note is read behind it.
-const WINDOW_BYTES: usize = 2 * NOTE_BYTES_MAX;
+/// Where notes, of about 4700 bytes each, are looked for at once; the longest that there may be is read behind it.
+const WINDOW_BYTES: usize = 32 << 10;
 
 /// The oldest kept checkpoint of more leaves than `index` whose both signatures hold, and what it says. `None` if
 /// nothing covers the leaf yet. Damaged ones are passed over.

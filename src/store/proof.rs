@@ -20,7 +20,9 @@ use super::rows::REEL_SEGMENTS_MAX;
 use super::segment_log::leaf_of;
 use crate::base::CameraId;
 use crate::media::RenditionId;
-use crate::seal::{Checkpoint, ClipProof, Leaf, MakeProofError, SignedCheckpoint, Tree, TreeError};
+use crate::seal::{
+    Checkpoint, ClipProof, Leaf, MakeProofError, PublicKeys, SignedCheckpoint, Tree, TreeError,
+};
 
 /// Why a recording is not proven.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +70,23 @@ pub(super) struct SignedLog {
 }
 
 impl SignedLog {
-    /// The last checkpoint below `dir` whose both signatures hold under the box's own public keys.
-    pub(super) fn open(dir: &Path) -> Result<Self, ProveError> {
-        let keys = load_public_keys(&public_keys_path(dir))?;
-        let note = last_checkpoint(dir, &keys).map_err(|cause| ReadError::Io {
+    /// The last checkpoint below `dir` whose both signatures hold under the given public keys, or without any under
+    /// those that lie below `dir` themselves.
+    pub(super) fn open(dir: &Path, keys: Option<&PublicKeys>) -> Result<Self, ProveError> {
+        let own;
+        let keys = match keys {
+            Some(keys) => keys,
+            None => {
+                own = load_public_keys(&public_keys_path(dir))?;
+                &own
+            }
+        };
+        let note = last_checkpoint(dir, keys).map_err(|cause| ReadError::Io {
             path: dir.join("log"),
             cause,
         })?;
         let note = note.ok_or(ProveError::NothingSigned)?;
-        let checkpoint = note.verify(&keys);
+        let checkpoint = note.verify(keys);
         let checkpoint = checkpoint.map_err(|error| ProveError::Log(error.to_string()))?;
         Ok(Self {
             checkpoint: checkpoint.clone(),
@@ -103,7 +113,7 @@ impl Reader {
         camera: &CameraId,
         segments: &[(RenditionId, u64)],
     ) -> Result<ClipProof, ProveError> {
-        let signed = SignedLog::open(dir)?;
+        let signed = SignedLog::open(dir, None)?;
         let mut files = ReelFiles::default();
         let mut leaves = Vec::with_capacity(segments.len());
         for &(rendition, msn) in segments {

@@ -403,7 +403,8 @@ pub(super) fn lost_leaf(index: u64) -> NodeHash {
     leaf_hash(&[LOST_LEAF, &index.to_be_bytes()].concat())
 }
 
-/// The right edge of the log in the files. Hashes above leaves that are missing are computed again.
+/// The right edge of the log in the files. Hashes above leaves that are missing are computed again, out of leaves that
+/// are there: where room was given back, only those above tell of them, and nothing may be written over these.
 fn frontier_of(dir: &Path, size: u64) -> io::Result<Frontier> {
     let damaged = |error: TreeError<io::Error>| match error {
         TreeError::Source(error) => error,
@@ -418,7 +419,15 @@ fn frontier_of(dir: &Path, size: u64) -> io::Result<Frontier> {
             let mut writer = TileWriter::above_leaves(dir);
             for index in 0..size {
                 let mut entries = Vec::with_capacity(1);
-                frontier.append(tree.leaf(index).map_err(damaged)?, &mut entries);
+                let leaf = tree.leaf(index).map_err(damaged)?;
+                if leaf == NodeHash([0; NodeHash::BYTES]) {
+                    return Err(io::Error::other(format!(
+                        "{}: hashes above leaf {index} are missing, and its own was given back; put the files \
+                         `tiles-…` back from a copy, or move the folder away to begin a new log",
+                        log_folder(dir).display()
+                    )));
+                }
+                frontier.append(leaf, &mut entries);
                 writer.push(&entries[1..]);
             }
             writer

@@ -12,7 +12,7 @@ use super::rows::REEL_SEGMENTS_MAX;
 use super::status::Gap;
 use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
-use crate::seal::{NodeHash, Origin, root_of_cover, verify_inclusion};
+use crate::seal::{NodeHash, Origin, PublicKeys, root_of_cover, verify_inclusion};
 
 /// What was found out about a stretch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,17 +72,19 @@ struct Logged {
 }
 
 impl Archive {
-    /// Reads a stretch of a camera's recording and proves it, as far as it can be. `progress` is told bytes done and in
+    /// Reads a stretch of a camera's recording and proves it, as far as it can be, under the given public keys. Without
+    /// any, those in the data directory count, which whoever altered the recording could have replaced. `progress` is told bytes done and in
     /// all. Segments of which a part lies between `from` and `to` count.
     pub fn verify_range(
         &self,
         camera: &CameraId,
         (from, to): (Wall, Wall),
+        keys: Option<&PublicKeys>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<RangeReport, ProveError> {
         let (dir, reader) = (self.dir(), self.reader());
         let recording = reader.recording(camera, from, to)?;
-        let signed = match SignedLog::open(dir) {
+        let signed = match SignedLog::open(dir, keys) {
             Ok(signed) => Some(signed),
             Err(ProveError::NothingSigned) => None,
             Err(error) => return Err(error),

@@ -188,6 +188,11 @@ impl ClipWriter {
         self.cut
     }
 
+    /// How many pictures are listed so far, those that are not shown among them.
+    pub(super) fn pictures_listed(&self) -> u64 {
+        self.pictures.count() as u64
+    }
+
     /// Lays the tables out. `created` is when the first picture was recorded.
     pub fn finish(mut self, created: Wall) -> Result<MovieHead, ClipWriteError> {
         self.end_stretch();

@@ -88,6 +88,12 @@ pub(super) fn write_head(created: Wall, tracks: Vec<Track>, media_bytes: u64) ->
     Bytes::from(out)
 }
 
+/// The moment that a header tells in seconds since 1904; `None` beyond all times.
+pub(super) fn wall_of_seconds(seconds: u64) -> Option<Wall> {
+    let since_1970 = i64::try_from(seconds).ok()? - SECONDS_1904_TO_1970;
+    since_1970.checked_mul(1000).map(Wall)
+}
+
 fn write_movie_header(out: &mut Vec<u8>, created_s: u64, tracks: &[Track]) {
     let duration = tracks.iter().map(|track| track.edit.end()).max();
     let duration = duration.unwrap_or(0);

@@ -1,10 +1,7 @@
 //! The right edge of a growing tree: all that is needed to append leaves and to tell the root, 32 bytes for each bit
-//! that is set in the number of leaves. Says what belongs into the tiles; kept by the store with the same commit.
+//! that is set in the number of leaves. Says what belongs into the tiles, and is read out of them again after a start.
 
 use super::{LEAVES_MAX, NodeHash, TileEntry};
-
-/// Marks the encoding of a frontier.
-const VERSION: u8 = 1;
 
 /// The roots of the perfect subtrees that a tree consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -12,17 +9,6 @@ pub struct Frontier {
     size: u64,
     /// Largest subtree first, one for each bit set in `size`.
     roots: Vec<NodeHash>,
-}
-
-/// The bytes are no frontier.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum FrontierError {
-    /// A newer perch wrote them.
-    #[error("the edge of the log has version {0}, which this perch does not know; use a newer one")]
-    Version(u8),
-    /// They are cut, too long, or name a size above [`LEAVES_MAX`].
-    #[error("the edge of the log is damaged; make it again from the log's tiles")]
-    Malformed,
 }
 
 impl Frontier {
@@ -65,27 +51,5 @@ impl Frontier {
             return NodeHash::of_nothing();
         };
         smallest_first.fold(*smallest, |right, left| NodeHash::above(left, &right))
-    }
-
-    /// The frontier as bytes: a version, the size, the roots; at most 1545.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        bytes.extend(self.size.to_be_bytes());
-        bytes.extend(self.roots.iter().flat_map(|root| root.0));
-        bytes
-    }
-
-    /// Reads what [`Self::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FrontierError> {
-        let (version, rest) = bytes.split_first().ok_or(FrontierError::Malformed)?;
-        if *version != VERSION {
-            return Err(FrontierError::Version(*version));
-        }
-        let (size, roots) = rest.split_first_chunk().ok_or(FrontierError::Malformed)?;
-        let size = u64::from_be_bytes(*size);
-        let roots = NodeHash::list(roots)
-            .filter(|roots| size <= LEAVES_MAX && roots.len() == size.count_ones() as usize)
-            .ok_or(FrontierError::Malformed)?;
-        Ok(Self { size, roots })
     }
 }

@@ -9,7 +9,7 @@ mod tile;
 mod tree;
 
 pub use cover::root_of_cover;
-pub use frontier::{Frontier, FrontierError};
+pub use frontier::Frontier;
 pub use path::{ProofError, verify_consistency, verify_inclusion};
 pub use tile::{TILE_HASHES, TileEntry, TileId, TileSource, TreeError};
 pub use tree::Tree;

@@ -83,8 +83,6 @@ fn roots_and_edges_of_all_sizes_are_those_of_the_definition() {
         // The tiles have grown on; the older tree is still in them.
         assert_eq!(all.tree(size).root(), Ok(root), "{size}");
         assert_eq!(all.tree(size).frontier().as_ref(), Ok(&growing.frontier));
-        let bytes = growing.frontier.to_bytes();
-        assert_eq!(Frontier::from_bytes(&bytes).as_ref(), Ok(&growing.frontier));
         growing.append(numbered_leaf(size));
     }
 }
@@ -240,23 +238,6 @@ fn a_tile_that_is_damaged_is_named() {
     assert!(log.tree(LARGE).inclusion(0).is_ok());
 }
 
-#[test]
-fn an_edge_that_is_cut_or_of_another_version_is_refused() {
-    let bytes = MemoryLog::of_numbers(100).frontier.to_bytes();
-    for cut in 0..bytes.len() {
-        assert_eq!(
-            Frontier::from_bytes(&bytes[..cut]),
-            Err(FrontierError::Malformed)
-        );
-    }
-    let newer = [&[2], &bytes[1..]].concat();
-    assert_eq!(Frontier::from_bytes(&newer), Err(FrontierError::Version(2)));
-    let mut huge = vec![1];
-    huge.extend((LEAVES_MAX * 2).to_be_bytes());
-    huge.extend([0; 32]);
-    assert_eq!(Frontier::from_bytes(&huge), Err(FrontierError::Malformed));
-}
-
 /// A size, some of its leaves in order.
 fn some_leaves() -> impl Strategy<Value = (u64, Vec<u64>)> {
     (1..300u64).prop_flat_map(|size| {
@@ -301,13 +282,6 @@ proptest! {
             prop_assert_ne!(root_of_cover(size, &altered, &cover), Ok(root));
             let doubled = [leaves.as_slice(), &leaves[leaves.len() - 1..]].concat();
             prop_assert!(root_of_cover(size, &doubled, &cover).is_err());
-        }
-    }
-
-    #[test]
-    fn any_bytes_as_an_edge_are_refused_or_written_the_same(bytes: Vec<u8>) {
-        if let Ok(frontier) = Frontier::from_bytes(&bytes) {
-            prop_assert_eq!(frontier.to_bytes(), bytes);
         }
     }
 }

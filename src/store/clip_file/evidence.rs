@@ -4,9 +4,7 @@
 
 use super::fragments::Tables;
 use crate::base::CameraId;
-use crate::cmaf::{
-    FILE_BOX_HEADER_BYTES_MAX, MovieHead, ReadFragment, file_box, read_sample_ranges, uuid_box,
-};
+use crate::cmaf::{HeadCheck, MovieHead, ReadFragment, uuid_box};
 use crate::seal::{
     CLIP_PROOF_UUID, ClipEvidence, ClipPart, ClipProof, Leaf, MakeProofError, SegmentPlace, Tree,
 };
@@ -69,7 +67,9 @@ impl Collected {
         }
         let parts = || ProveError::Incomplete("a segment has more parts than a proof".to_owned());
         let evidence = ClipEvidence::new(proof, places).ok_or_else(parts)?;
-        let tracks = tracks(head);
+        let tracks = HeadCheck::new(&head.bytes)
+            .map_err(|fault| ProveError::Incomplete(fault.to_string()))?
+            .ranges();
         if let Some(fault) = evidence.track_faults(&tracks).first() {
             return Err(ProveError::Incomplete(fault.to_string()));
         }
@@ -127,26 +127,4 @@ fn prove(reader: &Reader, segments: Vec<(u64, Leaf)>) -> Result<ClipProof, Prove
         Ok(_) => Ok(proof),
         Err(error) => Err(ProveError::Incomplete(error.to_string())),
     }
-}
-
-/// Where the tracks of a file that begins with `head` take their samples from.
-fn tracks(head: &MovieHead) -> Vec<Vec<(u64, u64)>> {
-    let mut rest = &head.bytes[..];
-    let mut tracks = Vec::new();
-    let total = head.bytes.len() as u64 + head.media_bytes;
-    while let Some(found) = file_box(
-        &rest[..rest.len().min(FILE_BOX_HEADER_BYTES_MAX)],
-        total - (head.bytes.len() - rest.len()) as u64,
-    ) {
-        let (header, end) = (found.header_bytes as usize, found.bytes_count as usize);
-        let Some(body) = rest.get(header..end) else {
-            break;
-        };
-        if &found.kind == b"moov" {
-            let read = read_sample_ranges(body).expect("these tables were just written");
-            tracks.extend(read.into_iter().map(|track| track.ranges));
-        }
-        rest = &rest[end..];
-    }
-    tracks
 }

@@ -265,6 +265,7 @@ fn the_log_gives_back_what_is_over_and_proves_the_rest() {
             .verify_range(
                 &front,
                 (NOON.plus_ms(2_800_000), NOON.plus_ms(3_000_000)),
+                None,
                 |_, _| {},
             )
             .unwrap();
@@ -272,6 +273,16 @@ fn the_log_gives_back_what_is_over_and_proves_the_rest() {
     }
     let report = crate::store::rebuild_index(dir.path(), |_, _| {}).unwrap();
     assert!(report.log.root_holds, "{report:?}");
+
+    // Without the hashes above them, what is over cannot be told any more: nothing is made up for it.
+    let above = dir.path().join("log/tiles-1");
+    std::fs::write(&above, &std::fs::read(&above).unwrap()[..64]).unwrap();
+    let before = [&leaves, &above].map(|path| std::fs::read(path).unwrap());
+    let refused = Store::open(dir.path(), patient(), Arc::new(clock.clone()));
+    let said = refused.err().unwrap().to_string();
+    assert!(said.contains("given back"), "{said}");
+    let after = [&leaves, &above].map(|path| std::fs::read(path).unwrap());
+    assert!(before == after);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::durable::open;
 use super::faults::folder;
 use super::made::*;
 use crate::base::Wall;
-use crate::store::{Archive, Gap, GapReason, RangeReport, Store};
+use crate::seal::PublicKeys;
+use crate::store::{Archive, Gap, GapReason, RangeReport, Store, load_public_keys};
 
 fn record(store: &Store, msns: std::ops::Range<u64>) {
     for msn in msns {
@@ -24,11 +25,31 @@ fn at(msn: u64) -> Wall {
 fn verify(dir: &Path, from: u64, to: u64) -> RangeReport {
     let archive = Archive::open(dir).unwrap();
     let mut last = (0, 0);
-    let report = archive.verify_range(&camera("front"), (at(from), at(to)), |done, total| {
+    let range = (at(from), at(to));
+    let report = archive.verify_range(&camera("front"), range, None, |done, total| {
         last = (done, total);
     });
     assert_eq!(last.0, last.1);
     report.unwrap()
+}
+
+#[test]
+fn keys_that_are_given_count_whatever_lies_in_the_directory() {
+    let (dir, other) = (recorded(), recorded());
+    let keys = |of: &Path| load_public_keys(&of.join("keys/box.pub")).unwrap();
+    let (genuine, foreign) = (keys(dir.path()), keys(other.path()));
+    let archive = Archive::open(dir.path()).unwrap();
+    let verify = |keys: Option<&PublicKeys>| {
+        let range = (at(0), at(120));
+        archive
+            .verify_range(&camera("front"), range, keys, |_, _| {})
+            .unwrap()
+    };
+    assert!(verify(Some(&genuine)).is_proven());
+    // A recording and its keys, replaced as a whole: it holds by itself, and not under the keys that were kept.
+    let report = verify(Some(&foreign));
+    assert!(report.signed.is_none() && !report.is_proven());
+    assert!(verify(None).is_proven());
 }
 
 /// Four reels of a minute each of picture and sound.
