@@ -219,7 +219,10 @@ impl Recorder {
             return Err(ImportError::NotWritable(reason.clone()));
         }
         let changed = self.index.change(change).map_err(|error| match error {
-            ChangeError::Refused(error) => ImportError::from_index(&error),
+            ChangeError::Refused(error) => {
+                self.note_index_error(&error);
+                ImportError::from_index(&error)
+            }
             ChangeError::Commit(error) => self.commit_uncertain(&error),
         })?;
         // It holds, whatever becomes of the log.

@@ -20,7 +20,11 @@ pub(super) const MIB: usize = 1 << 20;
 /// Bytes that tell where they belong.
 pub(super) fn bytes_at(offset: u64, count: usize) -> Bytes {
     (offset..offset + count as u64)
-        .map(|at| (at.wrapping_mul(0x9E37_79B9) >> 13) as u8)
+        .map(|at| {
+            // Nothing of it comes twice, so that all of it is to be stored.
+            let mixed = (at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+        })
         .collect()
 }
 

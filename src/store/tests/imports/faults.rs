@@ -227,13 +227,21 @@ fn an_index_that_does_not_know_the_packs_is_refused_and_nothing_is_removed() {
     let dir = folder();
     drop(open_on(dir.path(), &FaultyDisk::default()).unwrap());
     std::fs::create_dir_all(dir.path().join("pack")).unwrap();
-    for n in 0..19 {
+    for n in 0..18 {
         let name = format!("pack/{n:032x}.pack");
         std::fs::write(dir.path().join(name), "imports").unwrap();
     }
+    // Of all those, one holds an item.
+    let elsewhere = folder();
+    let store = open_on(elsewhere.path(), &FaultyDisk::default()).unwrap();
+    import(&store, &file(elsewhere.path(), "film", &noise(9, 100_000)));
+    store.close();
+    let film = packs(elsewhere.path()).remove(0);
+    let name = film.file_name().unwrap();
+    std::fs::copy(&film, dir.path().join("pack").join(name)).unwrap();
     assert!(open_on(dir.path(), &FaultyDisk::default()).is_none());
     assert_eq!(packs(dir.path()).len(), 19);
-    std::fs::remove_file(&packs(dir.path())[0]).unwrap();
+    std::fs::remove_file(dir.path().join("pack").join(name)).unwrap();
     assert!(open_on(dir.path(), &FaultyDisk::default()).is_some());
     assert_eq!(packs(dir.path()).len(), 0);
 }
