@@ -400,9 +400,11 @@ fn what_the_appliance_does_not_grant_is_one_line() {
     assert!(strange.contains("does not understand"), "{strange}");
 }
 
+type MakeFile = fn(&Path) -> File;
+
 #[test]
 fn an_appliance_that_does_not_answer_is_one_line_after_some_seconds() {
-    let cases: [(fn(&Path) -> File, &str); 4] = [
+    let cases: [(MakeFile, &str); 4] = [
         (held, "no appliance that could take the file"),
         (
             |data| {

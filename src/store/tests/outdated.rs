@@ -24,6 +24,18 @@ fn record_of(dir: &Path, name: &str, start: Wall, msns: std::ops::Range<u64>) {
         store.flush();
     }
     store.close();
+    drop(store);
+    // Threads that only read end by themselves; an index must not be exchanged under them.
+    while is_open(dir) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Whether this process holds a file of the index open.
+fn is_open(dir: &Path) -> bool {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let mut targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    targets.any(|target| target.starts_with(dir.join("db")))
 }
 
 fn replace_index(dir: &Path, bytes: &[u8]) {
