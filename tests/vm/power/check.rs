@@ -81,7 +81,11 @@ fn check_or_fail(dir: &Path, who: Who) -> Result<Value, String> {
 fn open(dir: &Path, who: Who) -> Result<(Store, RecoveryReport), String> {
     let options = match who {
         Who::Driver => options(),
-        Who::Perch => StoreOptions::default(),
+        // The lock goes with what a close waits for, and machines that are emulated take their time.
+        Who::Perch => StoreOptions {
+            close_timeout: options().close_timeout,
+            ..StoreOptions::default()
+        },
     };
     Store::open(dir, options, Arc::new(SystemClock)).map_err(|error| error.to_string())
 }
