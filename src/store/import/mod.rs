@@ -13,6 +13,7 @@
 //! What nothing refers to any more is noted as dead in the same transaction, and buried afterwards (see `burial`).
 
 mod burial;
+mod damage;
 mod engine;
 mod error;
 mod items;
@@ -24,19 +25,33 @@ mod rebuild;
 mod recount;
 mod recovery;
 mod removal;
+mod repair;
 mod rows;
 mod source;
+mod verify;
 
+pub use damage::{Damage, DamagedItem};
 pub use engine::{ImportMeta, ImportProgress, Imported, Origin};
 pub use error::ImportError;
 pub use items::{ItemContent, ItemEntry};
 pub use rebuild::{RebuiltImports, rebuild_imports};
 pub use recount::{MiscountedChunk, RecountReport};
+pub use verify::{DamagedChunk, DamagedRecord, PacksReport};
 
 pub(super) use burial::Buried;
+pub(super) use damage::{
+    Marked, count_damage, damage_marks, mark_damage, note_traced, replay_damage, tell_damage,
+    trace_damage,
+};
 pub(super) use engine::Imports;
 pub(super) use items::{import_sources, imports_within};
 pub(super) use recovery::recover_packs;
+pub(super) use repair::repair_records;
+#[cfg(test)]
+pub(super) use verify::{OpenedPack, read_packs};
+pub(super) use verify::{
+    PackToRead, forget_removed, open_pack, pack_after, pack_bytes_behind, verify_pack,
+};
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -57,6 +57,7 @@ fn release_next(transaction: &Transaction<'_>, item: i64) -> rusqlite::Result<bo
         })
         .optional()?;
     let Some((list, chunks, pack, place)): Option<(i64, Vec<u8>, i64, PlacedAt)> = list else {
+        transaction.execute("DELETE FROM item_damage WHERE item = ?", [item])?;
         transaction.execute("DELETE FROM item WHERE id = ?", [item])?;
         return Ok(false);
     };
