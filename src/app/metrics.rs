@@ -88,13 +88,23 @@ impl Collector for Snapshot {
             ),
             (
                 "store_scrubbed_bytes",
-                "Recorded bytes that were read again and are what they were",
+                "Recorded and imported bytes that were read again and are what they were",
                 store.bytes_scrubbed,
             ),
             (
                 "store_segments_damaged",
                 "Recorded segments that were found damaged",
                 store.segments_damaged,
+            ),
+            (
+                "store_chunks_damaged",
+                "Chunks of imported files that were found damaged",
+                store.chunks_damaged,
+            ),
+            (
+                "store_pack_records_damaged",
+                "Records of packs that were found damaged and that the index makes up for",
+                store.pack_records_damaged,
             ),
         ] {
             counter(&mut encoder, name, help, &[("", value)])?;
@@ -125,6 +135,20 @@ impl Collector for Snapshot {
                 "Bytes of all recordings",
                 usage.bytes() as f64,
             )?;
+            for (name, help, value) in [
+                (
+                    "store_damaged_chunks",
+                    "Chunks of imported files that are damaged now",
+                    usage.damage.chunks,
+                ),
+                (
+                    "store_damaged_items",
+                    "Imported files that lack some of their bytes now",
+                    usage.damage.items,
+                ),
+            ] {
+                gauge(&mut encoder, name, help, value as f64)?;
+            }
             let days = match usage.forecast() {
                 Forecast::Unknown => None,
                 Forecast::Filling { days_left, .. } => Some(days_left),

@@ -10,19 +10,24 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use super::run::data_dir;
+use super::store_packs::PacksVerified;
 use super::table::{self, megabytes};
 use super::{store_gc, store_rebuild, store_scrub};
 use crate::base::Clock;
 use crate::config::Config;
-use crate::store::{Archive, OpenError, Reach, Statistics, Store, StoreOptions, VerifyReport};
+use crate::store::{
+    Archive, OpenError, PacksReport, Reach, Statistics, Store, StoreOptions, VerifyReport,
+};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// How many bytes are recorded, and how many the disk holds for them.
     Stats(Arguments),
-    /// Read every recorded segment again and compare it with its digest. Status 1 if any is damaged.
+    /// Read every recorded segment and every imported chunk again and compare them with their digests and the index.
+    /// Status 1 if any is damaged.
     Verify(Arguments),
-    /// The same, and what is damaged is no longer played. Beside a running appliance it only tells. Status 1 if any is.
+    /// The same, and what is damaged is no longer given out. Beside a running appliance it only tells. Status 1 if any
+    /// is.
     Scrub(Arguments),
     /// Make the index of recordings again from the files alone. Refused while an appliance runs there.
     Rebuild(Arguments),
@@ -98,6 +103,16 @@ struct StatsReport {
     physical_bytes: u64,
     dedup_ratio: f64,
     sources: Vec<SourceReport>,
+    damaged: DamagedNow,
+}
+
+/// What the disk has damaged and what is therefore not given out.
+#[derive(Serialize)]
+struct DamagedNow {
+    segments: u64,
+    chunks: u64,
+    chunk_bytes: u64,
+    items: u64,
 }
 
 #[derive(Serialize)]
@@ -114,6 +129,12 @@ impl From<Statistics> for StatsReport {
             unique_bytes: statistics.unique_bytes(),
             physical_bytes: statistics.physical_bytes,
             dedup_ratio: statistics.dedup_ratio(),
+            damaged: DamagedNow {
+                segments: statistics.damage.segments,
+                chunks: statistics.damage.chunks,
+                chunk_bytes: statistics.damage.chunk_bytes,
+                items: statistics.damage.items,
+            },
             sources: statistics
                 .sources
                 .into_iter()
@@ -146,6 +167,16 @@ fn stats(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         megabytes(report.physical_bytes),
         report.dedup_ratio
     );
+    let damaged = &report.damaged;
+    if damaged.segments + damaged.chunks > 0 {
+        println!(
+            "damaged by the disk: {} segments, and {} of {} imported files in {} chunks",
+            damaged.segments,
+            megabytes(damaged.chunk_bytes),
+            damaged.items,
+            damaged.chunks
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -155,6 +186,7 @@ pub(super) struct VerifiedReport {
     bytes_sound: u64,
     quarantined: u64,
     damaged: Vec<DamageReport>,
+    packs: PacksVerified,
 }
 
 #[derive(Serialize)]
@@ -168,9 +200,10 @@ struct DamageReport {
     what: String,
 }
 
-impl From<VerifyReport> for VerifiedReport {
-    fn from(report: VerifyReport) -> Self {
+impl VerifiedReport {
+    pub(super) fn new(report: VerifyReport, packs: PacksReport) -> Self {
         Self {
+            packs: packs.into(),
             segments_sound: report.segments_sound,
             bytes_sound: report.bytes_sound,
             quarantined: report.quarantined,
@@ -194,9 +227,10 @@ impl From<VerifyReport> for VerifiedReport {
 fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let archive = arguments.open()?;
     let mut progress = Progress::new("");
-    let report = archive.verify(|done, total| progress.show(done, total))?;
+    let segments = archive.verify(|done, total| progress.show(done, total))?;
+    let packs = archive.verify_packs(|done, total| progress.show(done, total))?;
     progress.end();
-    let report = VerifiedReport::from(report);
+    let report = VerifiedReport::new(segments, packs);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -226,10 +260,11 @@ impl VerifiedReport {
                 segment.offset
             );
         }
+        self.packs.print();
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {
-        if self.damaged.is_empty() {
+        if self.damaged.is_empty() && self.packs.is_sound() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

@@ -1,4 +1,4 @@
-//! `perch store scrub`: every recorded byte read again now, and what is damaged no longer played.
+//! `perch store scrub`: every recorded and imported byte read again now, and what is damaged no longer given out.
 
 use std::process::ExitCode;
 
@@ -14,6 +14,11 @@ struct Report {
     verified: VerifiedReport,
     /// Segments that this pass took out of what is played; none if a running appliance has to.
     marked: Option<u64>,
+    /// The same of chunks, and those that read well again and are given out again.
+    chunks_marked: Option<u64>,
+    chunks_recovered: Option<u64>,
+    /// Records of packs that were written again from what the index knows.
+    records_repaired: Option<u64>,
 }
 
 /// Status 1 if anything is damaged.
@@ -22,8 +27,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = scrub_once(&arguments.dir(), |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report {
-        verified: report.verified.into(),
-        marked: report.marked,
+        verified: VerifiedReport::new(report.verified, report.packs),
+        marked: report.marked.map(|marked| marked.segments),
+        chunks_marked: report.marked.map(|marked| marked.chunks),
+        chunks_recovered: report.marked.map(|marked| marked.chunks_recovered),
+        records_repaired: report.marked.map(|marked| marked.records_repaired),
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -33,6 +41,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Some(0) => {}
             Some(marked) => println!("{marked} segments are not played any more, and show as lost"),
             None => println!("an appliance runs here, which marks what it finds when it comes by"),
+        }
+        if let Some(marked) = report.chunks_marked.filter(|marked| *marked > 0) {
+            println!("{marked} chunks are not given out any more");
+        }
+        if let Some(recovered) = report.chunks_recovered.filter(|recovered| *recovered > 0) {
+            println!("{recovered} chunks read well again and are given out again");
+        }
+        if let Some(repaired) = report.records_repaired.filter(|repaired| *repaired > 0) {
+            println!("{repaired} damaged records were written again from what the index knows");
         }
     }
     Ok(report.verified.exit_code())

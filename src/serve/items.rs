@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
 use crate::chunk::{ItemId, ItemName, ItemSource, MediaKind};
-use crate::store::{ImportError, ItemContent, ItemEntry};
+use crate::store::{ImportError, ItemContent, ItemEntry, ReadError};
 
 /// Items in one answer, unless fewer are asked for.
 const ITEMS_DEFAULT: u32 = 100;
@@ -38,6 +38,9 @@ pub(super) struct ItemShown {
     /// Of its bytes, those that were not stored before.
     new_bytes: u64,
     digest: String,
+    /// Whether the disk has damaged some of its bytes, and how many.
+    damaged: bool,
+    damaged_bytes: u64,
 }
 
 impl From<&ItemEntry> for ItemShown {
@@ -61,6 +64,8 @@ impl From<&ItemEntry> for ItemShown {
             bytes: item.bytes,
             new_bytes: item.new_bytes,
             digest: item.digest.to_string(),
+            damaged: item.damaged_bytes > 0,
+            damaged_bytes: item.damaged_bytes,
         }
     }
 }
@@ -176,8 +181,29 @@ fn disposition(name: &ItemName, is_media: bool) -> String {
     value
 }
 
+/// Where an answer that was to go from `from` to `to` ends: a part before what is damaged, so that all that is sound can
+/// be had (RFC 9110 §15.3.7 lets a part be shorter than what was asked for); the whole never.
+fn sound_until(
+    content: &ItemContent,
+    status: StatusCode,
+    from: u64,
+    to: u64,
+) -> Result<u64, ReadError> {
+    match content.damage_within(from, to)? {
+        None => Ok(to),
+        Some(damage) if status == StatusCode::PARTIAL_CONTENT && damage.start > from => {
+            Ok(damage.start)
+        }
+        Some(damage) => Err(ReadError::ItemDamaged {
+            name: content.item().name.clone(),
+            from: damage.start,
+            to: damage.end,
+        }),
+    }
+}
+
 /// The answer that a request for an item's bytes gets.
-async fn respond(mut content: ItemContent, request: &HeaderMap) -> Result<Response, Problem> {
+async fn respond(content: ItemContent, request: &HeaderMap) -> Result<Response, Problem> {
     let bytes = content.item().bytes;
     let tag = format!("\"{}\"", content.item().digest);
     let tag_value = HeaderValue::from_str(&tag).map_err(|error| Problem::internal(&error))?;
@@ -192,19 +218,29 @@ async fn respond(mut content: ItemContent, request: &HeaderMap) -> Result<Respon
     let (status, from, to) = match wanted(request, bytes, &tag) {
         Wanted::NotModified => return Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
         Wanted::Whole => (StatusCode::OK, 0, bytes),
-        Wanted::Part(part) => {
-            let told = format!("bytes {}-{}/{bytes}", part.start, part.end - 1);
-            let told = HeaderValue::from_str(&told).map_err(|error| Problem::internal(&error))?;
-            headers.insert(header::CONTENT_RANGE, told);
-            (StatusCode::PARTIAL_CONTENT, part.start, part.end)
-        }
+        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part.start, part.end),
         Wanted::Unsatisfiable => {
             let detail = format!("range: it starts behind the end; there are {bytes} bytes");
             return Err(Problem::range_not_satisfiable(detail, bytes));
         }
     };
+    let (mut content, to) = tokio::task::spawn_blocking(move || {
+        let to = sound_until(&content, status, from, to)?;
+        Ok::<_, ReadError>((content, to))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))??;
+    if status == StatusCode::PARTIAL_CONTENT {
+        let told = format!("bytes {from}-{}/{bytes}", to - 1);
+        let told = HeaderValue::from_str(&told).map_err(|error| Problem::internal(&error))?;
+        headers.insert(header::CONTENT_RANGE, told);
+    }
     let (content, kind) = tokio::task::spawn_blocking(move || {
-        let kind = content.content_type();
+        let kind = match content.content_type() {
+            // What lies behind can be had all the same, to be saved.
+            Err(ReadError::ItemDamaged { .. }) => Ok(None),
+            kind => kind,
+        };
         kind.map(|kind| (content, kind))
     })
     .await
@@ -254,7 +290,7 @@ mod tests {
 
     use super::*;
     use crate::base::SystemClock;
-    use crate::store::{ImportMeta, Origin, Store, StoreOptions};
+    use crate::store::{ImportMeta, Origin, Store, StoreOptions, scrub_once};
 
     #[test]
     fn names_are_told_in_any_script_and_break_out_of_nothing() {
@@ -289,24 +325,41 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).expect("a file");
+        let store = open_store(&dir.path().join("data"));
+        let id = import(&store, &path);
+        answer(&store, id, request).await
+    }
+
+    fn open_store(data: &std::path::Path) -> Store {
         let options = StoreOptions {
             ballast_bytes: 0,
             free_bytes_min: 0,
             ..StoreOptions::default()
         };
-        let data = dir.path().join("data");
-        let (store, _) = Store::open(&data, options, Arc::new(SystemClock)).expect("it opens");
+        let opened = Store::open(data, options, Arc::new(SystemClock));
+        opened.expect("it opens").0
+    }
+
+    fn import(store: &Store, path: &std::path::Path) -> ItemId {
+        let name = path.file_name().and_then(|name| name.to_str());
         let meta = ImportMeta {
-            name: name.parse().expect("a name"),
+            name: name.expect("text").parse().expect("a name"),
             source: ItemSource::Import,
             camera: None,
             at: None,
-            origin: Origin::Path(path.clone()),
+            origin: Origin::Path(path.to_owned()),
         };
-        let imported = store
-            .import(File::open(&path).expect("a file"), &meta, |_| {})
-            .expect("it is imported");
-        let content = store.open_item(imported.id).expect("readable");
+        let imported = store.import(File::open(path).expect("a file"), &meta, |_| {});
+        imported.expect("it is imported").id
+    }
+
+    /// What a request with these headers gets of an item that is stored.
+    async fn answer(
+        store: &Store,
+        id: ItemId,
+        request: &[(HeaderName, &'static str)],
+    ) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let content = store.open_item(id).expect("readable");
         let headers = request
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
@@ -360,6 +413,49 @@ mod tests {
         let known: &'static str = tag.leak();
         let (status, _, body) = get("a.jpg", &bytes, &[(header::IF_NONE_MATCH, known)]).await;
         assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+    }
+
+    #[tokio::test]
+    async fn of_a_damaged_file_the_sound_parts_are_sent_and_the_rest_is_refused() {
+        let bytes = picture();
+        let dir = tempfile::tempdir().expect("a folder");
+        let (path, data) = (dir.path().join("a.jpg"), dir.path().join("data"));
+        std::fs::write(&path, &bytes).expect("a file");
+        let store = open_store(&data);
+        let id = import(&store, &path);
+        store.close();
+        drop(store);
+        let mut packs = std::fs::read_dir(data.join("pack")).expect("packs");
+        let pack = packs.next().expect("one").expect("readable").path();
+        let mut stored = std::fs::read(&pack).expect("readable");
+        stored[700_000] ^= 1;
+        std::fs::write(&pack, stored).expect("writable");
+        let found = scrub_once(&data, |_, _| {}).expect("it is read");
+        assert_eq!(found.packs.damaged.len(), 1);
+
+        let store = open_store(&data);
+        let shown = ItemShown::from(&store.items(None, 1).expect("readable")[0]);
+        assert_eq!(shown.damaged_bytes, u64::from(found.packs.damaged[0].bytes));
+        assert!(shown.damaged);
+        let (status, _, body) = answer(&store, id, &[]).await;
+        assert_eq!(status, StatusCode::GONE);
+        let body = String::from_utf8(body).expect("text");
+        assert!(body.contains("a.jpg: bytes ") && body.contains("import the same file again"));
+        let range = |range| [(header::RANGE, range)];
+        let (status, headers, body) = answer(&store, id, &range("bytes=9-")).await;
+        assert_eq!(status, StatusCode::PARTIAL_CONTENT);
+        assert!(body.len() > 300_000 && bytes[9..].starts_with(&body));
+        let told = format!("bytes 9-{}/{}", 8 + body.len(), bytes.len());
+        assert_eq!(headers["content-range"], told.as_str());
+        assert_eq!(headers["content-length"], body.len().to_string().as_str());
+        let (status, _, _) = answer(&store, id, &range("bytes=699000-699001")).await;
+        assert_eq!(status, StatusCode::GONE);
+        let (status, _, body) = answer(&store, id, &range("bytes=-1000")).await;
+        assert_eq!(status, StatusCode::PARTIAL_CONTENT);
+        assert!(bytes.ends_with(&body) && body.len() == 1000);
+        import(&store, &path);
+        let (status, _, body) = answer(&store, id, &[]).await;
+        assert_eq!((status, body == bytes), (StatusCode::OK, true));
     }
 
     #[tokio::test]

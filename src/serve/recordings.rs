@@ -133,6 +133,7 @@ impl From<ReadError> for Problem {
                 tracing::error!(%error, "a recorded segment cannot be played");
                 Self::not_found("this segment is damaged on the disk; the server's log says where")
             }
+            ReadError::ItemDamaged { .. } => Self::gone(error.to_string()),
             ReadError::Io { .. } | ReadError::Index(_) => Self::internal(&error),
         }
     }

@@ -310,6 +310,16 @@ struct StoreShown {
     recordings: RecordingsShown,
     cameras: Vec<CameraShown>,
     forecast: ForecastShown,
+    damaged: DamageShown,
+}
+
+/// What the disk has damaged and what is therefore not given out.
+#[derive(Serialize)]
+struct DamageShown {
+    segments: u64,
+    chunks: u64,
+    chunk_bytes: u64,
+    items: u64,
 }
 
 #[derive(Serialize)]
@@ -409,6 +419,12 @@ pub(super) async fn store(State(appliance): State<Shared>) -> Result<Response, P
             },
             cameras: cameras().map(CameraShown::from).collect(),
             forecast: ForecastShown::new(&usage, now),
+            damaged: DamageShown {
+                segments: usage.damage.segments,
+                chunks: usage.damage.chunks,
+                chunk_bytes: usage.damage.chunk_bytes,
+                items: usage.damage.items,
+            },
         })
     })
     .await?;

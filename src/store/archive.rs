@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::clip_file::{ClipFile, ClipFileError, ClipFileWish};
 use super::error::{OpenError, ReadError};
-use super::import::{ItemContent, ItemEntry, PACK_FOLDER, import_sources};
+use super::import::{Damage, ItemContent, ItemEntry, PACK_FOLDER, count_damage, import_sources};
 use super::index_file::{check_header, header_version};
 use super::parameters::decode_parameters;
 use super::proof::ProveError;
@@ -45,6 +45,8 @@ pub struct Statistics {
     pub sources: Vec<Source>,
     /// What the files take on the disk, the index with them.
     pub physical_bytes: u64,
+    /// What the disk has damaged.
+    pub damage: Damage,
 }
 
 /// One kind of content.
@@ -195,6 +197,9 @@ impl Archive {
         Ok(Statistics {
             sources,
             physical_bytes,
+            damage: self
+                .reader
+                .read(|connection| Ok(count_damage(connection)?))?,
         })
     }
 

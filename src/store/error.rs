@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::journal::CommitError;
 use crate::base::CameraId;
+use crate::chunk::ItemName;
 use crate::media::RenditionId;
 
 /// The data directory cannot be used. Nothing in it was changed.
@@ -192,6 +193,18 @@ pub enum ReadError {
         offset: u64,
         /// What is wrong.
         what: &'static str,
+    },
+    /// Bytes of an imported file are known not to be what they were.
+    #[error(
+        "{name}: bytes {from} to {to} are damaged on the disk; import the same file again to mend it, and check the disk"
+    )]
+    ItemDamaged {
+        /// What people call it.
+        name: ItemName,
+        /// The first byte of the chunk.
+        from: u64,
+        /// The first byte behind it.
+        to: u64,
     },
     /// The operating system refuses to read a reel.
     #[error("{path}: {cause}; check the disk")]

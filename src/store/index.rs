@@ -14,6 +14,7 @@ use super::clips::{Clip, ClipWish, make_clip, remove_clip};
 use super::error::{ClipError, OpenError};
 use super::file_system::FileSystem;
 use super::garbage::Garbage;
+use super::import::{Marked, PacksReport, mark_damage};
 use super::index_file::{PAGE_BYTES, open_index_file};
 use super::journal::{CommitError, Journal, clip_reels};
 use super::marks::{ClipMark, Mark};
@@ -299,8 +300,10 @@ impl Index {
         }
         if let Some(position) = &batch.scrub {
             transaction
-                .prepare_cached("UPDATE log SET scrubbed_reel = ?, scrub_began_ms = ?")?
-                .execute(params![position.reel, position.began.0])?;
+                .prepare_cached(
+                    "UPDATE log SET scrubbed_reel = ?, scrubbed_pack = ?, scrub_began_ms = ?",
+                )?
+                .execute(params![position.reel, position.pack, position.began.0])?;
         }
         let mut latest_gaps = Vec::new();
         for mark in &batch.gaps {
@@ -371,6 +374,15 @@ impl Index {
             self.count_pages();
         }
         Ok(changed)
+    }
+
+    /// Marks what scrubbing packs has found. Durable on return.
+    pub(super) fn mark_damage(&mut self, found: &PacksReport) -> Result<Marked, CommitError> {
+        let transaction = begin(&mut self.connection)?;
+        let (marked, marks) = mark_damage(&transaction, found)?;
+        self.journal.commit(transaction, &marks)?;
+        self.count_pages();
+        Ok(marked)
     }
 
     /// Civil time at which the newest closed reel ends; `None` without one.

@@ -20,6 +20,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::error::OpenError;
 use super::failure::{Failure, commit_failed};
 use super::file_system::FileSystem;
+use super::import::damage_marks;
 use super::log_files::{AppendError, AppendFile, log_folder};
 use super::marks::{ClipMark, MAGIC, Mark, read_marks};
 use super::status::{Gap, GapMark, GapReason};
@@ -294,6 +295,7 @@ fn all_marks(connection: &Connection) -> rusqlite::Result<Vec<Mark>> {
     if !segments.is_empty() {
         marks.push(Mark::Damaged { segments });
     }
+    marks.extend(damage_marks(connection)?);
     Ok(marks)
 }
 

@@ -7,6 +7,7 @@
 
 use super::status::{Gap, GapMark, GapReason};
 use crate::base::{CameraId, FieldReader, FieldWriter, Wall, blake2b_256};
+use crate::chunk::PackId;
 
 /// What a file of marks starts with; the last byte is the version.
 pub(super) const MAGIC: [u8; 16] = *b"perch marks\0\0\0\0\x01";
@@ -49,6 +50,11 @@ pub(super) enum Mark {
     },
     /// All that was known when this file was begun stands before.
     Whole,
+    /// Chunks whose bytes are not what they were, by where their records start in a pack.
+    DamagedChunks {
+        pack: PackId,
+        offsets: Vec<i64>,
+    },
 }
 
 /// A clip with the reels that it holds.
@@ -116,6 +122,11 @@ impl Mark {
                 write_keys(&mut fields, segments);
             }
             Self::Whole => fields.u8(8),
+            Self::DamagedChunks { pack, offsets } => {
+                fields.u8(9);
+                fields.raw(&pack.0);
+                write_keys(&mut fields, offsets);
+            }
         }
         let start = out.len();
         let size = u32::try_from(fields.0.len()).expect("no clip holds that many reels");
@@ -177,6 +188,10 @@ impl Mark {
                 segments: read_keys(fields)?,
             },
             8 => Self::Whole,
+            9 => Self::DamagedChunks {
+                pack: PackId(fields.array()?),
+                offsets: read_keys(fields)?,
+            },
             _ => return None,
         })
     }
@@ -256,7 +271,7 @@ mod tests {
     fn any_mark() -> impl Strategy<Value = Mark> {
         let keys = || prop::collection::vec(0..50i64, 0..20);
         let times = any::<(i64, i64, i64)>();
-        (0..8u8, any::<(i64, u64, u64)>(), times, keys(), ".{0,20}").prop_map(
+        (0..9u8, any::<(i64, u64, u64)>(), times, keys(), ".{0,20}").prop_map(
             |(kind, (id, run, msn), (one, two, three), keys, name)| {
                 let camera = || CameraId::from_description("front");
                 match kind {
@@ -293,6 +308,10 @@ mod tests {
                     4 => Mark::ClipRemoved { id },
                     5 => Mark::Forgotten { reels: keys },
                     6 => Mark::Damaged { segments: keys },
+                    7 => Mark::DamagedChunks {
+                        pack: PackId([run as u8; 16]),
+                        offsets: keys,
+                    },
                     _ => Mark::Whole,
                 }
             },

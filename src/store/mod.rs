@@ -91,8 +91,9 @@ pub use self::clip_file::{
 pub use self::clips::{Clip, ClipWish};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::import::{
-    ImportError, ImportMeta, ImportProgress, Imported, ItemContent, ItemEntry, MiscountedChunk,
-    Origin, RebuiltImports, RecountReport, rebuild_imports,
+    Damage, DamagedChunk, DamagedItem, DamagedRecord, ImportError, ImportMeta, ImportProgress,
+    Imported, ItemContent, ItemEntry, MiscountedChunk, Origin, PacksReport, RebuiltImports,
+    RecountReport, rebuild_imports,
 };
 pub use self::numbers::CameraPosition;
 pub use self::proof::ProveError;
@@ -102,7 +103,7 @@ pub use self::rebuild::{DamagedStretch, RebuildReport, rebuild_index};
 pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
-pub use self::scrub::{ScrubError, ScrubReport, scrub_once};
+pub use self::scrub::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
 pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, UploadWriter};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::clips::remove_clip;
+use super::import::replay_damage;
 use super::index::forget_gaps;
 use super::marks::{ClipMark, Mark};
 use super::numbers::numbers_above;
@@ -179,6 +180,7 @@ pub(super) fn replay(
                     quarantine(transaction, *segment)?;
                 }
             }
+            Mark::DamagedChunks { pack, offsets } => replay_damage(transaction, *pack, offsets)?,
             Mark::Forgotten { .. } | Mark::Whole => {}
         }
     }

@@ -35,6 +35,7 @@ pub(super) const STEPS: &[Step] = &[
     Step::sql(IMPORTS),
     Step::sql(UPLOADS),
     Step::sql(REELS),
+    Step::sql(PACK_SCRUB),
 ];
 
 /// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and
@@ -340,6 +341,30 @@ CREATE TABLE upload_part (
     PRIMARY KEY (final, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX upload_by_part ON upload_part (part);
+";
+
+/// What scrubbing packs needs, and what it found: the records of a pack without a look at all others, and the items that
+/// a damaged chunk hits.
+const PACK_SCRUB: &str = "
+-- Scrubbing goes on behind this pack, once all reels are read.
+ALTER TABLE log ADD COLUMN scrubbed_pack INTEGER NOT NULL DEFAULT 0;
+
+-- 0 sound, 1 found damaged, 2 found damaged and the items noted that it hits. One that lies in pack 0 is in none.
+ALTER TABLE chunk ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX chunk_damaged ON chunk (damaged) WHERE damaged > 0;
+CREATE INDEX chunk_by_pack ON chunk (pack, offset);
+CREATE INDEX item_list_by_pack ON item_list (pack, offset);
+CREATE INDEX item_by_pack ON item (pack) WHERE pack IS NOT NULL;
+
+-- What items lack because of chunks that are damaged.
+CREATE TABLE item_damage (
+    item INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    -- Of the item: the chunk's, as often as it is named.
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (item, chunk)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX item_damage_by_chunk ON item_damage (chunk);
 ";
 
 /// Why an index cannot be brought up to date.

@@ -1,6 +1,7 @@
-//! Reads every recorded byte again, again and again, so slowly that nobody notices and so fast that it comes round
-//! within a month, and compares it with its digest. What is damaged is taken out of what can be played and marked as a
-//! loss; its bytes stay. Runs on a thread of its own beside the writer, which it asks to mark.
+//! Reads every recorded and imported byte again, again and again, so slowly that nobody notices and so fast that it
+//! comes round within a month, and compares it with its digest. A damaged segment is taken out of what can be played
+//! and marked as a loss; a damaged chunk is not given out any more, and its items are named; their bytes stay. Runs on
+//! a thread of its own beside the writer, which it asks to mark.
 
 use std::fs::File;
 use std::io;
@@ -13,9 +14,14 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use super::archive::{Archive, DamagedSegment, ReelToRead, VerifyReport, reels_after, verify_reel};
 use super::error::{OpenError, ReadError};
 use super::file_system::RealFileSystem;
+use super::import::{
+    PackToRead, PacksReport, forget_removed, note_traced, open_pack, pack_after, pack_bytes_behind,
+    repair_records, tell_damage, trace_damage, verify_pack,
+};
 use super::index::Index;
 use super::lock_directory;
 use super::reader::Reader;
+use super::status::RecordingState;
 use super::writer::{Asker, Writer};
 use crate::base::{Clock, Wall};
 
@@ -41,17 +47,20 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How far scrubbing has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ScrubPosition {
-    /// It goes on behind this reel.
+    /// It goes on behind this reel,
     pub(super) reel: i64,
+    /// and once there are none, behind this pack.
+    pub(super) pack: i64,
     /// Civil time when the pass began.
     pub(super) began: Wall,
 }
 
-/// What was read of one reel.
+/// What was read of one reel or one pack.
 #[derive(Debug)]
-pub(super) struct ScrubbedReel {
+pub(super) struct Scrubbed {
     pub(super) position: ScrubPosition,
-    pub(super) report: VerifyReport,
+    pub(super) segments: VerifyReport,
+    pub(super) packs: PacksReport,
     /// What the pass rests now.
     pub(super) rest: Duration,
 }
@@ -115,7 +124,7 @@ impl Drop for Told {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!(
-                "the store's scrubber panicked; recordings are not read again until perch starts again"
+                "the store's scrubber panicked; what is stored is not read again until perch starts again"
             );
         }
     }
@@ -136,73 +145,144 @@ fn run(dir: &Path, writer: &Writer, clock: &dyn Clock, bell: &Bell) {
             Ok(Some(scrubbed)) => {
                 let rest = scrubbed.rest;
                 position = Some(scrubbed.position);
+                scrubbed.tell();
+                repair(&reader, writer, &scrubbed.packs);
                 let asked = writer.ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
-                    recorder.note_scrubbed(scrubbed.position, &scrubbed.report);
+                    recorder.note_scrubbed(&scrubbed);
                 });
                 if asked.is_err() && bell.sleep(Duration::ZERO) {
                     return;
+                }
+                if let Err(error) = trace(&reader, writer) {
+                    tracing::warn!(%error, "which files are damaged is looked for again later");
                 }
                 rest
             }
             Ok(None) => REST_MAX,
             Err(error) => {
-                tracing::warn!(%error, "recordings cannot be read again for now");
+                tracing::warn!(%error, "what is stored cannot be read again for now");
                 REST_MAX
             }
         };
     }
 }
 
+/// Writes damaged records again, unless nothing may be written any more.
+fn repair(reader: &Reader, writer: &Writer, packs: &PacksReport) {
+    if matches!(writer.status().state, RecordingState::Poisoned { .. }) {
+        return;
+    }
+    match repair_records(&RealFileSystem, reader, packs) {
+        Ok(0) => {}
+        Ok(repaired) => tracing::warn!(
+            repaired,
+            "damaged records of packs were written again from what the index knows"
+        ),
+        Err(error) => tracing::warn!(%error, "damaged records of packs are not written again"),
+    }
+}
+
+/// Notes which items lack what is damaged, and says so. What is not noted now is noted after the next step.
+fn trace(reader: &Reader, writer: &Writer) -> Result<(), ReadError> {
+    if let Some(traced) = trace_damage(reader)? {
+        let noted = writer.ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
+            recorder.change(|transaction| note_traced(transaction, &traced).map(Some))
+        });
+        if let Ok(Ok(Some(items))) = noted {
+            tell_damage(&items);
+        }
+    }
+    Ok(())
+}
+
 /// How far scrubbing had come when it was written down last.
 pub(super) fn last_position(reader: &Reader) -> Result<ScrubPosition, ReadError> {
     reader.read(|connection| {
-        let position = "SELECT scrubbed_reel, scrub_began_ms FROM log";
+        let position = "SELECT scrubbed_reel, scrubbed_pack, scrub_began_ms FROM log";
         let position = connection.query_row(position, (), |row| {
             Ok(ScrubPosition {
                 reel: row.get(0)?,
-                began: Wall(row.get(1)?),
+                pack: row.get(1)?,
+                began: Wall(row.get(2)?),
             })
         });
         Ok(position?)
     })
 }
 
-/// Reads the next closed reel behind `position`. `None` if there is none at all. `pause` is called after each segment; what it returns is
-/// whether to break off, and then nothing was read.
+/// Reads the next closed reel behind `position`, or once there is none the next pack, and behind the last pack begins
+/// a new pass. `None` if there is nothing at all. `pause` is called after each segment and each MiB of a pack; what it
+/// returns is whether to break off, and then nothing was read.
 pub(super) fn scrub_next(
     dir: &Path,
     reader: &Reader,
     mut position: ScrubPosition,
     now: Wall,
     pause: impl Fn() -> bool,
-) -> Result<Option<ScrubbedReel>, ReadError> {
-    let (mut next, remaining) = reader.read(|connection| {
-        let next = reels_after(connection, dir, position.reel, 1)?.pop();
-        Ok((next, remaining_bytes(connection, position.reel)?))
-    })?;
-    if next.is_none() || position.began == Wall(0) {
-        // The next pass, or the first.
+) -> Result<Option<Scrubbed>, ReadError> {
+    let is_first = position.began == Wall(0);
+    if is_first {
         position.began = now;
     }
-    if next.is_none() && position.reel > 0 {
-        position.reel = 0;
-        next = reader.read(|connection| Ok(reels_after(connection, dir, 0, 1)?.pop()))?;
+    let mut next = next_after(dir, reader, position)?;
+    if next.is_none() && !is_first {
+        position = ScrubPosition {
+            reel: 0,
+            pack: 0,
+            began: now,
+        };
+        next = next_after(dir, reader, position)?;
     }
-    let Some(reel) = next else {
-        return Ok(None);
-    };
+    match next {
+        Some(Next::Reel(reel)) => scrub_reel(reader, position, &reel, now, pause),
+        Some(Next::Pack(pack)) => scrub_pack(dir, reader, position, &pack, now, pause),
+        None => Ok(None),
+    }
+}
+
+/// What is read next.
+enum Next {
+    Reel(ReelToRead),
+    Pack(PackToRead),
+}
+
+fn next_after(
+    dir: &Path,
+    reader: &Reader,
+    position: ScrubPosition,
+) -> Result<Option<Next>, ReadError> {
+    reader.read(|connection| {
+        // Reels that came while packs are read are for the next pass.
+        if position.pack == 0
+            && let Some(reel) = reels_after(connection, dir, position.reel, 1)?.pop()
+        {
+            return Ok(Some(Next::Reel(reel)));
+        }
+        Ok(pack_after(connection, dir, position.pack)?.map(Next::Pack))
+    })
+}
+
+fn scrub_reel(
+    reader: &Reader,
+    mut position: ScrubPosition,
+    reel: &ReelToRead,
+    now: Wall,
+    pause: impl Fn() -> bool,
+) -> Result<Option<Scrubbed>, ReadError> {
+    let remaining = remaining_bytes(reader, position)?;
     position.reel = reel.id;
+    let mut report = VerifyReport::default();
     if !reel.is_closed {
         // Those behind it are younger still; the next pass comes to it.
-        return Ok(Some(ScrubbedReel {
+        return Ok(Some(Scrubbed {
             position,
-            report: VerifyReport::default(),
+            segments: report,
+            packs: PacksReport::default(),
             rest: REST_AFTER_OPEN,
         }));
     }
     forget_cached(&reel.path);
     let mut buffer = Vec::new();
-    let mut report = VerifyReport::default();
     for segment in reel.single_segments() {
         let found = verify_reel(&segment, &mut buffer);
         report.add(found);
@@ -211,15 +291,59 @@ pub(super) fn scrub_next(
         }
     }
     forget_cached(&reel.path);
-    Ok(Some(ScrubbedReel {
+    Ok(Some(Scrubbed {
         rest: rest_after(reel.bytes(), remaining, now - position.began),
         position,
-        report,
+        segments: report,
+        packs: PacksReport::default(),
     }))
 }
 
+fn scrub_pack(
+    dir: &Path,
+    reader: &Reader,
+    mut position: ScrubPosition,
+    pack: &PackToRead,
+    now: Wall,
+    pause: impl Fn() -> bool,
+) -> Result<Option<Scrubbed>, ReadError> {
+    let remaining = remaining_bytes(reader, position)?;
+    position.pack = pack.row;
+    forget_cached(&pack.path);
+    let mut report = match verify_pack(pack, &open_pack, &pause) {
+        Ok(Some(report)) => report,
+        Ok(None) => return Ok(None),
+        // It keeps the others from nothing; the next pass comes to it.
+        Err(error @ ReadError::Io { .. }) => {
+            tracing::warn!(%error, "a pack of imports cannot be read again");
+            PacksReport::default()
+        }
+        Err(error) => return Err(error),
+    };
+    forget_cached(&pack.path);
+    reader.read(|connection| Ok(forget_removed(connection, dir, pack, &mut report)?))?;
+    Ok(Some(Scrubbed {
+        rest: rest_after(pack.bytes, remaining, now - position.began),
+        position,
+        segments: VerifyReport::default(),
+        packs: report,
+    }))
+}
+
+/// About how many bytes a pass has still to read.
+fn remaining_bytes(reader: &Reader, position: ScrubPosition) -> Result<u64, ReadError> {
+    reader.read(|connection| {
+        let packs = pack_bytes_behind(connection, position.pack)?;
+        let reels = match position.pack {
+            0 => reel_bytes_behind(connection, position.reel)?,
+            _ => 0,
+        };
+        Ok(packs + reels)
+    })
+}
+
 /// About how many bytes of reels lie behind one.
-fn remaining_bytes(connection: &rusqlite::Connection, reel: i64) -> rusqlite::Result<u64> {
+fn reel_bytes_behind(connection: &rusqlite::Connection, reel: i64) -> rusqlite::Result<u64> {
     let total: u64 = connection.query_row(
         "SELECT coalesce(sum(reel_bytes), 0) FROM camera",
         (),
@@ -255,28 +379,79 @@ fn forget_cached(path: &Path) {
 /// What one whole pass has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScrubReport {
-    /// What was read.
+    /// What was read of reels.
     pub verified: VerifyReport,
-    /// Segments that are not played any more because of this pass; `None` if an appliance records there, which marks
+    /// What was read of packs.
+    pub packs: PacksReport,
+    /// What is not given out any more, or again, because of this pass; `None` if an appliance runs there, which marks
     /// what it finds itself.
-    pub marked: Option<u64>,
+    pub marked: Option<ScrubMarks>,
 }
 
-/// Reads everything below `dir` once. Without an appliance that records there, what is damaged is marked.
-pub fn scrub_once(dir: &Path, progress: impl FnMut(u64, u64)) -> Result<ScrubReport, ScrubError> {
-    let verified = Archive::open(dir)?.verify(progress)?;
+/// What a pass has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubMarks {
+    /// Segments that are not played any more.
+    pub segments: u64,
+    /// Chunks of imports that are not given out any more.
+    pub chunks: u64,
+    /// Chunks that read well again and are given out again.
+    pub chunks_recovered: u64,
+    /// Records of packs that were written again from what the index knows.
+    pub records_repaired: u64,
+}
+
+/// Reads everything below `dir` once. Without an appliance that runs there, what is damaged is marked. `progress` is told
+/// the bytes read so far and about how many there are.
+pub fn scrub_once(
+    dir: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<ScrubReport, ScrubError> {
+    let archive = Archive::open(dir)?;
+    let verified = archive.verify(&mut progress)?;
+    let packs = archive.verify_packs(&mut progress)?;
     let lock = match lock_directory(dir) {
         Ok(lock) => Some(lock),
         Err(OpenError::InUse(_)) => None,
         Err(error) => return Err(error.into()),
     };
-    let mut marked = lock.as_ref().map(|_| 0);
-    if lock.is_some() && !verified.damaged.is_empty() {
-        let mut index = Index::open(dir, Arc::new(RealFileSystem))?;
-        let outcome = index.quarantine(&verified.damaged);
-        marked = Some(outcome.map_err(|error| OpenError::from_commit(dir, error))?);
+    let marked = match &lock {
+        Some(_) => Some(mark(dir, archive.reader(), &verified, &packs)?),
+        None => None,
+    };
+    Ok(ScrubReport {
+        verified,
+        packs,
+        marked,
+    })
+}
+
+fn mark(
+    dir: &Path,
+    reader: &Reader,
+    verified: &VerifyReport,
+    packs: &PacksReport,
+) -> Result<ScrubMarks, ScrubError> {
+    let mut marked = ScrubMarks {
+        records_repaired: repair_records(&RealFileSystem, reader, packs)?,
+        ..ScrubMarks::default()
+    };
+    if verified.damaged.is_empty() && packs.damaged.is_empty() && packs.recovered.is_empty() {
+        return Ok(marked);
     }
-    Ok(ScrubReport { verified, marked })
+    let mut index = Index::open(dir, Arc::new(RealFileSystem))?;
+    let commit = |error| OpenError::from_commit(dir, error);
+    if !verified.damaged.is_empty() {
+        marked.segments = index.quarantine(&verified.damaged).map_err(commit)?;
+    }
+    let chunks = index.mark_damage(packs).map_err(commit)?;
+    (marked.chunks, marked.chunks_recovered) = (chunks.damaged, chunks.recovered);
+    if let Some(traced) = trace_damage(reader)? {
+        index
+            .transact(|transaction| note_traced(transaction, &traced))
+            .map_err(|error: rusqlite::Error| OpenError::from_sqlite(dir, &error))?;
+    }
+    Ok(marked)
 }
 
 /// A pass was not possible.
@@ -290,8 +465,26 @@ pub enum ScrubError {
     Read(#[from] ReadError),
 }
 
-/// Says in the log what was found.
-pub(super) fn tell(damaged: &[DamagedSegment]) {
+impl Scrubbed {
+    /// Says in the log what was found; which items damaged chunks hit is said once that is known.
+    pub(super) fn tell(&self) {
+        tell_segments(&self.segments.damaged);
+        for chunk in &self.packs.damaged {
+            tracing::error!(
+                path = %chunk.path.display(), offset = chunk.offset, bytes = chunk.bytes,
+                "a chunk of imported files is damaged ({}) and is not given out any more; check the disk", chunk.what
+            );
+        }
+        for record in &self.packs.records_damaged {
+            tracing::error!(
+                path = %record.path.display(), offset = record.offset,
+                "a record that only a rebuilt index would need is damaged: {}; check the disk", record.what
+            );
+        }
+    }
+}
+
+fn tell_segments(damaged: &[DamagedSegment]) {
     for segment in damaged {
         let DamagedSegment {
             camera,

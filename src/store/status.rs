@@ -129,6 +129,10 @@ pub struct StoreStatus {
     pub bytes_scrubbed: u64,
     /// Segments that were found damaged.
     pub segments_damaged: u64,
+    /// Chunks of imports that were found damaged.
+    pub chunks_damaged: u64,
+    /// Records of packs that only a rebuild of the index needs and that were found damaged.
+    pub pack_records_damaged: u64,
     /// When the last commit ended.
     pub last_commit: Option<Monotonic>,
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::error::ReadError;
 use super::file_system::DiskSpace;
+use super::import::{Damage, count_damage};
 use super::reader::{Reader, earlier, track_end, track_start, tracks};
 use super::reel_rows::HOUR_MS;
 use super::retention::{CameraRetention, Retention};
@@ -32,6 +33,8 @@ pub struct Usage {
     pub bytes_max: Option<u64>,
     /// Each camera that was ever recorded, by name.
     pub cameras: Vec<CameraUsage>,
+    /// What the disk has damaged, of recordings and of imports.
+    pub damage: Damage,
 }
 
 /// One camera's recordings.
@@ -186,6 +189,7 @@ impl Reader {
                 keep_free_bytes: retention.free_bytes_on(space.total),
                 bytes_max: retention.bytes_max,
                 cameras,
+                damage: count_damage(connection)?,
             })
         })
     }
@@ -228,6 +232,7 @@ mod tests {
                 newest: Some(Wall(2 * DAY_MS)),
                 bytes_per_day: Some(40.0 * GB as f64),
             }],
+            damage: Damage::default(),
         }
     }
 

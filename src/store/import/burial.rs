@@ -138,37 +138,47 @@ impl Imports {
         Ok(open)
     }
 
-    /// Punches the next buried payloads out of their packs. Returns whether there were any.
+    /// Punches the next buried payloads out of their packs. Returns whether there were any. A pack where the disk fails
+    /// keeps no other from its turn.
     fn punch(&self, buried: &mut Buried) -> Result<bool, ImportError> {
         let dead = self.reader.read(|connection| Ok(dead(connection, true)?))?;
         let (Some(first), Some(last)) = (dead.first(), dead.last()) else {
             return Ok(false);
         };
         let (first, last) = (first.note, last.note);
-        let mut by_pack: BTreeMap<PackId, Vec<PlacedAt>> = BTreeMap::new();
+        let mut by_pack: BTreeMap<(i64, PackId), Vec<PlacedAt>> = BTreeMap::new();
         for dead in dead {
-            by_pack.entry(dead.id).or_default().push(dead.place);
+            by_pack
+                .entry((dead.pack, dead.id))
+                .or_default()
+                .push(dead.place);
         }
-        for (id, places) in by_pack {
+        let (mut punched, mut failed) = (Vec::new(), None);
+        for ((row, id), places) in by_pack {
             let bytes: u64 = places.iter().map(|place| u64::from(place.bytes)).sum();
             match self.punch_pack(id, &places) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Ok(()) => {
+                    buried.records += places.len() as u64;
+                    buried.bytes += bytes;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    return Err(ImportError::from_disk(&pack_path(&self.dir, id), &error));
+                    failed = Some(ImportError::from_disk(&pack_path(&self.dir, id), &error));
+                    continue;
                 }
             }
-            buried.records += places.len() as u64;
-            buried.bytes += bytes;
+            punched.push(row);
         }
         self.change(move |transaction| {
-            transaction.execute(
-                "DELETE FROM dead WHERE id BETWEEN ? AND ? AND buried = 1",
-                [first, last],
-            )?;
+            for pack in punched {
+                transaction.execute(
+                    "DELETE FROM dead WHERE id BETWEEN ? AND ? AND buried = 1 AND pack = ?",
+                    [first, last, pack],
+                )?;
+            }
             Ok(Some(()))
         })?;
-        Ok(true)
+        failed.map_or(Ok(true), Err)
     }
 
     fn punch_pack(&self, id: PackId, places: &[PlacedAt]) -> io::Result<()> {

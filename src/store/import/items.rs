@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::DIGEST_KIND;
+use super::damage::first_damage;
 use super::pack_path;
 use super::rows::{Listed, decode_list, digest_at};
 use crate::base::{CameraId, Digest, Wall};
@@ -42,13 +44,17 @@ pub struct ItemEntry {
     pub new_bytes: u64,
     /// What an [`crate::chunk::ItemHasher`] makes of its chunks.
     pub digest: Digest,
+    /// Of its bytes, those that the disk has damaged; the same file imported again mends them.
+    pub damaged_bytes: u64,
 }
 
-const COLUMNS: &str =
-    "id, key, name, media, source, camera, at_ms, made_ms, bytes, new_bytes, digest";
+/// The columns that [`entry`] reads.
+pub(super) const COLUMNS: &str =
+    "id, key, name, media, source, camera, at_ms, made_ms, bytes, new_bytes, digest,
+     (SELECT coalesce(sum(bytes), 0) FROM item_damage WHERE item_damage.item = item.id)";
 
 /// Reads a row of [`COLUMNS`]; `None` for what a newer version may have written.
-fn entry(row: &Row<'_>) -> rusqlite::Result<Option<(i64, ItemEntry)>> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Option<(i64, ItemEntry)>> {
     let (name, camera): (String, Option<String>) = (row.get(2)?, row.get(5)?);
     let (Ok(name), Some(media), Some(source), Some(digest)) = (
         name.parse(),
@@ -70,6 +76,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Option<(i64, ItemEntry)>> {
         bytes: row.get(8)?,
         new_bytes: row.get(9)?,
         digest,
+        damaged_bytes: row.get(11)?,
     };
     Ok(Some((row.get(0)?, item)))
 }
@@ -101,7 +108,9 @@ pub(in crate::store) fn import_sources(connection: &Connection) -> rusqlite::Res
             name,
             logical_bytes: of("SELECT coalesce(sum(progress), 0) FROM item
                  WHERE source = ? AND NOT (digest IS NULL AND origin = '')")?,
-            unique_bytes: of("SELECT coalesce(sum(bytes), 0) FROM chunk WHERE source = ?")?,
+            unique_bytes: of(
+                "SELECT coalesce(sum(bytes), 0) FROM chunk WHERE source = ? AND pack > 0",
+            )?,
         })
     };
     Ok([
@@ -176,7 +185,8 @@ pub struct ItemContent {
 
 /// Where a chunk lies.
 struct Place {
-    pack: PackId,
+    /// None where that is not known, or known to be damaged.
+    pack: Option<PackId>,
     offset: u64,
     digest: Option<Digest>,
 }
@@ -200,6 +210,15 @@ impl ItemContent {
         Ok(probe_media(&first).map(|media| media.content_type))
     }
 
+    /// The first bytes from `from` to `to` that are known to be damaged, as far as they hang together; they may reach
+    /// beyond both. Reads disk if the item is damaged at all.
+    pub fn damage_within(&self, from: u64, to: u64) -> Result<Option<Range<u64>>, ReadError> {
+        if self.item.damaged_bytes == 0 {
+            return Ok(None);
+        }
+        first_damage(&self.reader, self.row, from..to)
+    }
+
     /// The bytes from `offset` up to the end of the chunk in which it lies (at most 256 KiB), compared with their
     /// digest; `None` from the item's end on. Fails, too, if the item is removed meanwhile. Reads disk.
     pub fn load_from(&mut self, offset: u64) -> Result<Option<Bytes>, ReadError> {
@@ -215,12 +234,12 @@ impl ItemContent {
             let place = connection
                 .prepare_cached(
                     "SELECT pack.name, chunk.offset, chunk.digest FROM item JOIN chunk ON chunk.id = ?
-                     JOIN pack ON pack.id = chunk.pack
+                     LEFT JOIN pack ON pack.id = chunk.pack AND chunk.damaged = 0
                      WHERE item.id = ? AND item.key = ? AND item.digest IS NOT NULL",
                 )?
                 .query_row(params![listed.chunk, row, id.0], |row| {
                     Ok(Place {
-                        pack: PackId(row.get(0)?),
+                        pack: row.get::<_, Option<_>>(0)?.map(PackId),
                         offset: row.get(1)?,
                         digest: digest_at(row, 2)?,
                     })
@@ -234,7 +253,14 @@ impl ItemContent {
                 "the item was removed meanwhile, or the chunk is lost",
             ));
         };
-        let bytes = self.load(&place, listed.bytes)?;
+        let Some(pack) = place.pack else {
+            return Err(ReadError::ItemDamaged {
+                name: self.item.name.clone(),
+                from: start,
+                to: start + u64::from(listed.bytes),
+            });
+        };
+        let bytes = self.load(pack, &place, listed.bytes)?;
         Ok(Some(bytes.slice((offset - start) as usize..)))
     }
 
@@ -275,10 +301,10 @@ impl ItemContent {
         None
     }
 
-    fn load(&mut self, place: &Place, bytes: u32) -> Result<Bytes, ReadError> {
-        let path = pack_path(self.reader.dir(), place.pack);
+    fn load(&mut self, pack: PackId, place: &Place, bytes: u32) -> Result<Bytes, ReadError> {
+        let path = pack_path(self.reader.dir(), pack);
         let mut buffer = vec![0; bytes as usize];
-        let read = self.pack_file(place.pack, &path).and_then(|file| {
+        let read = self.pack_file(pack, &path).and_then(|file| {
             let start = place.offset + RecordHeader::bytes_count(DIGEST_KIND) as u64;
             file.read_exact_at(&mut buffer, start)
         });

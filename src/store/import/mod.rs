@@ -15,6 +15,7 @@
 
 mod burial;
 mod commit;
+mod damage;
 mod engine;
 mod error;
 mod items;
@@ -26,22 +27,36 @@ mod rebuild;
 mod recount;
 mod recovery;
 mod removal;
+mod repair;
 mod rows;
 mod source;
+mod verify;
 
+pub use damage::{Damage, DamagedItem};
 pub use engine::{ImportMeta, ImportProgress, Imported, Origin};
 pub use error::ImportError;
 pub use items::{ItemContent, ItemEntry};
 pub use rebuild::{RebuiltImports, rebuild_imports};
 pub use recount::{MiscountedChunk, RecountReport};
+pub use verify::{DamagedChunk, DamagedRecord, PacksReport};
 
 pub(super) use burial::Buried;
+pub(super) use damage::{
+    Marked, count_damage, damage_marks, mark_damage, note_traced, replay_damage, tell_damage,
+    trace_damage,
+};
 pub(super) use engine::Imports;
 pub(super) use items::{import_sources, imports_within};
 pub(super) use recovery::recover_packs;
 #[cfg(test)]
 pub(super) use removal::release_next;
+pub(super) use repair::repair_records;
 pub(super) use rows::abandon_import;
+#[cfg(test)]
+pub(super) use verify::{OpenedPack, read_packs};
+pub(super) use verify::{
+    PackToRead, forget_removed, open_pack, pack_after, pack_bytes_behind, verify_pack,
+};
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -10,6 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::DIGEST_KIND;
+use super::damage::NOWHERE;
 use super::rows::{Listed, count_refs, encode_list, insert_chunk, prefix};
 use super::{PACK_FOLDER, pack_of_name, pack_path};
 use crate::base::{CameraId, Digest};
@@ -137,7 +138,7 @@ fn packs(dir: &Path) -> io::Result<Vec<PackId>> {
     Ok(packs)
 }
 
-struct PackFile(File);
+pub(super) struct PackFile(pub(super) File);
 
 impl ReadAt for PackFile {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -364,6 +365,29 @@ fn find_stored(
     Ok(None)
 }
 
+/// The key of a chunk that no pack holds: it counts as damaged, so that it is stored again as soon as it comes again.
+fn missing_chunk(
+    transaction: &Transaction<'_>,
+    chunk: &ChunkRef,
+    source: ItemSource,
+) -> rusqlite::Result<i64> {
+    let known: Option<i64> = transaction
+        .prepare_cached("SELECT id FROM chunk WHERE pack = ? AND digest = ? AND bytes = ?")?
+        .query_row(
+            params![NOWHERE, chunk.digest.as_bytes(), chunk.bytes_count],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let id = insert_chunk(transaction, chunk, (NOWHERE, 0), source)?;
+    transaction
+        .prepare_cached("UPDATE chunk SET damaged = 1 WHERE id = ?")?
+        .execute([id])?;
+    Ok(id)
+}
+
 /// Brings one item back, with its lists and what they refer to.
 fn restore(
     dir: &Path,
@@ -425,8 +449,10 @@ fn restore(
                 rebuilt.missing_bytes += u64::from(chunk.bytes_count);
             }
             listed.push(Listed {
-                // Keys start at 1: what is missing is named by none.
-                chunk: stored.unwrap_or(0),
+                chunk: match stored {
+                    Some(stored) => stored,
+                    None => missing_chunk(transaction, chunk, item.source)?,
+                },
                 bytes: chunk.bytes_count,
             });
         }

@@ -64,7 +64,8 @@ pub(in crate::store) fn recover_packs(
     Ok(Packs::new(idle, graves))
 }
 
-fn unnamed_packs(
+/// The packs that no row names.
+pub(super) fn unnamed_packs(
     dir: &Path,
     files: &dyn FileSystem,
     connection: &Connection,

@@ -67,6 +67,7 @@ pub(in crate::store) fn release_next(
         })
         .optional()?;
     let Some((list, chunks, pack, place)): Option<(i64, Vec<u8>, i64, PlacedAt)> = list else {
+        transaction.execute("DELETE FROM item_damage WHERE item = ?", [item])?;
         transaction.execute("DELETE FROM item WHERE id = ?", [item])?;
         return Ok(false);
     };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::DIGEST_KIND;
+use super::damage::{NOWHERE, forget_damage, heal_chunk};
 use super::engine::ImportMeta;
 use crate::base::{CameraId, Digest, Wall};
 use crate::chunk::{ChunkRef, ItemId, ItemSource, MediaKind, PackId};
@@ -16,13 +17,15 @@ pub(super) fn prefix(digest: &Digest) -> i64 {
     i64::from_be_bytes(*first.expect("a digest is longer than 8 bytes"))
 }
 
-/// The key of a chunk that is stored.
+/// The key of a chunk that is stored, and not known to be damaged.
 pub(super) fn find_chunk(
     connection: &Connection,
     chunk: &ChunkRef,
 ) -> rusqlite::Result<Option<i64>> {
     connection
-        .prepare_cached("SELECT id FROM chunk WHERE prefix = ? AND digest = ? AND bytes = ?")?
+        .prepare_cached(
+            "SELECT id FROM chunk WHERE prefix = ? AND digest = ? AND bytes = ? AND damaged = 0",
+        )?
         .query_row(
             params![
                 prefix(&chunk.digest),
@@ -97,7 +100,9 @@ pub(super) fn find_pending(
         .prepare_cached(
             "SELECT id, key, made_ms, progress, new_bytes,
                     (SELECT count(*) FROM item_list WHERE item_list.item = item.id)
-             FROM item WHERE origin = ? AND digest IS NULL AND bytes = ? AND origin_changed = ?",
+             FROM item WHERE origin = ? AND digest IS NULL AND bytes = ? AND origin_changed = ?
+             -- What it has may be damaged by now: then it is begun anew, which mends that.
+             AND NOT EXISTS (SELECT 1 FROM item_damage WHERE item_damage.item = item.id)",
         )?
         .query_row(params![origin, bytes, changed_ns], |row| {
             Ok(Pending {
@@ -280,7 +285,10 @@ pub(super) fn add_batch(
                 None => {
                     live += 1;
                     new_bytes += u64::from(chunk.bytes_count);
-                    insert_chunk(transaction, chunk, (pack, *offset), batch.source)?
+                    match heal_chunk(transaction, chunk, (pack, *offset))? {
+                        Some(id) => id,
+                        None => insert_chunk(transaction, chunk, (pack, *offset), batch.source)?,
+                    }
                 }
             };
             written.insert(*offset, id);
@@ -310,7 +318,7 @@ pub(super) fn add_batch(
         }
     }
     for (chunk, named) in &batch.chunks {
-        // A key that was free for a moment may be another chunk's by now.
+        // A key that was free for a moment may be another chunk's by now, and what was sound may be found damaged.
         if let Named::Known(id) = named
             && !is_chunk(transaction, *id, chunk)?
         {
@@ -360,7 +368,7 @@ pub(super) fn add_batch(
 
 fn is_chunk(transaction: &Transaction<'_>, id: i64, chunk: &ChunkRef) -> rusqlite::Result<bool> {
     transaction
-        .prepare_cached("SELECT digest = ? FROM chunk WHERE id = ?")?
+        .prepare_cached("SELECT digest = ? AND damaged = 0 FROM chunk WHERE id = ?")?
         .query_row(params![chunk.digest.as_bytes(), id], |row| row.get(0))
 }
 
@@ -422,7 +430,10 @@ pub(super) fn drop_chunk(transaction: &Transaction<'_>, id: i64) -> rusqlite::Re
             Ok((row.get(0)?, place))
         })
         .optional()?;
-    if let Some((pack, place)) = place {
+    forget_damage(transaction, id)?;
+    if let Some((pack, place)) = place
+        && pack != NOWHERE
+    {
         note_dead(transaction, pack, place)?;
         count_live(transaction, pack, -1)?;
     }

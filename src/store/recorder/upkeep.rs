@@ -7,7 +7,9 @@ use super::Recorder;
 use crate::store::archive::VerifyReport;
 use crate::store::error::is_failed_sync;
 use crate::store::failure::{Failure, append_failed, commit_failed, index_failed};
-use crate::store::scrub::{ScrubPosition, tell};
+use crate::store::import::PacksReport;
+use crate::store::journal::CommitError;
+use crate::store::scrub::Scrubbed;
 use crate::store::spool::Active;
 use crate::store::status::RecordingState;
 
@@ -85,26 +87,34 @@ impl Recorder {
         }
     }
 
-    /// A reel was read again: what of it is damaged is not played any more. The position goes with the next commit.
-    pub(in crate::store) fn note_scrubbed(
-        &mut self,
-        position: ScrubPosition,
-        report: &VerifyReport,
-    ) {
+    /// A reel or a pack was read again: what of it is damaged is not given out any more. The position goes with the
+    /// next commit.
+    pub(in crate::store) fn note_scrubbed(&mut self, scrubbed: &Scrubbed) {
         if matches!(self.status.state, RecordingState::Poisoned { .. }) {
             return;
         }
-        tell(&report.damaged);
-        self.status.bytes_scrubbed += report.bytes_sound;
-        if !report.damaged.is_empty() {
-            match self.index.quarantine(&report.damaged) {
-                Ok(count) => self.status.segments_damaged += count,
-                Err(error) => {
-                    self.fail(commit_failed(&error));
-                    return;
-                }
+        let (segments, packs) = (&scrubbed.segments, &scrubbed.packs);
+        self.status.bytes_scrubbed += segments.bytes_sound + packs.bytes_sound;
+        self.status.pack_records_damaged += packs.records_damaged.len() as u64;
+        match self.mark_found(segments, packs) {
+            Ok(()) => self.batch.scrub = Some(scrubbed.position),
+            Err(error) => {
+                self.fail(commit_failed(&error));
             }
         }
-        self.batch.scrub = Some(position);
+    }
+
+    fn mark_found(
+        &mut self,
+        segments: &VerifyReport,
+        packs: &PacksReport,
+    ) -> Result<(), CommitError> {
+        if !segments.damaged.is_empty() {
+            self.status.segments_damaged += self.index.quarantine(&segments.damaged)?;
+        }
+        if !packs.damaged.is_empty() || !packs.recovered.is_empty() {
+            self.status.chunks_damaged += self.index.mark_damage(packs)?.damaged;
+        }
+        Ok(())
     }
 }

@@ -16,11 +16,12 @@ use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
 use crate::store::scrub::{ScrubPosition, last_position, scrub_next};
 use crate::store::{
-    Archive, GapReason, Store, StoreOptions, open_recorder, rebuild_index, scrub_once,
+    Archive, GapReason, ScrubReport, Store, StoreOptions, open_recorder, rebuild_index, scrub_once,
 };
 
 const FIRST: ScrubPosition = ScrubPosition {
     reel: 0,
+    pack: 0,
     began: Wall(0),
 };
 
@@ -88,8 +89,8 @@ fn pass(dir: &Path, recorder: &mut Recorder) -> usize {
         if next.position.reel <= position.reel {
             return reels;
         }
+        recorder.note_scrubbed(&next);
         (position, reels) = (next.position, reels + 1);
-        recorder.note_scrubbed(next.position, &next.report);
     }
 }
 
@@ -181,11 +182,15 @@ fn nothing_is_marked_because_retention_was_faster() {
     std::fs::remove_file(reel(dir.path(), 1)).unwrap();
     let next = scrub_next(dir.path(), &reader, FIRST, NOON, || false);
     let next = next.unwrap().unwrap();
-    assert_eq!(next.report.damaged.len(), 3);
+    assert_eq!(next.segments.damaged.len(), 3);
     recorder.index_mut().forget_reels(&[1]).unwrap();
-    recorder.note_scrubbed(next.position, &next.report);
+    recorder.note_scrubbed(&next);
     assert_eq!(recorder.status().segments_damaged, 0);
     assert_eq!(losses(dir.path()), []);
+}
+
+fn segments(report: &ScrubReport) -> Option<u64> {
+    report.marked.map(|marked| marked.segments)
 }
 
 #[test]
@@ -198,15 +203,21 @@ fn a_pass_by_hand_marks_unless_an_appliance_does() {
     flip(&reel(dir.path(), 1), 400);
     let store = open(dir.path());
     let report = scrub_once(dir.path(), |_, _| {}).unwrap();
-    assert_eq!((report.verified.damaged.len(), report.marked), (1, None));
+    assert_eq!(
+        (report.verified.damaged.len(), segments(&report)),
+        (1, None)
+    );
     assert_eq!(losses(dir.path()), []);
     drop(store);
     let mut last = (0, 1);
     let report = scrub_once(dir.path(), |done, total| last = (done, total)).unwrap();
-    assert_eq!((report.marked, last.0), (Some(1), last.1));
+    assert_eq!((segments(&report), last.0), (Some(1), last.1));
     assert_eq!(losses(dir.path()).len(), 1);
     let report = scrub_once(dir.path(), |_, _| {}).unwrap();
-    assert_eq!((report.marked, report.verified.quarantined), (Some(0), 1));
+    assert_eq!(
+        (segments(&report), report.verified.quarantined),
+        (Some(0), 1)
+    );
     check_files(dir.path());
 }
 

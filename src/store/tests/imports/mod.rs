@@ -2,6 +2,7 @@
 //! removed, whatever happens on the way.
 
 mod audit;
+mod damage;
 mod faults;
 mod items;
 mod made;
