@@ -92,15 +92,18 @@ pub(super) fn unnamed_packs(
     Ok(unnamed)
 }
 
-/// Whether a pack holds the record of an item, or cannot be read.
+/// Whether a pack holds the record of an item, or cannot be read. One that was not even begun is empty.
 fn may_hold_item(dir: &Path, files: &dyn FileSystem, id: PackId) -> bool {
     let scan = || {
         let file = files.open_file(&pack_path(dir, id))?;
-        let header = PackHeader {
-            id,
-            digest_kind: DIGEST_KIND,
+        let (size, file) = (file.size()?, Opened(&*file));
+        if size == 0 {
+            return Ok(false);
+        }
+        let Ok(header) = read_pack_header(&file, size) else {
+            return Ok(true);
         };
-        for found in PackScan::new(&Opened(&*file), file.size()?, header) {
+        for found in PackScan::new(&file, size, header) {
             if let Found::Record(record) = found?
                 && record.header.kind == RecordKind::Item
             {

@@ -161,20 +161,20 @@ fn uploads_and_imports_take_their_share_of_a_disk_that_is_full_of_recordings() {
     let options = StoreOptions {
         retention: Retention {
             free_bytes: Some(1000 * MIB as u64),
-            others_bytes: Some(10 * MIB as u64),
+            others_bytes: Some(4 * MIB as u64),
             ..Retention::default()
         },
         ..patient()
     };
     let (store, _) = open_with(&disk, dir.path(), options);
-    assert!(is_full(single(&store, 6)));
-    let id = single(&store, 5).unwrap().id;
-    send(&store, id, 5 * MIB).unwrap();
-    assert!(imported_bytes(&store, id) == bytes_at(0, 5 * MIB));
-    // One copy is left, and room for half as much.
     assert!(is_full(single(&store, 3)));
+    let id = single(&store, 2).unwrap().id;
+    send(&store, id, 2 * MIB).unwrap();
+    assert!(imported_bytes(&store, id) == bytes_at(0, 2 * MIB));
+    // One copy is left, and a little less than room for half as much.
+    assert!(is_full(single(&store, 1)));
     let path = dir.path().join("film");
-    std::fs::write(&path, bytes_at(1 << 30, 6 * MIB)).unwrap();
+    std::fs::write(&path, bytes_at(1, 2 * MIB)).unwrap();
     let meta = ImportMeta {
         name: "film".parse().unwrap(),
         source: ItemSource::Import,
@@ -188,8 +188,8 @@ fn uploads_and_imports_take_their_share_of_a_disk_that_is_full_of_recordings() {
         other => panic!("{other:?}"),
     }
     // Beyond the share there is what nobody uses.
-    disk.tell_space(2007 * MIB as u64, 50_000 * MIB as u64);
-    assert_eq!(import().unwrap().bytes, 6 * MIB as u64);
+    disk.tell_space(2003 * MIB as u64, 50_000 * MIB as u64);
+    assert_eq!(import().unwrap().bytes, 2 * MIB as u64);
 }
 
 #[test]
