@@ -8,8 +8,9 @@
 //!
 //! Order of durability: records are appended to a pack; the file is synced, then the folder that names it, then the
 //! rows go in, those of one batch after those of the batch before. An item refers to its chunks list by list, also
-//! while it is incomplete, so that a kill costs at most what came behind the last transaction, two batches of 64 MiB, and nothing that it refers to can go meanwhile. A chunk that was looked up
-//! and is gone when the transaction comes is written anew.
+//! while it is incomplete, so that a kill costs at most what came behind the last transaction, two batches, and nothing
+//! that it refers to can go meanwhile. A chunk that was looked up and is gone when the transaction comes is written
+//! anew.
 //!
 //! What nothing refers to any more is noted as dead in the same transaction, and buried afterwards (see `burial`).
 
