@@ -243,17 +243,17 @@ impl Recorder {
 
     /// Puts the index's log into it once it is long. That may wait where there is no room: what was committed is safe
     /// in the log.
-    fn checkpoint(&mut self) {
-        match self.index.checkpoint_if_long() {
-            Ok(()) => {}
-            Err(error) => match index_failed(&error) {
-                failure @ Failure::Poison(_) => {
-                    self.fail(failure);
-                }
-                _ => {
-                    tracing::warn!(%error, "the index's log could not be put into it; it is tried again");
-                }
-            },
+    pub(super) fn checkpoint(&mut self) {
+        let Err(error) = self.index.checkpoint_if_long() else {
+            return;
+        };
+        match index_failed(&error) {
+            failure @ Failure::Poison(_) => {
+                self.fail(failure);
+            }
+            _ => {
+                tracing::warn!(%error, "the index's log could not be put into it; it is tried again");
+            }
         }
     }
 

@@ -162,10 +162,7 @@ impl Spool {
                 .writable_index()
                 .map_err(UploadError::NotWritable)?;
             let changed = change(index);
-            if let Err(error) = index.checkpoint_if_long() {
-                tracing::warn!(%error, "the index's log could not be put into it; it is tried again");
-                recorder.note_index_error(&error);
-            }
+            recorder.checkpoint();
             if let Err(UploadError::Uncertain(reason)) = &changed {
                 recorder.poison(reason.clone());
             }
