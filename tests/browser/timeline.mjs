@@ -157,13 +157,15 @@ export const cases = {
       }
       await sleep(1500);
     };
+    // One that the hand had left before it came was given up, on a slow machine more of them, and may be asked for again.
+    const answered = () => strips.filter((strip) => !strip.aborted).map(({ from, to }) => `${from} ${to}`);
     await sweep(0.3, 0.9);
-    const { length } = strips;
-    assert.ok(length <= 12, `${length} strips for a sweep`);
+    assert.ok(answered().length <= 12, `${answered().length} strips for a sweep`);
     await sweep(0.9, 0.3);
-    assert.ok(strips.length <= 12, `${strips.length} strips for a sweep and back`);
-    assert.equal(new Set(strips.map(({ from, to }) => `${from} ${to}`)).size, strips.length);
+    assert.ok(answered().length <= 12, `${answered().length} strips for a sweep and back`);
+    assert.equal(new Set(answered()).size, answered().length, JSON.stringify(strips));
     // What is outdated is given up.
+    const { length } = strips;
     standin.archive.stripDelay = 3000;
     await page.getByRole("button", { name: "Week", exact: true }).click();
     await page.mouse.move(three.x, three.y);
