@@ -242,15 +242,18 @@ fn close_reel(index: &Transaction<'_>, track: &mut Track) {
         close,
         params![track.offset, media_ms, media_ms, track.reel],
     );
-    let hour = "INSERT INTO hour VALUES (?1, ?2, ?3, ?4)
-                ON CONFLICT DO UPDATE SET media_ms = media_ms + ?3, bytes = bytes + ?4";
-    let values = params![
-        track.id,
-        track.reel_start_ms / HOUR_MS,
-        media_ms,
-        track.offset
-    ];
-    insert(index, hour, values);
+    for (table, bucket_ms) in [("hour", HOUR_MS), ("quarter", 6 * HOUR_MS)] {
+        let sum = format!(
+            "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET media_ms = media_ms + ?3, bytes = bytes + ?4"
+        );
+        let bucket = track.reel_start_ms / bucket_ms;
+        insert(
+            index,
+            &sum,
+            params![track.id, bucket, media_ms, track.offset],
+        );
+    }
     track.bytes += track.offset;
     track.segments = 0;
 }

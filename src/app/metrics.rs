@@ -150,7 +150,7 @@ impl Collector for Snapshot {
                 gauge(&mut encoder, name, help, value as f64)?;
             }
             let days = match usage.forecast() {
-                Forecast::Unknown => None,
+                Forecast::Unknown | Forecast::Steady { .. } => None,
                 Forecast::Filling { days_left, .. } => Some(days_left),
                 Forecast::Full { .. } => Some(0.0),
             };

@@ -1,7 +1,7 @@
 //! `perch clip`: a stretch of a recording, or a time-lapse of it, as one MP4 file; also while an appliance records there.
 
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::run::data_dir;
+use super::data_dir;
+use super::progress::Progress;
 use crate::base::{CameraId, Wall};
 use crate::config::Config;
 use crate::media::{RenditionId, TrackKind};
@@ -39,7 +40,7 @@ pub(super) struct Arguments {
     /// Write over a file that is there.
     #[arg(long)]
     force: bool,
-    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    /// Where recordings are kept [default: ./perch-data, or else /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// JSON for programs.
@@ -145,7 +146,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             output.display()
         );
     }
-    let archive = Archive::open(&data_dir(arguments.data.clone(), &Config::default()))?;
+    let archive = Archive::open(&data_dir::recorded_in(
+        arguments.data.clone(),
+        &Config::default(),
+    ))?;
     let length = arguments.timelapse.map_or(ClipLength::Whole, |seconds| {
         ClipLength::Timelapse(Timelapse::LengthMs(seconds * 1000))
     });
@@ -179,14 +183,15 @@ fn write_whole(file: Arc<ClipFile>, output: &Path, force: bool) -> anyhow::Resul
     let mut target = File::create(&partial.0).with_context(failed)?;
     let total = file.bytes_count();
     let mut reader = ClipFileReader::new(file);
-    let mut progress = Progress::new(total);
+    let mut progress = Progress::new("");
     let mut done = 0;
     while done < total {
         let bytes = reader.read(done)?;
         target.write_all(&bytes).with_context(failed)?;
         done += bytes.len() as u64;
-        progress.show(done);
+        progress.show(done, total);
     }
+    progress.end();
     target.sync_all().with_context(failed)?;
     let into_place = || format!("{}", output.display());
     if force {
@@ -215,29 +220,5 @@ impl Drop for Partial {
     fn drop(&mut self) {
         // Renamed, it is not there any more.
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Tells a terminal how far it is.
-struct Progress {
-    total: u64,
-    shown: Option<u64>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let shown = stderr().is_terminal().then_some(u64::MAX);
-        Self { total, shown }
-    }
-
-    fn show(&mut self, done: u64) {
-        let percent = done * 100 / self.total.max(1);
-        if let Some(shown) = self.shown.as_mut().filter(|shown| **shown != percent) {
-            *shown = percent;
-            let end = if done == self.total { "\n" } else { "" };
-            let total = self.total as f64 / 1e6;
-            // A terminal that does not take it is no reason to stop.
-            let _ = write!(stderr(), "\r{percent:3} %  of {total:.1} MB {end}");
-        }
     }
 }

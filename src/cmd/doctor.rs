@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::devices::{self, DeviceReport};
-use super::{run, table};
+use super::{data_dir, table};
 use crate::app;
 use crate::base::{Clock, SystemClock, Wall};
 use crate::board;
@@ -91,8 +91,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(listen) = arguments.listen {
         config.listen = listen;
     }
-    let data_dir = run::data_dir(arguments.data.clone(), &config);
-    let report = examine(&config, &data_dir)?;
+    let dir = data_dir::to_record_in(arguments.data.clone(), &config);
+    let report = examine(&config, &dir)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -10,15 +10,15 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
+use super::data_dir::{self, check_owner, runs_as_owner};
 use super::progress::Progress;
-use super::run::data_dir;
 use super::store::open_store;
 use super::table::megabytes;
 use crate::base::{CameraId, SystemClock, Wall};
 use crate::chunk::{ItemName, ItemSource, MediaKind};
 use crate::config::Config;
 use crate::serve::{HandOver, HandOverStep};
-use crate::store::{ImportMeta, Imported, OpenError, Origin, Store};
+use crate::store::{ImportMeta, Imported, OpenError, Origin, Reach, Store};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// Configuration file, for `[storage]`; a running appliance goes by its own.
     #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
     config: Option<PathBuf>,
-    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    /// Where recordings are kept [default: ./perch-data, or else /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// JSON for programs.
@@ -71,12 +71,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(file) => Config::load(file)?,
         None => Config::default(),
     };
-    let dir = data_dir(arguments.data.clone(), &config);
-    let mut taker = match open_store(&dir, &config, Arc::new(SystemClock)) {
-        Ok(store) => Taker::Own(store),
-        Err(OpenError::InUse(dir)) => Taker::Appliance(HandOver::to_holder(&dir)?),
-        Err(error) => return Err(error.into()),
-    };
+    let dir = data_dir::recorded_in(arguments.data.clone(), &config);
+    let mut taker = Taker::of(&dir, &config)?;
     let mut reports = Vec::new();
     for file in &arguments.files {
         let outcome = import(&mut taker, file, arguments);
@@ -108,6 +104,23 @@ enum Taker {
 }
 
 impl Taker {
+    fn of(dir: &Path, config: &Config) -> anyhow::Result<Self> {
+        if let Err(foreign) = check_owner(dir) {
+            // An appliance takes the files from root, too; not whoever has got the address of one that was killed.
+            return match Reach::of_holder(dir)? {
+                Some(reach) if runs_as_owner(reach.pid, dir) => {
+                    Ok(Self::Appliance(HandOver::to_holder(dir)?))
+                }
+                _ => Err(foreign),
+            };
+        }
+        match open_store(dir, config, Arc::new(SystemClock)) {
+            Ok(store) => Ok(Self::Own(store)),
+            Err(OpenError::InUse(dir)) => Ok(Self::Appliance(HandOver::to_holder(&dir)?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn import(&mut self, file: File, meta: &ImportMeta) -> anyhow::Result<Imported> {
         let name = &meta.name;
         let mut progress = Progress::new(format!("{name}  "));

@@ -2,6 +2,7 @@
 
 mod clip;
 mod config_check;
+mod data_dir;
 mod devices;
 mod doctor;
 mod encoder_trial;
@@ -16,6 +17,7 @@ mod store_scrub;
 mod table;
 mod verify;
 mod verify_clip;
+mod verify_log;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

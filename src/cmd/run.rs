@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::data_dir;
 use crate::app;
 use crate::board;
 use crate::config::{CameraConfig, Config, SourceSelector};
@@ -38,7 +39,7 @@ impl Arguments {
         if !self.source.is_empty() {
             config.cameras = choose_cameras(&self.source, &config.cameras)?;
         }
-        let data_dir = data_dir(self.data, &config);
+        let data_dir = data_dir::to_record_in(self.data, &config);
         Ok(app::Options { config, data_dir })
     }
 }
@@ -61,16 +62,6 @@ fn choose_cameras(
         chosen.push(settings.unwrap_or_else(|| CameraConfig::plain(source)));
     }
     Ok(chosen)
-}
-
-/// Where recordings are kept: as said, else where systemd provides a place, else below the current folder.
-pub(super) fn data_dir(given: Option<PathBuf>, config: &Config) -> PathBuf {
-    // STATE_DIRECTORY comes with StateDirectory= (systemd.exec(5)), which makes it /var/lib/perch.
-    let state = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-    given
-        .or_else(|| config.data_dir.clone())
-        .or_else(state)
-        .unwrap_or_else(|| "perch-data".into())
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

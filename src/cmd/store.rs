@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::data_dir;
 use super::progress::Progress;
-use super::run::data_dir;
 use super::store_packs::PacksVerified;
 use super::table::{self, megabytes};
 use super::{store_gc, store_rebuild, store_scrub};
@@ -37,7 +37,7 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    /// Where recordings are kept [default: ./perch-data, or else /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// JSON for programs.
@@ -48,7 +48,7 @@ pub(super) struct Arguments {
 impl Arguments {
     /// The data directory.
     pub(super) fn dir(&self) -> PathBuf {
-        data_dir(self.data.clone(), &Config::default())
+        data_dir::recorded_in(self.data.clone(), &Config::default())
     }
 
     pub(super) fn open(&self) -> anyhow::Result<Archive> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::run::data_dir;
+use super::data_dir;
 use super::store::{explain, open_store};
 use super::table::megabytes;
 use crate::base::SystemClock;
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// Give up imports that were interrupted, too; they could be gone on with otherwise.
     #[arg(long)]
     abandoned: bool,
-    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    /// Where recordings are kept [default: ./perch-data, or else /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// JSON for programs.
@@ -78,7 +78,8 @@ impl From<GcReport> for Report {
 /// Status 1 if a count was wrong, or a chunk is missing.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::default();
-    let dir = data_dir(arguments.data.clone(), &config);
+    let dir = data_dir::recorded_in(arguments.data.clone(), &config);
+    data_dir::check_owner(&dir)?;
     let store = open_store(&dir, &config, Arc::new(SystemClock)).map_err(|error| {
         explain(
             error,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::data_dir::check_owner;
 use super::progress::Progress;
 use super::store::{Arguments, explain};
 use crate::store::{LogFinding, RebuildReport, rebuild_index};
@@ -108,8 +109,10 @@ impl From<RebuildReport> for Report {
 
 /// Status 1 if anything could not be read or does not agree with the log.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let dir = arguments.dir();
+    check_owner(&dir)?;
     let mut progress = Progress::new("");
-    let report = rebuild_index(&arguments.dir(), |done, total| progress.show(done, total))
+    let report = rebuild_index(&dir, |done, total| progress.show(done, total))
         .map_err(|error| explain(error, "stop it, and start it again when the index is made"))?;
     progress.end();
     let report = Report::from(report);
@@ -141,7 +144,10 @@ fn print(report: &Report) {
         println!("{} imported files", report.items);
     }
     for name in &report.lost_items {
-        println!("{name}: part of what it was made of is not known any more; it is not back");
+        println!(
+            "{name}: part of what it was made of is not known any more; it is not back, and what is left of it is kept: import \
+             the same file again, or give it up with `perch store gc --abandoned`"
+        );
     }
     if report.missing_bytes > 0 {
         println!(

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::data_dir::check_owner;
 use super::progress::Progress;
 use super::store::{Arguments, VerifiedReport};
 use crate::store::scrub_once;
@@ -23,8 +24,10 @@ struct Report {
 
 /// Status 1 if anything is damaged.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let dir = arguments.dir();
+    check_owner(&dir)?;
     let mut progress = Progress::new("");
-    let report = scrub_once(&arguments.dir(), |done, total| progress.show(done, total))?;
+    let report = scrub_once(&dir, |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report {
         verified: VerifiedReport::new(report.verified, report.packs),

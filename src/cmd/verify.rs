@@ -7,21 +7,21 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
+use super::data_dir;
 use super::progress::Progress;
-use super::run::data_dir;
-use super::verify_clip;
+use super::{verify_clip, verify_log};
 use crate::base::{CameraId, Wall};
 use crate::config::Config;
 use crate::seal::PublicKeys;
 use crate::store::{Archive, RangeReport, load_public_keys};
 
 /// Some of what was asked for is sound but not proven, for instance too young to be signed.
-const NOT_PROVEN: u8 = 2;
+pub(super) const NOT_PROVEN: u8 = 2;
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The file of a clip, verified without the box.
-    #[arg(required_unless_present = "camera", conflicts_with_all = ["camera", "from", "to"])]
+    #[arg(required_unless_present_any = ["camera", "checkpoints"], conflicts_with_all = ["camera", "from", "to"])]
     file: Option<PathBuf>,
     /// The camera whose recording is verified.
     #[arg(long, value_name = "ID", requires_all = ["from", "to"])]
@@ -32,10 +32,13 @@ pub(super) struct Arguments {
     /// Where the stretch ends.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<Wall>,
+    /// Checkpoints that were kept elsewhere, such as a copy of log/checkpoints-hourly: whether the log goes on from them.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "camera", "from", "to"])]
+    checkpoints: Option<PathBuf>,
     /// The box's public keys [default: keys/box.pub in the data directory].
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Where recordings are kept [default: ./perch-data, or /var/lib/perch under systemd].
+    /// Where recordings are kept [default: ./perch-data, or else /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// JSON for programs.
@@ -50,13 +53,18 @@ fn parse_time(text: &str) -> Result<Wall, String> {
 
 /// Status 0 if all is proven, 1 if something is wrong, 2 if nothing is wrong but not all is proven.
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let dir = data_dir(arguments.data, &Config::default());
-    match (arguments.file, arguments.camera) {
-        (Some(file), _) => {
-            let keys = arguments.key.unwrap_or_else(|| dir.join("keys/box.pub"));
-            verify_clip::run(&file, &keys, arguments.json)
+    let dir = data_dir::recorded_in(arguments.data, &Config::default());
+    let keys = || {
+        let given = arguments.key.clone();
+        given.unwrap_or_else(|| dir.join("keys/box.pub"))
+    };
+    match (arguments.file, arguments.camera, arguments.checkpoints) {
+        (Some(file), _, _) => verify_clip::run(&file, &keys(), arguments.json),
+        (None, _, Some(kept)) => {
+            let archive = Archive::open(&dir)?;
+            verify_log::run(&archive, &kept, &keys(), arguments.json)
         }
-        (None, Some(camera)) => {
+        (None, Some(camera), None) => {
             let range = arguments.from.zip(arguments.to);
             let range = range.expect("clap asks for both with --camera");
             let given = arguments.key.as_deref().map(load_public_keys).transpose();
@@ -64,7 +72,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let archive = Archive::open(&dir)?;
             verify_range(&archive, &camera, range, given.as_ref(), arguments.json)
         }
-        (None, None) => unreachable!("clap asks for a file or a camera"),
+        (None, None, None) => unreachable!("clap asks for one of them"),
     }
 }
 

@@ -18,7 +18,7 @@ use super::recordings::blocking;
 use super::router::Shared;
 use crate::base::Wall;
 use crate::store::{
-    CameraUsage, Clip, ClipError, ClipWish, Forecast, Gap, GapReason, RecordingState, Usage,
+    CameraUsage, Clip, ClipError, ClipWish, Forecast, Gap, GapReason, RecordingState, Source, Usage,
 };
 
 /// Without `from` a line of time shows this much before `to`, in ms.
@@ -310,7 +310,30 @@ struct StoreShown {
     recordings: RecordingsShown,
     cameras: Vec<CameraShown>,
     forecast: ForecastShown,
+    logical_bytes: u64,
+    unique_bytes: u64,
+    physical_bytes: u64,
+    dedup_ratio: f64,
+    sources: Vec<SourceShown>,
     damaged: DamageShown,
+}
+
+/// One kind of content, as it would be if everything were stored for itself, and as it is.
+#[derive(Serialize)]
+struct SourceShown {
+    source: &'static str,
+    logical_bytes: u64,
+    unique_bytes: u64,
+}
+
+impl From<&Source> for SourceShown {
+    fn from(source: &Source) -> Self {
+        Self {
+            source: source.name,
+            logical_bytes: source.logical_bytes,
+            unique_bytes: source.unique_bytes,
+        }
+    }
 }
 
 /// What the disk has damaged and what is therefore not given out.
@@ -381,6 +404,7 @@ impl ForecastShown {
                 reach_days,
             } => ("filling", Some(days_left), Some(reach_days)),
             Forecast::Full { reach_days } => ("full", None, Some(reach_days)),
+            Forecast::Steady { reach_days } => ("steady", None, Some(reach_days)),
         };
         Self {
             state,
@@ -397,6 +421,7 @@ pub(super) async fn store(State(appliance): State<Shared>) -> Result<Response, P
     let now = appliance.clock().wall();
     let shown = blocking(appliance, move |store| {
         let usage = store.usage()?;
+        let statistics = store.statistics()?;
         let (state, reason) = match store.status().state {
             RecordingState::Recording => ("recording", None),
             RecordingState::Paused { reason, .. } => ("paused", Some(reason)),
@@ -419,6 +444,11 @@ pub(super) async fn store(State(appliance): State<Shared>) -> Result<Response, P
             },
             cameras: cameras().map(CameraShown::from).collect(),
             forecast: ForecastShown::new(&usage, now),
+            logical_bytes: statistics.logical_bytes(),
+            unique_bytes: statistics.unique_bytes(),
+            physical_bytes: statistics.physical_bytes,
+            dedup_ratio: statistics.dedup_ratio(),
+            sources: statistics.sources.iter().map(SourceShown::from).collect(),
             damaged: DamageShown {
                 segments: usage.damage.segments,
                 chunks: usage.damage.chunks,

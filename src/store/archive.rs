@@ -1,9 +1,9 @@
 //! A data directory that is only read, whether an appliance records there or not: how its bytes add up, and whether
 //! they are still what they were.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::clip_file::{ClipFile, ClipFileError, ClipFileWish};
 use super::error::{OpenError, ReadError};
-use super::import::{Damage, ItemContent, ItemEntry, PACK_FOLDER, count_damage, import_sources};
+use super::import::{ItemContent, ItemEntry};
 use super::index_file::{check_header, header_version};
 use super::parameters::decode_parameters;
 use super::proof::ProveError;
@@ -22,6 +22,7 @@ use super::reel::{bytes_with_trailer, check_segment};
 use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
 use super::schema::STEPS;
+use super::statistics::Statistics;
 use crate::base::{CameraId, Wall};
 use crate::chunk::ItemId;
 use crate::media::RenditionId;
@@ -36,48 +37,6 @@ const REELS_AT_A_TIME: usize = 64;
 pub struct Archive {
     dir: PathBuf,
     reader: Arc<Reader>,
-}
-
-/// How the bytes of a data directory add up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Statistics {
-    /// Where bytes come from.
-    pub sources: Vec<Source>,
-    /// What the files take on the disk, the index with them.
-    pub physical_bytes: u64,
-    /// What the disk has damaged.
-    pub damage: Damage,
-}
-
-/// One kind of content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// `recordings`, `clips`, `imports`, `uploads`.
-    pub name: &'static str,
-    /// Bytes as they would be if everything were stored for itself.
-    pub logical_bytes: u64,
-    /// Bytes that are stored because of it.
-    pub unique_bytes: u64,
-}
-
-impl Statistics {
-    /// Bytes as they would be if everything were stored for itself.
-    pub fn logical_bytes(&self) -> u64 {
-        self.sources.iter().map(|source| source.logical_bytes).sum()
-    }
-
-    /// Bytes of content that are stored.
-    pub fn unique_bytes(&self) -> u64 {
-        self.sources.iter().map(|source| source.unique_bytes).sum()
-    }
-
-    /// Logical over unique bytes, 1 for nothing stored.
-    pub fn dedup_ratio(&self) -> f64 {
-        match self.unique_bytes() {
-            0 => 1.0,
-            unique => self.logical_bytes() as f64 / unique as f64,
-        }
-    }
 }
 
 /// What reading every segment again has shown.
@@ -159,48 +118,9 @@ impl Archive {
         ClipFile::plan(&self.reader, wish)
     }
 
-    /// Adds everything up. Reads the index and the sizes of files.
+    /// Adds everything up.
     pub fn statistics(&self) -> Result<Statistics, ReadError> {
-        let recorded = self.recorded_bytes()?;
-        let mut clipped = 0;
-        for clip in self.reader.clips(None)? {
-            let recording = self.reader.recording(&clip.camera, clip.from, clip.to)?;
-            let segments = recording
-                .renditions
-                .iter()
-                .flat_map(|track| &track.segments);
-            clipped += segments.map(|segment| segment.bytes).sum::<u64>();
-        }
-        let mut physical_bytes = 0;
-        for folder in ["reel", PACK_FOLDER, "up", "db"].map(|name| self.dir.join(name)) {
-            physical_bytes += bytes_on_disk(&folder).map_err(|cause| ReadError::Io {
-                path: folder.clone(),
-                cause,
-            })?;
-        }
-        let mut sources = vec![
-            Source {
-                name: "recordings",
-                logical_bytes: recorded,
-                unique_bytes: recorded,
-            },
-            Source {
-                name: "clips",
-                logical_bytes: clipped,
-                unique_bytes: 0,
-            },
-        ];
-        sources.extend(
-            self.reader
-                .read(|connection| Ok(import_sources(connection)?))?,
-        );
-        Ok(Statistics {
-            sources,
-            physical_bytes,
-            damage: self
-                .reader
-                .read(|connection| Ok(count_damage(connection)?))?,
-        })
+        self.reader.statistics()
     }
 
     /// Reads every segment again and compares it with its digest; `progress` is told the bytes read so far and about
@@ -284,26 +204,6 @@ impl Archive {
             Ok(known)
         })
     }
-}
-
-/// What the files below a folder take on the disk; nothing for a folder that is not there.
-fn bytes_on_disk(folder: &Path) -> io::Result<u64> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries?,
-    };
-    let mut bytes = 0;
-    for entry in entries {
-        let entry = entry?;
-        bytes += match entry.metadata() {
-            Ok(found) if found.is_dir() => bytes_on_disk(&entry.path())?,
-            // POSIX counts in pieces of 512 bytes.
-            Ok(found) => found.blocks() * 512,
-            // Deleted meanwhile.
-            Err(_) => 0,
-        };
-    }
-    Ok(bytes)
 }
 
 /// The reels behind one, at most `count`.

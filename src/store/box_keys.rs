@@ -38,11 +38,12 @@ pub(super) fn load_or_make_keys(dir: &Path) -> Result<SigningKeys, BoxKeysError>
     let io = |cause| BoxKeysError::Io(secret.clone(), cause);
     let keys = match File::open(&secret) {
         Ok(file) => {
-            let mut text = zeroize::Zeroizing::new(String::with_capacity(TEXT_BYTES_MAX as usize));
+            let mut text = zeroize::Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX as usize));
             file.take(TEXT_BYTES_MAX)
-                .read_to_string(&mut text)
+                .read_to_end(&mut text)
                 .map_err(io)?;
-            SigningKeys::from_text(&text)
+            // What is no text is no key either.
+            SigningKeys::from_text(std::str::from_utf8(&text).unwrap_or_default())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let keys = SigningKeys::generate_for_new_box()
@@ -127,11 +128,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         load_or_make_keys(dir.path()).unwrap();
         let path = dir.path().join("keys/box.key");
-        fs::write(&path, "rubbish").unwrap();
-        assert!(matches!(
-            load_or_make_keys(dir.path()),
-            Err(BoxKeysError::Keys(..))
-        ));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "rubbish");
+        for rubbish in [&b"rubbish"[..], b"\xff\xfe"] {
+            fs::write(&path, rubbish).unwrap();
+            assert!(matches!(
+                load_or_make_keys(dir.path()),
+                Err(BoxKeysError::Keys(..))
+            ));
+            assert_eq!(fs::read(&path).unwrap(), rubbish);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::uio::pwritev;
 
@@ -31,6 +32,14 @@ pub(super) trait FileSystem: Send + Sync + fmt::Debug {
     fn list_folder(&self, path: &Path) -> io::Result<Vec<String>>;
     /// How much room the disk under `path` has.
     fn space(&self, path: &Path) -> io::Result<DiskSpace>;
+}
+
+/// Whether an error says that the disk does not give back what was written: its own, or a file system's that has found
+/// itself damaged. Anything else may be otherwise the next time.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    const DAMAGED: [Errno; 3] = [Errno::EIO, Errno::EBADMSG, Errno::EUCLEAN];
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    errno.is_some_and(|errno| DAMAGED.contains(&errno))
 }
 
 /// Room on a disk, in bytes.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ballast::Ballast;
-use super::failure::{Failure, append_failed, commit_failed, index_failed, write_failed};
+use super::failure::{Failure, commit_failed, index_failed, write_failed};
 use super::file_system::{DiskSpace, FileSystem};
 use super::garbage::sweep;
 use super::index::Index;
 use super::retention::{BelievedTime, Situation, expired_reels};
-use super::segment_log::SegmentLog;
 use super::spool::{self, Active};
 use super::status::{GapReason, StoreOptions};
 use crate::base::{Clock, Monotonic};
@@ -73,7 +72,6 @@ impl Keeper {
         &mut self,
         files: &dyn FileSystem,
         index: &mut Index,
-        log: &mut SegmentLog,
         clock: &dyn Clock,
     ) -> Result<Kept, Failure> {
         let now = clock.monotonic();
@@ -100,10 +98,6 @@ impl Keeper {
             Vec::new()
         };
         if !over.is_empty() {
-            if over.iter().any(|reel| *reel >= log.first_reel()) {
-                // Their leaves would be gone with them, were the power to go.
-                log.flush_early().map_err(|error| append_failed(&error))?;
-            }
             (kept.reels, kept.bytes) = self.forget(files, index, &over)?;
             let promised = space.free.saturating_add(kept.bytes);
             self.promised = Some((now.after(SETTLING), promised));

@@ -6,15 +6,16 @@
 //!                           a hole of zeros where nothing of 256 leaves is recorded any more
 //! log/checkpoints-<number>  signed notes, an empty line behind each; one a minute; the newest two files are kept
 //! log/checkpoints-hourly    the first note of each hour, for good
+//! log/set-aside-<number>    the same of a log that could not be gone on with
 //! ```
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Seek, SeekFrom};
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::file_system::{FileSystem, StoredFile, write_all_at};
+use super::file_system::{FileSystem, StoredFile, read_up_to, write_all_at};
 use crate::base::Wall;
 use crate::seal::{NOTE_BYTES_MAX, NodeHash, PublicKeys, SignedCheckpoint, TILE_HASHES};
 use crate::seal::{TileEntry, TileId, TileSource};
@@ -334,35 +335,88 @@ pub(super) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// The last bytes of a file, enough for some notes, and where they start.
-fn tail(path: &Path) -> io::Result<(u64, Vec<u8>)> {
-    const TAIL_BYTES: u64 = 8 * NOTE_BYTES_MAX as u64;
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
-        Err(error) => return Err(error),
+/// Moves hashes and checkpoints to a folder of their own within the log's, so that another log can begin. Returns which.
+pub(super) fn set_aside(dir: &Path) -> io::Result<PathBuf> {
+    let folder = log_folder(dir);
+    let mut number = 1;
+    let kept = loop {
+        let kept = folder.join(format!("set-aside-{number}"));
+        match std::fs::create_dir(&kept) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            made => break made.map(|()| kept)?,
+        }
     };
-    let size = file.metadata()?.len();
-    let start = size.saturating_sub(TAIL_BYTES);
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    // Leaves last: while they are there, and what is above them is not, the next start does the same again.
+    let tiles = (0..LEVELS).rev().map(|level| tiles_path(dir, level));
+    let checkpoints = numbers(dir)?.into_iter().map(|n| checkpoints_path(dir, n));
+    for path in checkpoints.chain([hourly_path(dir)]).chain(tiles) {
+        let name = path.file_name().expect("it has one");
+        match std::fs::rename(&path, kept.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => File::open(&folder)?.sync_all()?,
+        }
+    }
+    File::open(&kept)?.sync_all()?;
+    Ok(kept)
+}
+
+/// Enough for some notes.
+const TAIL_BYTES: u64 = 8 * NOTE_BYTES_MAX as u64;
+
+/// The last bytes before `end` of a file, and where they start.
+fn bytes_before(file: &File, end: u64) -> io::Result<(u64, Vec<u8>)> {
+    let start = end.saturating_sub(TAIL_BYTES);
+    let mut bytes = vec![0; (end - start) as usize];
+    let count = read_up_to(file, start, &mut bytes)?;
+    bytes.truncate(count);
     Ok((start, bytes))
 }
 
-/// Where the last whole note of a file ends, the empty line behind it included.
-fn whole_notes_end(path: &Path) -> io::Result<u64> {
-    let (start, bytes) = tail(path)?;
-    let end = bytes.windows(2).rposition(|pair| pair == b"\n\n");
-    // The empty line within a note stands before its signatures.
-    let mut end = end.map_or(0, |at| at + 2);
-    while end > 0 && !ends_with_signature(&bytes[..end]) {
-        let before = bytes[..end - 1]
-            .windows(2)
-            .rposition(|pair| pair == b"\n\n");
-        end = before.map_or(0, |at| at + 2);
+/// A file with its size; `None` if there is no such file.
+fn open_sized(path: &Path) -> io::Result<Option<(File, u64)>> {
+    match File::open(path) {
+        Ok(file) => {
+            let size = file.metadata()?.len();
+            Ok(Some((file, size)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(if end == 0 { 0 } else { start + end as u64 })
+}
+
+/// Where the last whole note of a file ends, the empty line behind it included; 0 if there is none. What stands behind
+/// it, a crash has left, or a disk that lost a piece, however large that is.
+fn whole_notes_end(path: &Path) -> io::Result<u64> {
+    let Some((file, mut end)) = open_sized(path)? else {
+        return Ok(0);
+    };
+    while end > 0 {
+        let (start, bytes) = bytes_before(&file, end)?;
+        let found = last_note_end(&bytes);
+        if found > 0 {
+            return Ok(start + found as u64);
+        }
+        if start == 0 {
+            break;
+        }
+        // A note's end may lie across the edge.
+        end = start + NOTE_BYTES_MAX as u64;
+    }
+    Ok(0)
+}
+
+/// Where the last note ends that has its signatures and the empty line behind; 0 for none.
+fn last_note_end(bytes: &[u8]) -> usize {
+    let empty_line_before = |end: usize| {
+        let found = bytes[..end].windows(2).rposition(|pair| pair == b"\n\n");
+        found.map_or(0, |at| at + 2)
+    };
+    // The empty line within a note stands before its signatures.
+    let mut end = empty_line_before(bytes.len());
+    while end > 0 && !ends_with_signature(&bytes[..end]) {
+        end = empty_line_before(end - 1);
+    }
+    end
 }
 
 fn ends_with_signature(bytes: &[u8]) -> bool {
@@ -380,17 +434,24 @@ pub(super) fn last_checkpoint(
     keys: &PublicKeys,
 ) -> io::Result<Option<SignedCheckpoint>> {
     for number in numbers(dir)?.into_iter().rev() {
-        let (_, bytes) = tail(&checkpoints_path(dir, number))?;
-        let text = String::from_utf8_lossy(&bytes);
-        let pieces: Vec<&str> = text.split("\n\n").collect();
-        for pair in pieces.windows(2).rev() {
-            let note = format!("{}\n\n{}\n", pair[0], pair[1]);
-            if let Ok(checkpoint) = SignedCheckpoint::parse(&note)
-                && checkpoint.verify(keys).is_ok()
-            {
-                return Ok(Some(checkpoint));
-            }
+        let Some((file, size)) = open_sized(&checkpoints_path(dir, number))? else {
+            continue;
+        };
+        let (_, bytes) = bytes_before(&file, size)?;
+        let notes = notes_in(&String::from_utf8_lossy(&bytes));
+        let mut newest_first = notes.into_iter().rev();
+        if let Some(checkpoint) = newest_first.find(|note| note.verify(keys).is_ok()) {
+            return Ok(Some(checkpoint));
         }
     }
     Ok(None)
+}
+
+/// The notes in a text that has an empty line behind each; what is none is passed over.
+pub(super) fn notes_in(text: &str) -> Vec<SignedCheckpoint> {
+    let pieces: Vec<&str> = text.split("\n\n").collect();
+    let pairs = pieces.windows(2);
+    pairs
+        .filter_map(|pair| SignedCheckpoint::parse(&format!("{}\n\n{}\n", pair[0], pair[1])).ok())
+        .collect()
 }

@@ -65,11 +65,13 @@ mod scrub_rows;
 mod segment_log;
 mod segment_source;
 mod spool;
+mod statistics;
 mod status;
 mod timeline;
 mod unnamed;
 mod upkeep;
 mod usage;
+mod verify_log;
 mod verify_range;
 mod writer;
 
@@ -83,7 +85,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use self::archive::{Archive, DamagedSegment, Source, Statistics, VerifyReport};
+pub use self::archive::{Archive, DamagedSegment, VerifyReport};
 pub use self::box_keys::{BoxKeysError, load_public_keys};
 pub use self::clip_file::{
     ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse,
@@ -105,11 +107,13 @@ pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableR
 pub use self::retention::{CameraRetention, Retention};
 pub use self::scrub::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
 pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, UploadWriter};
+pub use self::statistics::{Source, Statistics};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
 pub use self::upkeep::GcReport;
 pub use self::usage::{CameraUsage, Forecast, Usage};
+pub use self::verify_log::CheckpointsReport;
 pub use self::verify_range::{RangeFault, RangeReport, RangeTrack};
 
 use self::file_system::{FileSystem, RealFileSystem};
@@ -404,6 +408,11 @@ impl Store {
         self.0.reader.usage(&self.0.options.retention, space)
     }
 
+    /// How the bytes of everything add up. Reads the index and the sizes of packs.
+    pub fn statistics(&self) -> Result<Statistics, ReadError> {
+        self.0.reader.statistics()
+    }
+
     /// Imports a file: cuts it, stores the chunks that are not stored yet, and makes an item of it. Tells how far it is
     /// after each MiB or so. An import that was interrupted, by whatever, goes on where its last commit stood when the
     /// same file comes again. Takes its time and up to 20 MB; four run at a time, others wait.
@@ -523,7 +532,7 @@ fn open_recorder(
     let report = recovery::recover(dir, &*files, &mut index)?;
     spool::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
-    let log = SegmentLog::open(dir, Arc::clone(&files), &index, clock.monotonic())?;
+    let log = SegmentLog::open(dir, Arc::clone(&files), &mut index, clock.monotonic())?;
     let recorder = Recorder::new(
         dir,
         options.clone(),

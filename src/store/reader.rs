@@ -37,6 +37,8 @@ pub(super) const LABEL_BEFORE_MS: i64 = 10_000;
 
 /// Idle connections that are kept for the next reader.
 const CONNECTIONS_MAX: usize = 8;
+/// Of the index, each keeps so much in memory, in KiB: the system has the rest.
+const CACHE_KIB: i64 = 512;
 
 /// What was recorded of one camera in a range of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,6 +268,7 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(self.dir.join(INDEX_PATH), flags)?;
         connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         Ok(connection)
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::box_keys::{load_public_keys, public_keys_path};
+use super::file_system::is_damage;
 use super::log_files::{TileFiles, last_checkpoint};
 use super::rebuild_rows::ReadReel;
 use super::segment_log::{LogRow, leaf_of};
@@ -36,11 +37,13 @@ impl LogCheck {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let held = TileFiles::new(dir).leaves()?;
         let keys = load_public_keys(&public_keys_path(dir)).ok();
-        let checkpoint = match &keys {
-            Some(keys) => last_checkpoint(dir, keys)?
-                .and_then(|checkpoint| checkpoint.verify(keys).ok().cloned()),
-            None => None,
+        let signed = match keys.as_ref().map(|keys| last_checkpoint(dir, keys)) {
+            // What the disk does not give back proves nothing, and keeps nothing from coming back.
+            Some(Err(error)) if is_damage(&error) => None,
+            found => found.transpose()?.flatten(),
         };
+        let verified = keys.as_ref().zip(signed.as_ref());
+        let checkpoint = verified.and_then(|(keys, note)| note.verify(keys).ok().cloned());
         let mut finding = LogFinding::default();
         if let Some(checkpoint) = &checkpoint {
             finding.signed = Some((checkpoint.size, checkpoint.signed_at));

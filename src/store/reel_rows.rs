@@ -15,6 +15,12 @@ const BREAK_MS: i64 = 500;
 /// A bucket of the table `hour`, in ms.
 pub(super) const HOUR_MS: i64 = 3_600_000;
 
+/// A bucket of the table `quarter`, in ms: a quarter of a day.
+pub(super) const QUARTER_MS: i64 = 6 * HOUR_MS;
+
+/// The tables of sums and their buckets. The column that counts buckets has the name of its table.
+const SUMS: [(&str, i64); 2] = [("hour", HOUR_MS), ("quarter", QUARTER_MS)];
+
 /// A closed reel, as far as others depend on it.
 struct ClosedReel {
     camera: i64,
@@ -63,12 +69,15 @@ fn summarize(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE camera SET reel_bytes = reel_bytes + ? WHERE id = ?")?
         .execute(params![reel.bytes, reel.camera])?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO hour VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET media_ms = media_ms + ?3, bytes = bytes + ?4",
-        )?
-        .execute(params![reel.track, reel.hour(), reel.media_ms, reel.bytes])?;
+    for (table, bucket_ms) in SUMS {
+        let bucket = reel.wall_ms.div_euclid(bucket_ms);
+        transaction
+            .prepare_cached(&format!(
+                "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET media_ms = media_ms + ?3, bytes = bytes + ?4"
+            ))?
+            .execute(params![reel.track, bucket, reel.media_ms, reel.bytes])?;
+    }
     extend_span(transaction, &reel)
 }
 
@@ -144,10 +153,6 @@ fn closed_reel(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Optio
 }
 
 impl ClosedReel {
-    fn hour(&self) -> i64 {
-        self.wall_ms.div_euclid(HOUR_MS)
-    }
-
     fn to_ms(&self) -> i64 {
         self.wall_ms + self.end_ms
     }
@@ -241,14 +246,19 @@ pub(super) fn forget_reel(
     transaction
         .prepare_cached("UPDATE camera SET reel_bytes = reel_bytes - ? WHERE id = ?")?
         .execute(params![reel.bytes, reel.camera])?;
-    transaction
-        .prepare_cached(
-            "UPDATE hour SET media_ms = media_ms - ?, bytes = bytes - ? WHERE track = ? AND hour = ?",
-        )?
-        .execute(params![reel.media_ms, reel.bytes, reel.track, reel.hour()])?;
-    transaction
-        .prepare_cached("DELETE FROM hour WHERE track = ? AND hour = ? AND media_ms <= 0")?
-        .execute(params![reel.track, reel.hour()])?;
+    for (table, bucket_ms) in SUMS {
+        let bucket = reel.wall_ms.div_euclid(bucket_ms);
+        transaction
+            .prepare_cached(&format!(
+                "UPDATE {table} SET media_ms = media_ms - ?, bytes = bytes - ? WHERE track = ? AND {table} = ?"
+            ))?
+            .execute(params![reel.media_ms, reel.bytes, reel.track, bucket])?;
+        transaction
+            .prepare_cached(&format!(
+                "DELETE FROM {table} WHERE track = ? AND {table} = ? AND media_ms <= 0"
+            ))?
+            .execute(params![reel.track, bucket])?;
+    }
     forget_run(transaction, &reel)?;
     cut_span(transaction, &reel)?;
     Ok(Some(ForgottenReel {

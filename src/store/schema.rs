@@ -36,6 +36,7 @@ pub(super) const STEPS: &[Step] = &[
     Step::sql(UPLOADS),
     Step::sql(REELS),
     Step::sql(PACK_SCRUB),
+    Step::sql(SUMS),
 ];
 
 /// A segment costs about 25 bytes: its times and numbers are relative to its reel, its number is in its key, and
@@ -367,6 +368,64 @@ CREATE TABLE item_damage (
 CREATE INDEX item_damage_by_chunk ON item_damage (chunk);
 ";
 
+/// Sums that would take long to add up: of a year by quarters of a day, and of a million chunks by how they came. Triggers
+/// keep the latter, so that no transaction can forget to.
+const SUMS: &str = "
+-- Closed reels that start within six hours of civil time.
+CREATE TABLE quarter (
+    track INTEGER NOT NULL REFERENCES track (id),
+    quarter INTEGER NOT NULL,
+    media_ms INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (track, quarter)
+) STRICT, WITHOUT ROWID;
+INSERT INTO quarter SELECT track, (hour - (hour % 6 + 6) % 6) / 6 AS quarter, sum(media_ms), sum(bytes)
+    FROM hour GROUP BY track, quarter;
+
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY,
+    -- Of its items, as far as they are imported.
+    logical_bytes INTEGER NOT NULL,
+    -- Of the chunks that came with them.
+    unique_bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO source SELECT code,
+    (SELECT coalesce(sum(progress), 0) FROM item WHERE source = code AND (digest IS NOT NULL OR origin <> '')),
+    (SELECT coalesce(sum(bytes), 0) FROM chunk WHERE source = code AND pack > 0)
+    FROM (SELECT 1 AS code UNION SELECT 2);
+
+CREATE TRIGGER chunk_came AFTER INSERT ON chunk WHEN new.pack > 0
+BEGIN
+    UPDATE source SET unique_bytes = unique_bytes + new.bytes WHERE id = new.source;
+END;
+CREATE TRIGGER chunk_changed AFTER UPDATE OF pack, source ON chunk
+BEGIN
+    UPDATE source SET unique_bytes = unique_bytes - old.bytes WHERE id = old.source AND old.pack > 0;
+    UPDATE source SET unique_bytes = unique_bytes + new.bytes WHERE id = new.source AND new.pack > 0;
+END;
+CREATE TRIGGER chunk_went AFTER DELETE ON chunk WHEN old.pack > 0
+BEGIN
+    UPDATE source SET unique_bytes = unique_bytes - old.bytes WHERE id = old.source;
+END;
+
+-- What is given up or removed counts no more, though its row stays until its chunks are let go.
+CREATE TRIGGER item_came AFTER INSERT ON item WHEN new.digest IS NOT NULL OR new.origin <> ''
+BEGIN
+    UPDATE source SET logical_bytes = logical_bytes + new.progress WHERE id = new.source;
+END;
+CREATE TRIGGER item_changed AFTER UPDATE OF progress, digest, origin, source ON item
+BEGIN
+    UPDATE source SET logical_bytes = logical_bytes - old.progress
+        WHERE id = old.source AND (old.digest IS NOT NULL OR old.origin <> '');
+    UPDATE source SET logical_bytes = logical_bytes + new.progress
+        WHERE id = new.source AND (new.digest IS NOT NULL OR new.origin <> '');
+END;
+CREATE TRIGGER item_went AFTER DELETE ON item WHEN old.digest IS NOT NULL OR old.origin <> ''
+BEGIN
+    UPDATE source SET logical_bytes = logical_bytes - old.progress WHERE id = old.source;
+END;
+";
+
 /// Why an index cannot be brought up to date.
 #[derive(Debug)]
 pub(super) enum MigrateError {
@@ -407,8 +466,12 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<(),
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
-    for step in &steps[version as usize..] {
+    let missing = &steps[version as usize..];
+    for step in missing {
         transaction.execute_batch(step.sql)?;
+    }
+    // Behind all of them, for this is done by what writes to the newest tables.
+    for step in missing {
         (step.fill)(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", steps.len())?;

@@ -15,18 +15,18 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::box_keys::load_or_make_keys;
+use super::box_keys::{BoxKeysError, load_or_make_keys};
 use super::error::OpenError;
-use super::file_system::FileSystem;
+use super::file_system::{FileSystem, RealFileSystem, is_damage};
 use super::index::Index;
 use super::log_files::{
-    AppendError, CheckpointWriter, TileFiles, TileWriter, last_checkpoint, log_folder,
+    AppendError, CheckpointWriter, TileFiles, TileWriter, last_checkpoint, log_folder, set_aside,
 };
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::reel::{LogLink, Trailer, read_trailer};
 use super::reel_writer::Place;
-use super::rows::REEL_SEGMENTS_MAX;
+use super::rows::{Batch, REEL_SEGMENTS_MAX};
 use crate::base::{CameraId, Clock, Monotonic};
 use crate::media::{RenditionId, ticks_to_seconds};
 use crate::seal::{Frontier, Leaf, NodeHash, SigningKeys, Tree, TreeError, leaf_hash};
@@ -36,6 +36,9 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often the room of leaves is given back whose segments are gone.
 const THINNING_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// No more leaves are uncommitted or lost than a few minutes bring; a larger step is damage.
+const STEP_MAX: u64 = 1 << 20;
 
 /// Opens what stands for a leaf of which nothing is left; its index follows.
 const LOST_LEAF: &[u8] = b"perch lost segment\0";
@@ -106,91 +109,90 @@ impl SegmentLog {
     pub(super) fn open(
         dir: &Path,
         files: Arc<dyn FileSystem>,
-        index: &Index,
+        index: &mut Index,
         now: Monotonic,
     ) -> Result<Self, OpenError> {
         let io = |cause| OpenError::from_io(dir, cause);
         let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-        let folder = log_folder(dir);
         let keys = match load_or_make_keys(dir) {
             Ok(keys) => Some(keys),
-            Err(super::box_keys::BoxKeysError::Io(_, cause)) => return Err(io(cause)),
+            Err(BoxKeysError::Io(_, cause)) if !is_damage(&cause) => return Err(io(cause)),
             Err(error) => {
                 tracing::error!("recordings are not signed: {error}");
                 None
             }
         };
-        let row = index.log_row().map_err(sqlite)?;
-        let signed = match &keys {
-            Some(keys) => last_checkpoint(dir, keys.public_keys()).map_err(io)?,
-            None => None,
+        let mut row = index.log_row().map_err(sqlite)?;
+        let held = match Held::read(dir, keys.as_ref(), row) {
+            Ok(Some(held)) => Ok(held),
+            Ok(None) => Err("hashes are missing that nothing is left to make again".to_owned()),
+            Err(error) if is_damage(&error) => Err(error.to_string()),
+            Err(error) => return Err(io(error)),
         };
-        let signed = signed.and_then(|checkpoint| {
-            let keys = keys.as_ref()?;
-            checkpoint.verify(keys.public_keys()).ok().cloned()
-        });
-        let promised = signed
-            .as_ref()
-            .map_or(row.size, |signed| row.size.max(signed.size));
-        let held = TileFiles::new(dir).leaves().map_err(io)?;
-        if held < promised {
-            tracing::error!(
-                "{}: the log of segments has lost its last {} leaves, which were signed: somebody or the disk has \
-                 altered it; `perch verify` tells which recordings cannot be proven any more",
-                folder.display(),
-                promised - held
-            );
-        }
-        let flushed = promised.min(held);
-        let frontier = frontier_of(dir, flushed).map_err(io)?;
-        if let Some(signed) = signed.as_ref().filter(|signed| signed.size == flushed)
-            && frontier.root() != signed.root
-        {
-            tracing::error!(
-                "{}: the log of segments is not the one that was signed: somebody or the disk has altered it",
-                folder.display()
-            );
-        }
+        let held = match held {
+            Ok(held) => held,
+            Err(what) => {
+                let kept = set_aside(dir).map_err(io)?;
+                tracing::error!(
+                    "{}: the log of segments cannot be gone on with: {what}; it is kept in {}, and another begins: what \
+                     was recorded before cannot be proven any more, unless its files come back from a copy",
+                    log_folder(dir).display(),
+                    kept.display()
+                );
+                row = LogRow {
+                    size: 0,
+                    first_reel: index.last_reel().map_err(sqlite)? + 1,
+                };
+                // At once: leaves of the other log are none of this one's.
+                let begun = Batch {
+                    log: Some(row),
+                    ..Batch::default()
+                };
+                index
+                    .commit(&begun)
+                    .map_err(|error| OpenError::from_commit(dir, error))?;
+                Held::none(dir).map_err(io)?
+            }
+        };
         let mut log = Self {
             dir: dir.to_owned(),
             files,
             keys,
-            frontier,
+            frontier: held.frontier,
             written: Vec::new(),
             last: BTreeMap::new(),
-            tiles: TileWriter::new(dir, flushed),
-            checkpoints: CheckpointWriter::new(dir).map_err(io)?,
-            flushed,
+            tiles: TileWriter::new(dir, held.flushed),
+            checkpoints: held.checkpoints,
+            flushed: held.flushed,
             first_reel: row.first_reel,
-            signed: signed.map_or(0, |signed| signed.size),
+            signed: held.signed,
             due: now.after(CHECKPOINT_INTERVAL),
             thinning_due: now.after(THINNING_INTERVAL),
             bytes_written: 0,
             has_warned: false,
         };
-        log.append_tail(index).map_err(sqlite)?;
+        log.append_tail(index, held.promised).map_err(sqlite)?;
         log.read_last(index).map_err(sqlite)?;
         Ok(log)
     }
 
-    /// Appends what was committed and not yet in the files.
-    fn append_tail(&mut self, index: &Index) -> rusqlite::Result<()> {
+    /// Appends what was committed and not yet in the files. The log gets at least as long as it was `promised` to be: no
+    /// leaf's place is given out twice.
+    fn append_tail(&mut self, index: &Index, promised: u64) -> rusqlite::Result<()> {
         let tail = self.leaves_of_reels(index, "reel.id >= ?1", self.first_reel)?;
         let tail: BTreeMap<u64, NodeHash> = tail
             .into_iter()
             .filter(|(_, index, _)| *index >= self.flushed)
             .map(|(_, index, leaf)| (index, leaf.hash()))
             .collect();
-        let Some((&newest, _)) = tail.last_key_value() else {
-            return Ok(());
-        };
-        // No more are uncommitted or lost than a few minutes bring; a larger step is damage.
-        const STEP_MAX: u64 = 1 << 20;
-        let end = if newest - self.flushed < STEP_MAX {
-            newest + 1
-        } else {
-            tracing::error!("a reel names leaf {newest} of a log of {}", self.flushed);
-            self.flushed
+        let newest = tail.last_key_value().map(|(newest, _)| *newest);
+        let end = match newest {
+            Some(newest) if newest - self.flushed < STEP_MAX => promised.max(newest + 1),
+            Some(newest) => {
+                tracing::error!("a reel names leaf {newest} of a log of {}", self.flushed);
+                promised
+            }
+            None => promised,
         };
         for index in self.flushed..end {
             let hash = tail
@@ -228,7 +230,10 @@ impl SegmentLog {
         ))?;
         let mut places = index
             .connection()
-            .prepare("SELECT offset, bytes FROM segment WHERE id >= ?1 AND id < ?2 ORDER BY id")?;
+            .prepare(
+                "SELECT offset, bytes, id FROM segment WHERE id >= ?1 AND id < ?2
+                 UNION ALL SELECT offset, bytes, id FROM damaged WHERE id >= ?1 AND id < ?2 ORDER BY id",
+            )?;
         let mut rows = reels.query([value])?;
         let mut leaves = Vec::new();
         while let Some(row) = rows.next()? {
@@ -304,31 +309,12 @@ impl SegmentLog {
         now >= self.due && self.frontier.size() > self.signed
     }
 
-    /// The first reel with leaves that the log's files do not hold yet.
-    pub(super) fn first_reel(&self) -> i64 {
-        self.first_reel
-    }
-
     /// Appends the hashes of what is committed to the log's files. `open_reel` is the first reel that takes more.
     pub(super) fn flush(&mut self, open_reel: i64) -> Result<(), AppendError> {
         self.bytes_written += self.tiles.flush(&*self.files)?;
         self.flushed = self.frontier.size();
         self.first_reel = open_reel;
         Ok(())
-    }
-
-    /// The same ahead of time, because reels go. On a full disk they go all the same: there, room is worth more than
-    /// the proof of what is over.
-    pub(super) fn flush_early(&mut self) -> Result<(), AppendError> {
-        match self.tiles.flush(&*self.files) {
-            Ok(written) => {
-                self.bytes_written += written;
-                self.flushed = self.frontier.size();
-                Ok(())
-            }
-            Err(AppendError::Write(..)) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Signs what is committed. Whatever refuses is tried again in a minute; a failed sync is for the caller to judge.
@@ -367,17 +353,22 @@ impl SegmentLog {
         Ok(())
     }
 
-    /// Gives back the room of leaves before the oldest that is recorded, once in a while. Reels are begun in the order of
-    /// their leaves, so that the oldest reel has the oldest. What does not succeed now is no harm.
+    /// Gives back the room of leaves before the oldest that is recorded, once in a while. What does not succeed now is no
+    /// harm.
     pub(super) fn thin(&mut self, index: &Index, now: Monotonic) -> rusqlite::Result<()> {
         if now < self.thinning_due {
             return Ok(());
         }
         self.thinning_due = now.after(THINNING_INTERVAL);
-        let oldest = "reel.id = (SELECT min(id) FROM reel) AND ?1 = 0";
+        let oldest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn LIMIT 1)
+                      FROM track) AND ?1 = 0";
         let oldest = self.leaves_of_reels(index, oldest, 0)?;
+        // Where the first of a reel cannot be read any more, it was at most a reel of each track before one that can.
+        let unread = self.last.len() as u64 * REEL_SEGMENTS_MAX;
         if let Some(first) = oldest.into_iter().map(|(_, index, _)| index).min()
-            && let Err(error) = self.tiles.thin(first.min(self.flushed))
+            && let Err(error) = self
+                .tiles
+                .thin(first.min(self.flushed).saturating_sub(unread))
         {
             tracing::debug!(%error, "the log of segments keeps room that it does not need");
         }
@@ -398,42 +389,112 @@ impl SegmentLog {
     }
 }
 
+/// What the log's files hold, as far as it can be gone on with.
+struct Held {
+    frontier: Frontier,
+    checkpoints: CheckpointWriter,
+    /// Leaves in the files that count.
+    flushed: u64,
+    /// Leaves that the log had.
+    promised: u64,
+    /// Leaves that are signed.
+    signed: u64,
+}
+
+impl Held {
+    /// Reads it. `None` if another log must begin.
+    fn read(dir: &Path, keys: Option<&SigningKeys>, row: LogRow) -> io::Result<Option<Self>> {
+        let folder = log_folder(dir);
+        let note = match keys {
+            Some(keys) => last_checkpoint(dir, keys.public_keys())?,
+            None => None,
+        };
+        let checkpoint = keys.zip(note.as_ref()).and_then(|(keys, note)| {
+            let verified = note.verify(keys.public_keys());
+            verified.ok()
+        });
+        let signed = checkpoint.map_or(0, |checkpoint| checkpoint.size);
+        let promised = row.size.max(signed);
+        let held = TileFiles::new(dir).leaves()?;
+        if held < promised {
+            tracing::error!(
+                "{}: the log of segments has lost its last {} leaves: somebody or the disk has altered it; \
+                 `perch verify` tells which recordings cannot be proven any more",
+                folder.display(),
+                promised - held
+            );
+            if promised - held > STEP_MAX {
+                return Ok(None);
+            }
+        }
+        let flushed = promised.min(held);
+        let Some(frontier) = frontier_of(dir, flushed)? else {
+            return Ok(None);
+        };
+        if checkpoint.is_some_and(|signed| signed.size == flushed && signed.root != frontier.root())
+        {
+            tracing::error!(
+                "{}: the log of segments is not the one that was signed: somebody or the disk has altered it",
+                folder.display()
+            );
+        }
+        Ok(Some(Self {
+            frontier,
+            checkpoints: CheckpointWriter::new(dir)?,
+            flushed,
+            promised,
+            signed,
+        }))
+    }
+
+    /// Of a log that begins.
+    fn none(dir: &Path) -> io::Result<Self> {
+        Ok(Self {
+            frontier: Frontier::default(),
+            checkpoints: CheckpointWriter::new(dir)?,
+            flushed: 0,
+            promised: 0,
+            signed: 0,
+        })
+    }
+}
+
 /// What stands for a leaf of which nothing is left.
 pub(super) fn lost_leaf(index: u64) -> NodeHash {
     leaf_hash(&[LOST_LEAF, &index.to_be_bytes()].concat())
 }
 
 /// The right edge of the log in the files. Hashes above leaves that are missing are computed again, out of leaves that
-/// are there: where room was given back, only those above tell of them, and nothing may be written over these.
-fn frontier_of(dir: &Path, size: u64) -> io::Result<Frontier> {
-    let damaged = |error: TreeError<io::Error>| match error {
-        TreeError::Source(error) => error,
-        other => io::Error::other(other.to_string()),
+/// are there: where room was given back, only those above tell of them, and nothing may be written over these. `None` if
+/// neither is there.
+fn frontier_of(dir: &Path, size: u64) -> io::Result<Option<Frontier>> {
+    let unreadable = |error: TreeError<io::Error>| match error {
+        TreeError::Source(error) => Err(error),
+        _ => Ok(None),
     };
-    let mut tree = Tree::new(TileFiles::new(dir), size).map_err(damaged)?;
+    let mut tree = match Tree::new(TileFiles::new(dir), size) {
+        Ok(tree) => tree,
+        Err(error) => return unreadable(error),
+    };
     match tree.frontier() {
-        Ok(frontier) => Ok(frontier),
-        Err(TreeError::Source(error)) => Err(error),
-        Err(_) => {
-            let mut frontier = Frontier::default();
-            let mut writer = TileWriter::above_leaves(dir);
-            for index in 0..size {
-                let mut entries = Vec::with_capacity(1);
-                let leaf = tree.leaf(index).map_err(damaged)?;
-                if leaf == NodeHash([0; NodeHash::BYTES]) {
-                    return Err(io::Error::other(format!(
-                        "{}: hashes above leaf {index} are missing, and its own was given back; put the files \
-                         `tiles-…` back from a copy, or move the folder away to begin a new log",
-                        log_folder(dir).display()
-                    )));
-                }
-                frontier.append(leaf, &mut entries);
-                writer.push(&entries[1..]);
-            }
-            writer
-                .flush(&super::file_system::RealFileSystem)
-                .map_err(io::Error::from)?;
-            Ok(frontier)
-        }
+        Ok(frontier) => return Ok(Some(frontier)),
+        Err(TreeError::Source(error)) => return Err(error),
+        Err(_) => {}
     }
+    let mut frontier = Frontier::default();
+    let mut writer = TileWriter::above_leaves(dir);
+    for index in 0..size {
+        let mut entries = Vec::with_capacity(1);
+        let leaf = match tree.leaf(index) {
+            Ok(leaf) => leaf,
+            Err(error) => return unreadable(error),
+        };
+        if leaf == NodeHash([0; NodeHash::BYTES]) {
+            return Ok(None);
+        }
+        frontier.append(leaf, &mut entries);
+        writer.push(&entries[1..]);
+    }
+    writer.flush(&RealFileSystem).map_err(io::Error::from)?;
+    Ok(Some(frontier))
 }

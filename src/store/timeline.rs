@@ -1,5 +1,5 @@
 //! A camera's recordings as a line of time, for drawing: where something is recorded and how much, where nothing is
-//! and why, what is kept. Reads spans, hours and reels, never segments, so that a year answers in milliseconds.
+//! and why, what is kept. Reads spans, sums and reels, never segments, so that a year answers in milliseconds.
 
 use rusqlite::{Connection, params};
 
@@ -7,11 +7,11 @@ use super::clips::{Clip, clips};
 use super::error::ReadError;
 use super::import::{ItemEntry, imports_within};
 use super::reader::{Reader, earlier, gaps, track_end, track_start, tracks};
-use super::reel_rows::HOUR_MS;
+use super::reel_rows::{HOUR_MS, QUARTER_MS};
 use super::status::Gap;
 use crate::base::{CameraId, Wall};
 
-/// Up to this much, in ms, reels are counted one by one; beyond, by the hour: two days of a track have 2,880 of them.
+/// Up to this much, in ms, reels are counted one by one; beyond, their sums: two days of a track have 2,880 of them.
 const REEL_RANGE_MAX_MS: i64 = 2 * 24 * HOUR_MS;
 
 /// The narrowest bucket, in ms: about a reel.
@@ -67,12 +67,8 @@ impl Reader {
         self.read(|connection| {
             // By what is asked, not by what can be counted: a break of a second is seen in a minute.
             let merged_ms = bucket_ms / MERGED_PARTS;
-            let by_hour = to - from > REEL_RANGE_MAX_MS;
-            let bucket_ms = if by_hour {
-                bucket_ms.max(HOUR_MS).div_euclid(HOUR_MS) * HOUR_MS
-            } else {
-                bucket_ms.max(BUCKET_MS_MIN)
-            };
+            let counted = Counted::for_range(to - from, bucket_ms);
+            let bucket_ms = counted.bucket_ms(bucket_ms);
             let mut line = Timeline {
                 bucket_ms,
                 oldest: None,
@@ -91,12 +87,7 @@ impl Reader {
                 line.newest = line.newest.max(track_end(connection, track)?);
                 line.oldest = earlier(line.oldest, track_start(connection, track)?);
                 spans(connection, track, from, to, &mut line.spans)?;
-                let mut density = Vec::new();
-                if by_hour {
-                    count_hours(connection, track, from, to, bucket_ms, &mut density)?;
-                } else {
-                    count_reels(connection, track, from, to, bucket_ms, &mut density)?;
-                }
+                let density = counted.count(connection, track, (from, to), bucket_ms)?;
                 line.density = join(&line.density, &density);
             }
             line.spans = merge_spans(line.spans, merged_ms);
@@ -134,44 +125,76 @@ fn spans(
     Ok(())
 }
 
-fn count_hours(
-    connection: &Connection,
-    track: i64,
-    from: Wall,
-    to: Wall,
-    bucket_ms: i64,
-    density: &mut Vec<Bucket>,
-) -> Result<(), ReadError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT hour, bytes, media_ms FROM hour WHERE track = ? AND hour >= ? AND hour <= ? ORDER BY hour",
-    )?;
-    let (first, last) = (from.0.div_euclid(HOUR_MS), to.0.div_euclid(HOUR_MS));
-    let mut rows = statement.query(params![track, first, last])?;
-    while let Some(row) = rows.next()? {
-        let hour: i64 = row.get(0)?;
-        add(density, bucket_ms, hour * HOUR_MS, row.get(1)?, row.get(2)?);
-    }
-    Ok(())
+/// Out of what density is counted: the coarsest that the buckets bear.
+#[derive(Clone, Copy)]
+enum Counted {
+    Reels,
+    Hours,
+    Quarters,
 }
 
-fn count_reels(
-    connection: &Connection,
-    track: i64,
-    from: Wall,
-    to: Wall,
-    bucket_ms: i64,
-    density: &mut Vec<Bucket>,
-) -> Result<(), ReadError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT wall_ms, bytes, media_ms FROM reel
-         WHERE track = ? AND wall_ms >= ? AND wall_ms < ? AND media_ms IS NOT NULL ORDER BY wall_ms",
-    )?;
-    let first = from.0.div_euclid(bucket_ms) * bucket_ms;
-    let mut rows = statement.query(params![track, first, to.0])?;
-    while let Some(row) = rows.next()? {
-        add(density, bucket_ms, row.get(0)?, row.get(1)?, row.get(2)?);
+impl Counted {
+    fn for_range(range_ms: i64, bucket_ms: i64) -> Self {
+        if range_ms <= REEL_RANGE_MAX_MS {
+            Self::Reels
+        } else if bucket_ms < QUARTER_MS {
+            Self::Hours
+        } else {
+            Self::Quarters
+        }
     }
-    Ok(())
+
+    /// The width of buckets nearest to the one wished that these can tell.
+    fn bucket_ms(self, wished_ms: i64) -> i64 {
+        match self {
+            Self::Reels => wished_ms.max(BUCKET_MS_MIN),
+            Self::Hours => wished_ms.max(HOUR_MS).div_euclid(HOUR_MS) * HOUR_MS,
+            Self::Quarters => wished_ms.max(QUARTER_MS).div_euclid(QUARTER_MS) * QUARTER_MS,
+        }
+    }
+
+    fn count(
+        self,
+        connection: &Connection,
+        track: i64,
+        (from, to): (Wall, Wall),
+        bucket_ms: i64,
+    ) -> rusqlite::Result<Vec<Bucket>> {
+        let (sql, unit_ms) = match self {
+            Self::Reels => (
+                "SELECT wall_ms, bytes, media_ms FROM reel
+                 WHERE track = ? AND wall_ms >= ? AND wall_ms < ? AND media_ms IS NOT NULL ORDER BY wall_ms",
+                1,
+            ),
+            Self::Hours => (
+                "SELECT hour, bytes, media_ms FROM hour
+                 WHERE track = ? AND hour >= ? AND hour < ? ORDER BY hour",
+                HOUR_MS,
+            ),
+            Self::Quarters => (
+                "SELECT quarter, bytes, media_ms FROM quarter
+                 WHERE track = ? AND quarter >= ? AND quarter < ? ORDER BY quarter",
+                QUARTER_MS,
+            ),
+        };
+        // Whole buckets, of which the range may begin within the first.
+        let first = from.0.div_euclid(bucket_ms) * bucket_ms / unit_ms;
+        let end = to.0.div_euclid(unit_ms) + i64::from(to.0.rem_euclid(unit_ms) > 0);
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![track, first, end])?;
+        let mut density = Vec::new();
+        while let Some(row) = rows.next()? {
+            let start: i64 = row.get(0)?;
+            add(
+                &mut density,
+                bucket_ms,
+                start * unit_ms,
+                row.get(1)?,
+                row.get(2)?,
+            );
+        }
+        Ok(density)
+    }
 }
 
 /// Adds what starts at `wall_ms`, not before what was added last.

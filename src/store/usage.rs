@@ -66,9 +66,14 @@ pub enum Forecast {
         /// Days that recordings will reach back then.
         reach_days: f64,
     },
-    /// What comes takes the place of the oldest.
+    /// What comes takes the place of the oldest, for there is no more room.
     Full {
         /// Days that recordings reach back at the present rate.
+        reach_days: f64,
+    },
+    /// What comes takes the place of the oldest, as each camera's own limit wants it; there would be room for more.
+    Steady {
+        /// Days that recordings reach back.
         reach_days: f64,
     },
 }
@@ -98,15 +103,26 @@ impl Usage {
         let bytes = self.bytes();
         let room_on_disk = (bytes + self.free_bytes).saturating_sub(self.keep_free_bytes);
         let capacity = room_on_disk.min(self.bytes_max.unwrap_or(u64::MAX));
-        let reach_days = capacity as f64 / rate;
-        let growth: f64 = self
-            .cameras
-            .iter()
-            .filter(|camera| !camera.is_at_its_limit())
-            .filter_map(|camera| camera.bytes_per_day)
-            .sum();
         let left = capacity.saturating_sub(bytes) as f64;
-        if growth < 1.0 || left < rate * FULL_DAYS {
+        let is_full = left < rate * FULL_DAYS;
+        let growing = || {
+            self.cameras
+                .iter()
+                .filter(|camera| !camera.is_at_its_limit())
+        };
+        let growth: f64 = growing().filter_map(|camera| camera.bytes_per_day).sum();
+        if growth < 1.0 {
+            let recorded_ms = self.cameras.iter().map(CameraUsage::recorded_ms).max();
+            let reach_days = recorded_ms.unwrap_or_default() as f64 / DAY_MS as f64;
+            return match is_full {
+                true => Forecast::Full { reach_days },
+                false => Forecast::Steady { reach_days },
+            };
+        }
+        // What the others hold already stays theirs.
+        let of_growing: u64 = growing().map(|camera| camera.bytes).sum();
+        let reach_days = capacity.saturating_sub(bytes - of_growing) as f64 / growth;
+        if is_full {
             return Forecast::Full { reach_days };
         }
         Forecast::Filling {
@@ -123,14 +139,19 @@ impl CameraUsage {
             .limits
             .bytes_max
             .is_some_and(|max| self.bytes as f64 + a_step >= max as f64);
-        let recorded_ms = match (self.oldest, self.newest) {
-            (Some(oldest), Some(newest)) => newest - oldest,
-            _ => 0,
-        };
+        let recorded_ms = self.recorded_ms();
         let by_age = self.limits.age_max.is_some_and(|max| {
             recorded_ms as f64 + DAY_MS as f64 * FULL_DAYS >= max.as_millis() as f64
         });
         by_bytes || by_age
+    }
+
+    /// From its first label to where its newest segment ends.
+    fn recorded_ms(&self) -> i64 {
+        match (self.oldest, self.newest) {
+            (Some(oldest), Some(newest)) => newest - oldest,
+            _ => 0,
+        }
     }
 }
 
@@ -196,7 +217,7 @@ impl Reader {
 }
 
 /// Bytes of a track's reels that still grow.
-fn open_bytes(connection: &Connection, track: i64) -> rusqlite::Result<u64> {
+pub(super) fn open_bytes(connection: &Connection, track: i64) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
             "SELECT coalesce(sum((SELECT max(offset + bytes) FROM segment
@@ -258,10 +279,19 @@ mod tests {
             age_max: Some(Duration::from_secs(2 * 86_400)),
             bytes_max: None,
         };
-        assert!(matches!(
-            usage(80 * GB, 800 * GB, two_days).forecast(),
-            Forecast::Full { .. }
-        ));
+        let steady = Forecast::Steady { reach_days: 2.0 };
+        assert_eq!(usage(80 * GB, 800 * GB, two_days).forecast(), steady);
+        let full = Forecast::Full { reach_days: 2.0 };
+        assert_eq!(usage(80 * GB, 4 * GB, two_days).forecast(), full);
+        // Another that has no limit gets the rest of the room.
+        let mut both = usage(80 * GB, 164 * GB, two_days);
+        let unlimited = usage(40 * GB, 0, CameraRetention::default());
+        both.cameras.extend(unlimited.cameras);
+        let filling = Forecast::Filling {
+            days_left: 4.0,
+            reach_days: 5.0,
+        };
+        assert_eq!(both.forecast(), filling);
         let mut unknown = usage(0, 800 * GB, two_days);
         unknown.cameras[0].bytes_per_day = rate(5, RATE_MS_MIN - 1);
         assert_eq!(unknown.forecast(), Forecast::Unknown);

@@ -83,6 +83,13 @@ fn the_disk_and_its_forecast_are_told() {
     recorded_line();
     let recorded = json(&get("/api/v1/store"));
     assert!(recorded["recordings"]["bytes"].as_u64() > Some(0));
+    let sum = |name: &str| recorded[name].as_u64().expect("a number");
+    assert!(sum("logical_bytes") >= sum("unique_bytes") && sum("unique_bytes") > 0);
+    assert!(sum("physical_bytes") > sum("unique_bytes"));
+    let sources = recorded["sources"].as_array().expect("a list");
+    let names: Vec<_> = sources.iter().map(|one| &one["source"]).collect();
+    assert_eq!(names, ["recordings", "clips", "imports", "uploads"]);
+    assert!(recorded["dedup_ratio"].as_f64() >= Some(1.0));
     // Too little is recorded to tell.
     assert_eq!(store["forecast"]["state"], "unknown");
     let metrics = get("/metrics");

@@ -170,6 +170,12 @@ export class Archive {
       disk: { total_bytes: 1e12, free_bytes: 110e9, keep_free_bytes: 50e9 },
       recordings: { bytes, quota_bytes, oldest: text(this.oldest), newest: text(Date.now()) },
       cameras: [{ id: "test", bytes, quota_bytes, keep_days: null, oldest: text(this.oldest), newest: text(Date.now()), bytes_per_day: 20.7e9 }],
+      sources: [
+        { source: "recordings", logical_bytes: 412e9, unique_bytes: 412e9 },
+        { source: "clips", logical_bytes: 2e9, unique_bytes: 0 },
+        { source: "imports", logical_bytes: 9e9, unique_bytes: 5e9 },
+        { source: "uploads", logical_bytes: 5e9, unique_bytes: 1e9 },
+      ],
       forecast: { state: "filling", bytes_per_day: 20.7e9, full_at: text(Date.now() + days_left * DAY), days_left, reach_days: 43.2 },
       ...this.storeChanges,
     };

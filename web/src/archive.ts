@@ -46,10 +46,12 @@ export interface Store {
   recordings: { bytes: number; quota_bytes: number | null; oldest: string | null; newest: string | null };
   cameras: { id: string; bytes: number; bytes_per_day: number }[];
   forecast: Forecast;
+  /** What there is, as it would be if everything were stored for itself, and what of it is stored. */
+  sources: { source: "recordings" | "clips" | "imports" | "uploads"; logical_bytes: number; unique_bytes: number }[];
 }
 
 export interface Forecast {
-  state: "filling" | "full" | "unknown";
+  state: "filling" | "full" | "steady" | "unknown";
   bytes_per_day: number;
   full_at: string | null;
   days_left: number | null;

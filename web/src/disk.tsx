@@ -1,7 +1,7 @@
 // What recordings take of the disk, and what comes of it at this rate.
 import { useEffect, useState } from "preact/hooks";
 import { fetchStore, type Store } from "./archive.js";
-import { bytesWords, daysWords, forecastWords, plotOf, roomOf, type Plot } from "./forecast.js";
+import { bytesWords, daysWords, forecastWords, plotOf, roomOf, storedWords, type Plot } from "./forecast.js";
 import { serverNow } from "./server.js";
 
 const RENEW_MS = 60_000;
@@ -31,6 +31,7 @@ export function Disk() {
       <p>
         {bytesWords(store.recordings.bytes)} of recordings; there is room for {bytesWords(room)} in all.
       </p>
+      {storedWords(store) && <p>{storedWords(store)}</p>}
       {forecastWords(store, serverNow()).map((words) => (
         <p class="reason" key={words}>
           {words}

@@ -38,6 +38,19 @@ function onDay(time: number, now: number): string {
 export const roomOf = ({ disk, recordings }: Store): number =>
   Math.min(recordings.quota_bytes ?? Infinity, recordings.bytes + Math.max(0, disk.free_bytes - disk.keep_free_bytes));
 
+/** What files and clips take beside recordings, and what storing everything once saves; null while there are none. */
+export function storedWords({ sources }: Store): string | null {
+  const others = sources.filter(({ source }) => source !== "recordings");
+  const sum = (of: "logical_bytes" | "unique_bytes"): number => others.reduce((bytes, one) => bytes + one[of], 0);
+  const [seen, stored] = [sum("logical_bytes"), sum("unique_bytes")];
+  if (seen === 0) return null;
+  if (stored === 0) return `${bytesWords(seen)} of clips take no room of their own.`;
+  // Rounded down: all is never saved where something is stored.
+  const saved = Math.floor((1 - stored / seen) * 100);
+  const words = `${bytesWords(seen)} of clips and files take ${bytesWords(stored)}`;
+  return saved < 1 ? `${words}.` : `${words}: ${saved} % saved by storing everything once.`;
+}
+
 /** What stands below the drawing: what is to come, then how far back recordings reach. */
 export function forecastWords(store: Store, now: number): string[] {
   const { forecast, recordings } = store;
@@ -50,6 +63,10 @@ export function forecastWords(store: Store, now: number): string[] {
   switch (forecast.state) {
     case "full":
       said.push(`${sentence(`${full} is full`).slice(0, -1)}: the oldest recordings go to make room.`);
+      if (reach) said.push(`Recordings reach back ${reach}.`);
+      break;
+    case "steady":
+      said.push(`The oldest recordings go as their cameras' limits say; ${full} does not fill.`);
       if (reach) said.push(`Recordings reach back ${reach}.`);
       break;
     case "filling":

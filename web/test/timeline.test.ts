@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { chartOf, clipFilePath, timelapsePath, type Chart, type Store } from "../src/archive.js";
 import { DAY, HOUR, MINUTE, period, shifted, startOf, unitOf } from "../src/calendar.js";
 import { barsOf, columnsOf, nextRecorded } from "../src/density.js";
-import { bytesWords, daysWords, forecastWords, plotOf, roomOf } from "../src/forecast.js";
+import { bytesWords, daysWords, forecastWords, plotOf, roomOf, storedWords } from "../src/forecast.js";
 import { Gesture, type Ground } from "../src/gesture.js";
 import { keyStep, timelineCommand } from "../src/keys.js";
 import { lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
@@ -280,7 +280,7 @@ test("a typed time is as exact as it has to be", () => {
 });
 
 const store = (changes: Partial<Store["forecast"]> = {}, rest: Partial<Store> = {}): Store => ({
-  ...{ state: "recording", reason: null, cameras: [] },
+  ...{ state: "recording", reason: null, cameras: [], sources: [] },
   disk: { total_bytes: 1e12, free_bytes: 110e9, keep_free_bytes: 50e9 },
   recordings: { bytes: 600e9, quota_bytes: null, oldest: new Date(NOW - 40 * DAY).toISOString(), newest: null },
   forecast: { state: "filling", bytes_per_day: 20e9, full_at: new Date(NOW + 3 * DAY).toISOString(), days_left: 3, reach_days: 43, ...changes },
@@ -295,12 +295,27 @@ test("the forecast says what comes when", () => {
   assert.doesNotMatch(said(store()), /2026/);
   check(said(store({ full_at: null, days_left: null, reach_days: null })), "At this rate the disk does not fill. Recordings reach back 40 days.");
   check(said(store({ state: "full", reach_days: 12.3 })), "The disk is full: the oldest recordings go to make room. Recordings reach back 12 days.");
+  const limited = store({ state: "steady", full_at: null, days_left: null, reach_days: 2 });
+  check(said(limited), "The oldest recordings go as their cameras' limits say; the disk does not fill. Recordings reach back 2 days.");
+  check(plotOf(limited)!.full, null);
   check(said(store({ state: "unknown" })), "There is no forecast yet: it takes ten minutes of recording.");
   assert.match(said(store({}, { state: "paused", reason: "the disk is full" })), /^Recording is paused: The disk is full\. At this rate/);
   const quota = store({ state: "full", reach_days: null });
   quota.recordings.quota_bytes = 610e9;
   check(roomOf(quota), 610e9);
   check(said(quota), "The space for recordings is full: the oldest recordings go to make room.");
+});
+
+test("what storing everything once saves is said where there is something", () => {
+  const said = (...sources: Store["sources"]): string | null => storedWords(store({}, { sources }));
+  const recordings = { source: "recordings" as const, logical_bytes: 400e9, unique_bytes: 400e9 };
+  const clips = { source: "clips" as const, logical_bytes: 2e9, unique_bytes: 0 };
+  const uploads = { source: "uploads" as const, logical_bytes: 6e9, unique_bytes: 2e9 };
+  check(said(recordings), null);
+  check(said(recordings, clips), "2 GB of clips take no room of their own.");
+  check(said(recordings, clips, uploads), "8 GB of clips and files take 2 GB: 75 % saved by storing everything once.");
+  check(said({ ...uploads, unique_bytes: 5.99e9 }), "6 GB of clips and files take 6 GB.");
+  check(said({ ...uploads, unique_bytes: 1 }), "6 GB of clips and files take 1 bytes: 99 % saved by storing everything once.");
 });
 
 test("the disk's line rises to its room and stays there", () => {

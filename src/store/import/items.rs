@@ -17,9 +17,9 @@ use crate::base::{CameraId, Digest, Wall};
 use crate::chunk::{
     ItemId, ItemName, ItemSource, MediaKind, PROBE_BYTES, PackId, RecordHeader, probe_media,
 };
-use crate::store::archive::Source;
 use crate::store::error::ReadError;
 use crate::store::reader::Reader;
+use crate::store::statistics::Source;
 
 /// An imported file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,16 +102,16 @@ pub(in crate::store) fn imports_within(
 
 /// How imports and uploads add up. What both have is counted for the one that brought it first.
 pub(in crate::store) fn import_sources(connection: &Connection) -> rusqlite::Result<[Source; 2]> {
-    let source = |source: ItemSource, name| -> rusqlite::Result<Source> {
-        let of = |sql: &str| connection.query_row(sql, [source.code()], |row| row.get(0));
-        Ok(Source {
-            name,
-            logical_bytes: of("SELECT coalesce(sum(progress), 0) FROM item
-                 WHERE source = ? AND NOT (digest IS NULL AND origin = '')")?,
-            unique_bytes: of(
-                "SELECT coalesce(sum(bytes), 0) FROM chunk WHERE source = ? AND pack > 0",
-            )?,
-        })
+    let source = |source: ItemSource, name| {
+        connection
+            .prepare_cached("SELECT logical_bytes, unique_bytes FROM source WHERE id = ?")?
+            .query_row([source.code()], |row| {
+                Ok(Source {
+                    name,
+                    logical_bytes: row.get(0)?,
+                    unique_bytes: row.get(1)?,
+                })
+            })
     };
     Ok([
         source(ItemSource::Import, "imports")?,

@@ -10,6 +10,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::DIGEST_KIND;
+use super::bad_sectors::WithoutBadSectors;
 use super::damage::NOWHERE;
 use super::rows::{Listed, count_refs, encode_list, insert_chunk, prefix};
 use super::{PACK_FOLDER, pack_of_name, pack_path};
@@ -20,6 +21,7 @@ use crate::chunk::{
     decode_tombstones, read_pack_header,
 };
 use crate::store::error::ReadError;
+use crate::store::file_system::is_damage;
 
 /// What was found in the packs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +32,8 @@ pub struct RebuiltImports {
     pub items: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Items of which a list is missing, so that nobody knows what they were made of. They are not back.
+    /// Items of which a list is missing, so that nobody knows what they were made of. They are not back; the rest of them
+    /// is kept as of an import that was interrupted, until the same file is imported again.
     pub lost: Vec<ItemName>,
     /// Bytes of items that are back which no pack holds.
     pub missing_bytes: u64,
@@ -90,7 +93,7 @@ DROP TABLE found_tombstone;
 ";
 
 /// Fills the empty tables of imports from the packs below `dir`. Damage within packs is told. Fails if the index does,
-/// or if a pack cannot be read at all: what only it holds would be taken for gone.
+/// or if a pack cannot be opened: what only it holds would be taken for gone.
 pub fn rebuild_imports(
     dir: &Path,
     transaction: &Transaction<'_>,
@@ -154,7 +157,7 @@ fn read_pack(
 ) -> Result<Result<(), PackError>, ReadError> {
     let opened = File::open(pack_path(dir, id)).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = match opened {
-        Ok((size, file)) => (size, PackFile(file)),
+        Ok((size, file)) => (size, WithoutBadSectors(PackFile(file))),
         Err(error) => return Ok(Err(error.into())),
     };
     let header = match read_pack_header(&file, size) {
@@ -198,7 +201,7 @@ fn read_pack(
 fn note_record(
     transaction: &Transaction<'_>,
     pack: i64,
-    file: &PackFile,
+    file: &WithoutBadSectors<PackFile>,
     record: &PlacedRecord,
 ) -> rusqlite::Result<io::Result<()>> {
     let (offset, header) = (record.offset, &record.header);
@@ -286,7 +289,9 @@ impl PlacedFound {
         let read = File::open(&path).and_then(|file| file.read_exact_at(&mut payload, start));
         match read {
             Ok(()) => Ok(Some(payload)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || is_damage(&error) => {
+                Ok(None)
+            }
             Err(cause) => Err(ReadError::Io { path, cause }),
         }
     }
@@ -388,7 +393,7 @@ fn missing_chunk(
     Ok(id)
 }
 
-/// Brings one item back, with its lists and what they refer to.
+/// Brings one item back, with its lists and what they refer to; or what is left of one that is not whole.
 fn restore(
     dir: &Path,
     transaction: &Transaction<'_>,
@@ -404,44 +409,48 @@ fn restore(
         // An earlier try that was taken back and not written over.
         return Ok(());
     }
-    let mut hasher = ItemHasher::new(DIGEST_KIND);
-    let mut lists = Vec::new();
-    for part in 0..item.lists_count {
-        let Some(list) = find_list(dir, transaction, item.id, part)? else {
-            rebuilt.lost.push(item.name.clone());
-            return Ok(());
-        };
-        list.chunks.iter().for_each(|chunk| hasher.push(chunk));
-        lists.push(list);
-    }
-    let chunks = lists.iter().flat_map(|list| &list.chunks);
-    let bytes: u64 = chunks.map(|chunk| u64::from(chunk.bytes_count)).sum();
-    if hasher.finish() != item.digest || bytes != item.bytes_count {
+    let parts = 0..item.lists_count;
+    let lists: Vec<Option<FoundList>> = parts
+        .map(|part| find_list(dir, transaction, item.id, part))
+        .collect::<Result<_, _>>()?;
+    let is_whole = is_whole(item, &lists);
+    if !is_whole {
         rebuilt.lost.push(item.name.clone());
-        return Ok(());
     }
+    let chunks = lists.iter().flatten().flat_map(|list| &list.chunks);
+    let bytes: u64 = chunks.map(|chunk| u64::from(chunk.bytes_count)).sum();
+    let origin = match is_whole {
+        true => "rebuilt".to_owned(),
+        // What is left of it, found by nobody, until interrupted imports are given up.
+        false => format!("lost:{}", item.id),
+    };
     transaction.execute(
         "INSERT INTO item (key, name, media, source, bytes, digest, camera, at_ms, made_ms, progress, new_bytes,
                            origin, origin_changed, pack, offset, record_bytes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?5, 0, 'rebuilt', 0, ?10, ?11, ?12)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?, ?, ?)",
         params![
             item.id.0,
             item.name.as_str(),
             item.media.code(),
             item.source.code(),
             item.bytes_count,
-            item.digest.as_bytes(),
+            is_whole.then(|| item.digest.as_bytes()),
             item.camera.as_ref().map(CameraId::as_str),
             item.wall_start.map(|at| at.0),
             item.made.0,
-            pack,
-            place.offset,
-            place.bytes
+            bytes,
+            origin,
+            is_whole.then_some(pack),
+            is_whole.then_some(place.offset),
+            is_whole.then_some(place.bytes)
         ],
     )?;
     let row = transaction.last_insert_rowid();
     let (mut start, mut new_bytes) = (0u64, 0u64);
     for (part, list) in lists.iter().enumerate() {
+        let Some(list) = list else {
+            continue;
+        };
         let mut listed = Vec::with_capacity(list.chunks.len());
         for chunk in &list.chunks {
             let stored = find_stored(dir, transaction, chunk)?;
@@ -495,8 +504,21 @@ fn restore(
         "UPDATE item SET new_bytes = ? WHERE id = ?",
         params![new_bytes, row],
     )?;
-    transaction.execute("UPDATE found_item SET used = 1 WHERE rowid = ?", [found])?;
-    rebuilt.items += 1;
-    rebuilt.bytes += item.bytes_count;
+    if is_whole {
+        transaction.execute("UPDATE found_item SET used = 1 WHERE rowid = ?", [found])?;
+        rebuilt.items += 1;
+        rebuilt.bytes += item.bytes_count;
+    }
     Ok(())
+}
+
+/// Whether these are all lists of the item.
+fn is_whole(item: &Item, lists: &[Option<FoundList>]) -> bool {
+    let mut hasher = ItemHasher::new(DIGEST_KIND);
+    let mut bytes = 0;
+    for chunk in lists.iter().flatten().flat_map(|list| &list.chunks) {
+        hasher.push(chunk);
+        bytes += u64::from(chunk.bytes_count);
+    }
+    lists.iter().all(Option::is_some) && hasher.finish() == item.digest && bytes == item.bytes_count
 }

@@ -44,9 +44,9 @@ impl Recorder {
             return;
         }
         let before = self.index.bytes_written();
-        let kept =
-            self.keeper
-                .keep_room(&*self.files, &mut self.index, &mut self.log, &*self.clock);
+        let kept = self
+            .keeper
+            .keep_room(&*self.files, &mut self.index, &*self.clock);
         let added = self.index.bytes_written() - before;
         self.status.bytes_written += added;
         self.status.index_bytes_written += added;

@@ -1,7 +1,7 @@
 //! What was recorded is in the log that the box signs, whatever ends the process; what was altered is not.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use super::faults::folder;
 use super::made::*;
 use crate::base::{Clock, DigestKind, SimulatedClock};
 use crate::media::RenditionId;
-use crate::seal::{ClipEvidence, ClipPart, ClipProof, SegmentPlace};
-use crate::store::{Archive, ProveError, Store, StoreOptions, load_public_keys};
+use crate::seal::{ClipEvidence, ClipPart, ClipProof, PublicKeys, SegmentPlace};
+use crate::store::{Archive, CheckpointsReport, ProveError, Store, StoreOptions, load_public_keys};
 
 fn record(store: &Store, name: &str, run: u64, msns: std::ops::Range<u64>) {
     for msn in msns {
@@ -227,7 +227,10 @@ fn the_log_gives_back_what_is_over_and_proves_the_rest() {
         Store::open(dir.path(), patient(), shared).unwrap().0
     };
     let store = open();
-    record(&store, "front", 0, 0..1500);
+    record(&store, "front", 0, 0..250);
+    // Signs.
+    store.clip_proof(&front, &named(249..250)).unwrap();
+    record(&store, "front", 0, 250..1500);
     store.close();
     drop(store);
     // All but the last reels are over, as if retention had taken them.
@@ -254,9 +257,9 @@ fn the_log_gives_back_what_is_over_and_proves_the_rest() {
         drop(store);
         let after = std::fs::metadata(&leaves).unwrap();
         assert!(after.len() > before.len());
-        assert!(after.blocks() * 512 < 24_000, "{} blocks", after.blocks());
+        assert!(after.blocks() * 512 < 36_000, "{} blocks", after.blocks());
         let bytes = std::fs::read(&leaves).unwrap();
-        assert!(bytes[..10 * 8192].iter().all(|byte| *byte == 0));
+        assert!(bytes[..8 * 8192].iter().all(|byte| *byte == 0));
         let archive = Archive::open(dir.path()).unwrap();
         let mut wanted = named(1400..1500);
         wanted.extend(named(first..first + 3));
@@ -270,19 +273,137 @@ fn the_log_gives_back_what_is_over_and_proves_the_rest() {
             )
             .unwrap();
         assert!(report.is_proven(), "{report:?}");
+        // Of 500 leaves, whose last are gone; of 3000; and of each round.
+        let notes = archive.verify_checkpoints(&checkpoints(dir.path()), &keys(dir.path()));
+        let notes = notes.unwrap();
+        assert_eq!((notes.too_old, notes.contradicted.len()), (1, 0));
+        assert!(notes.held >= 2, "{notes:?}");
     }
     let report = crate::store::rebuild_index(dir.path(), |_, _| {}).unwrap();
     assert!(report.log.root_holds, "{report:?}");
 
-    // Without the hashes above them, what is over cannot be told any more: nothing is made up for it.
+    // Without the hashes above them, what is over cannot be told any more: nothing is made up for it, another log
+    // begins, and what there was stays beside it.
     let above = dir.path().join("log/tiles-1");
     std::fs::write(&above, &std::fs::read(&above).unwrap()[..64]).unwrap();
-    let before = [&leaves, &above].map(|path| std::fs::read(path).unwrap());
-    let refused = Store::open(dir.path(), patient(), Arc::new(clock.clone()));
-    let said = refused.err().unwrap().to_string();
-    assert!(said.contains("given back"), "{said}");
-    let after = [&leaves, &above].map(|path| std::fs::read(path).unwrap());
-    assert!(before == after);
+    let names = [
+        "tiles-0",
+        "tiles-1",
+        "checkpoints-000001",
+        "checkpoints-hourly",
+    ];
+    let read = |folder: &str| {
+        let folder = dir.path().join(folder);
+        names.map(|name| std::fs::read(folder.join(name)).unwrap())
+    };
+    let before = read("log");
+    let store = open();
+    let kept = read("log/set-aside-1");
+    assert!(before == kept);
+    let position = store.camera_position(&front);
+    let first = position.next_msn;
+    for msns in [first..first + 3, first + 3..first + 6] {
+        record(&store, "front", 1 + position.next_run, msns.clone());
+        store.clip_proof(&front, &named(msns)).unwrap();
+    }
+    let refused = store.clip_proof(&front, &named(1400..1500));
+    assert!(matches!(
+        refused,
+        Err(ProveError::Log(_) | ProveError::NotYetSigned(_))
+    ));
+    store.close();
+    let leaves = std::fs::metadata(&leaves).unwrap().len() / 32;
+    assert!((12..16).contains(&leaves), "{leaves} leaves");
+}
+
+fn checkpoints(dir: &Path) -> PathBuf {
+    dir.join("log/checkpoints-000001")
+}
+
+fn keys(dir: &Path) -> PublicKeys {
+    load_public_keys(&dir.join("keys/box.pub")).unwrap()
+}
+
+#[test]
+fn checkpoints_that_were_kept_elsewhere_hold_against_a_log_written_anew() {
+    let dir = folder();
+    let front = camera("front");
+    let store = open(dir.path());
+    for end in [1, 5, 128, 300] {
+        record(&store, "front", 0, end - 1..end);
+        store.clip_proof(&front, &named(end - 1..end)).unwrap();
+    }
+    let kept = folder();
+    let copy = kept.path().join("copy");
+    std::fs::copy(checkpoints(dir.path()), &copy).unwrap();
+    record(&store, "front", 0, 300..310);
+    store.close();
+    let archive = Archive::open(dir.path()).unwrap();
+    let held = |count| CheckpointsReport {
+        held: count,
+        ..CheckpointsReport::default()
+    };
+    let report = archive.verify_checkpoints(&copy, &keys(dir.path()));
+    assert_eq!(report.unwrap(), held(4));
+    let report = archive.verify_checkpoints(&checkpoints(dir.path()), &keys(dir.path()));
+    assert_eq!(report.unwrap(), held(5));
+
+    // Whoever has the keys signs what he likes, shorter or longer; what was kept knows better.
+    for segments in [2, 500] {
+        let forged = folder();
+        std::fs::create_dir(forged.path().join("keys")).unwrap();
+        for name in ["box.key", "box.pub"] {
+            let name = Path::new("keys").join(name);
+            std::fs::copy(dir.path().join(&name), forged.path().join(&name)).unwrap();
+        }
+        let store = open(forged.path());
+        record(&store, "back", 0, 0..segments);
+        store.close();
+        let forged = Archive::open(forged.path()).unwrap();
+        let report = forged.verify_checkpoints(&copy, &keys(dir.path()));
+        let sizes: Vec<u64> = report.unwrap().contradicted.iter().map(|c| c.1).collect();
+        assert_eq!(sizes, [2, 4, 6, 8]);
+    }
+
+    // A digit of a time is another: not what these keys have signed.
+    let notes = std::fs::read_to_string(&copy).unwrap();
+    let year = NOON.to_string()[..4].to_owned();
+    std::fs::write(&copy, notes.replacen(&year, "1999", 1)).unwrap();
+    let report = archive
+        .verify_checkpoints(&copy, &keys(dir.path()))
+        .unwrap();
+    assert_eq!((report.held, report.not_signed), (3, 1));
+    std::fs::write(&copy, "no note\n\n").unwrap();
+    let report = archive.verify_checkpoints(&copy, &keys(dir.path()));
+    assert_eq!(report.unwrap(), held(0));
+    let missing = archive.verify_checkpoints(&kept.path().join("none"), &keys(dir.path()));
+    assert!(matches!(missing, Err(ProveError::Read(_))));
+    let others = folder();
+    open(others.path()).close();
+    let refused = archive.verify_checkpoints(&copy, &keys(others.path()));
+    assert!(matches!(refused, Err(ProveError::NothingSigned)));
+}
+
+#[test]
+fn a_piece_that_the_disk_lost_behind_the_checkpoints_costs_none_of_them() {
+    let dir = folder();
+    let store = open(dir.path());
+    record(&store, "front", 0, 0..3);
+    store.close();
+    let names = ["checkpoints-hourly", "checkpoints-000001"];
+    let paths = names.map(|name| dir.path().join("log").join(name));
+    let before = paths.each_ref().map(|path| std::fs::read(path).unwrap());
+    for (path, notes) in paths.iter().zip(&before) {
+        std::fs::write(path, [&notes[..], &vec![0; 3 << 20]].concat()).unwrap();
+    }
+    let store = open(dir.path());
+    record(&store, "front", 1, 3..6);
+    store.close();
+    for (path, notes) in paths.iter().zip(&before) {
+        let after = std::fs::read(path).unwrap();
+        assert!(after.starts_with(notes) && after.len() > notes.len());
+        assert!(after.len() < 64 << 10, "{} bytes", after.len());
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::store::file_system::{FileSystem, RealFileSystem};
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
 use crate::store::recorder::{Recorder, reel_path};
-use crate::store::reel_rows::HOUR_MS;
+use crate::store::reel_rows::{HOUR_MS, QUARTER_MS};
 use crate::store::{Archive, ClipWish, OpenError, Retention, StoreOptions, open_recorder};
 
 /// A reel of three segments is about 3.5 kB: room for some ten of them.
@@ -66,7 +66,7 @@ pub(super) fn check_summaries(index: &Connection) {
         .unwrap();
     let mut rows = statement.query(()).unwrap();
     let mut spans: Vec<(i64, i64, i64, i64, i64)> = Vec::new();
-    let (mut hours, mut bytes_in_all) = (BTreeMap::new(), 0);
+    let (mut hours, mut quarters, mut bytes_in_all) = (BTreeMap::new(), BTreeMap::new(), 0);
     while let Some(row) = rows.next().unwrap() {
         let [track, msn, from, to, media_ms, bytes] =
             std::array::from_fn(|column| row.get::<_, i64>(column).unwrap());
@@ -76,8 +76,10 @@ pub(super) fn check_summaries(index: &Connection) {
             }
             _ => spans.push((track, msn, msn, from, to)),
         }
-        let hour: &mut (i64, i64) = hours.entry((track, from.div_euclid(HOUR_MS))).or_default();
-        *hour = (hour.0 + media_ms, hour.1 + bytes);
+        for (sums, bucket_ms) in [(&mut hours, HOUR_MS), (&mut quarters, QUARTER_MS)] {
+            let sum: &mut (i64, i64) = sums.entry((track, from.div_euclid(bucket_ms))).or_default();
+            *sum = (sum.0 + media_ms, sum.1 + bytes);
+        }
         bytes_in_all += bytes;
     }
     let told: Vec<_> = index
@@ -98,16 +100,20 @@ pub(super) fn check_summaries(index: &Connection) {
         .map(Result::unwrap)
         .collect();
     assert_eq!(told, spans);
-    let told: BTreeMap<_, _> = index
-        .prepare("SELECT track, hour, media_ms, bytes FROM hour")
-        .unwrap()
-        .query_map((), |row| {
-            Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)))
-        })
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(told, hours);
+    for (table, sums) in [("hour", hours), ("quarter", quarters)] {
+        let told: BTreeMap<_, _> = index
+            .prepare(&format!(
+                "SELECT track, {table}, media_ms, bytes FROM {table}"
+            ))
+            .unwrap()
+            .query_map((), |row| {
+                Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(told, sums, "{table}");
+    }
     let told: i64 = index
         .query_row(
             "SELECT coalesce(sum(reel_bytes), 0) FROM camera",
@@ -376,16 +382,34 @@ fn an_archive_adds_up_and_tells_exactly_what_is_damaged() {
     // While it records.
     let archive = Archive::open(dir.path()).unwrap();
     let sums = archive.statistics().unwrap();
-    let unique = sums.unique_bytes();
-    assert_eq!(
-        (sums.logical_bytes(), sums.dedup_ratio()),
-        (2 * unique, 2.0)
-    );
-    assert!(sums.physical_bytes > unique);
     let mut last = (0, 0);
     let report = archive.verify(|done, total| last = (done, total)).unwrap();
-    assert_eq!((report.segments_sound, report.bytes_sound), (36, unique));
-    assert_eq!((report.damaged, last), (vec![], (unique, unique)));
+    let sound = report.bytes_sound;
+    assert_eq!((report.segments_sound, report.damaged), (36, vec![]));
+    assert_eq!(last, (sound, sound));
+    // Reels count with their heads, and the clip as its segments where a reel is not closed.
+    let unique = sums.unique_bytes();
+    assert!(unique > sound && sums.physical_bytes > unique);
+    let clipped = sums.logical_bytes() - unique;
+    assert!((sound..=unique).contains(&clipped), "{clipped} of {unique}");
+    let clip = recorder.make_clip(&wish(9, 15)).unwrap();
+    let within = Reader::new(dir.path())
+        .recording(&camera("door"), clip.from, clip.to)
+        .unwrap();
+    let starting: Vec<u64> = within
+        .renditions
+        .iter()
+        .flat_map(|track| &track.segments)
+        .filter(|segment| segment.wall_start >= clip.from)
+        .map(|segment| segment.bytes)
+        .collect();
+    assert_eq!(starting.len(), 6);
+    let both = archive.statistics().unwrap();
+    assert_eq!(
+        both.logical_bytes() - sums.logical_bytes(),
+        starting.iter().sum::<u64>()
+    );
+    recorder.remove_clip(clip.id).unwrap();
     recorder.close();
 
     // One bit of the fifth segment of the picture, and the last reel of sound cut short.
@@ -482,6 +506,24 @@ fn a_timeline_tells_spans_breaks_and_how_much_is_recorded() {
         (week.density[0].bytes, week.density[0].media_ms),
         (bytes, 114_000)
     );
+    // From far away quarters of a day are enough, and all of the first bucket counts.
+    let half_a_day = 2 * QUARTER_MS + HOUR_MS;
+    let year = reader
+        .timeline(
+            &camera("door"),
+            NOON,
+            to.plus_ms(365 * 24 * HOUR_MS),
+            half_a_day,
+        )
+        .unwrap();
+    assert_eq!(year.bucket_ms, 2 * QUARTER_MS);
+    let sums: Vec<_> = year
+        .density
+        .iter()
+        .map(|b| (b.from, b.bytes, b.media_ms))
+        .collect();
+    let morning = Wall(NOON.0 - NOON.0.rem_euclid(2 * QUARTER_MS));
+    assert_eq!(sums, [(morning, bytes, 114_000)]);
 
     // As finely as is asked, though a bucket is a minute.
     accept(&mut recorder, 1, 123, NOON.plus_ms(246_000));

@@ -102,6 +102,13 @@ pub(super) fn check_imports(dir: &Path) {
             "SELECT count(*) - count(DISTINCT digest) FROM chunk",
         ),
         (
+            "sums of sources that are wrong",
+            "SELECT count(*) FROM source WHERE unique_bytes <>
+                 (SELECT coalesce(sum(bytes), 0) FROM chunk WHERE chunk.source = source.id AND pack > 0)
+             OR logical_bytes <> (SELECT coalesce(sum(progress), 0) FROM item
+                 WHERE item.source = source.id AND (digest IS NOT NULL OR origin <> ''))",
+        ),
+        (
             "dead records that count",
             "SELECT count(*) FROM dead JOIN chunk ON chunk.pack = dead.pack AND chunk.offset = dead.offset",
         ),

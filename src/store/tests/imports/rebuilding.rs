@@ -120,6 +120,48 @@ fn what_no_item_refers_to_is_given_back_after_a_rebuild() {
 }
 
 #[test]
+fn of_an_item_with_a_damaged_list_the_rest_is_kept_until_it_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let path = file(outside.path(), "film", &noise(7, 150 << 20));
+    import(&store, &path);
+    store.close();
+    drop(store);
+    assert!(number(dir.path(), "SELECT count(*) FROM item_list") >= 3);
+    let (pack, offset): (String, u64) = index(dir.path())
+        .query_row(
+            "SELECT lower(hex(pack.name)), offset FROM item_list JOIN pack ON pack.id = item_list.pack WHERE part = 1",
+            (),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let pack = dir.path().join("pack").join(format!("{pack}.pack"));
+    let mut bytes = std::fs::read(&pack).unwrap();
+    bytes[offset as usize + 1000] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+
+    let rebuilt = rebuild(dir.path());
+    assert_eq!(rebuilt.items, 0);
+    assert_eq!(rebuilt.lost, ["film".parse().unwrap()]);
+    check_imports(dir.path());
+    let (store, _) = open_whatever(dir.path());
+    assert!(store.items(None, 10).unwrap().is_empty());
+    // Counted again and swept: what nobody can name goes, the rest stays.
+    let swept = store.collect_garbage(false).unwrap();
+    assert!(swept.recount.is_clean(), "{swept:?}");
+    let again = import(&store, &path);
+    assert!(again.new_bytes <= 65 << 20, "{}", again.new_bytes);
+    assert!(content(&store, again.id) == noise(7, 150 << 20));
+    let given_up = store.collect_garbage(true).unwrap();
+    assert_eq!(given_up.abandoned_items, 1);
+    assert!(content(&store, again.id) == noise(7, 150 << 20));
+    store.close();
+    drop(store);
+    check_imports(dir.path());
+}
+
+#[test]
 fn pieces_that_no_pack_holds_are_told_and_the_rest_can_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();

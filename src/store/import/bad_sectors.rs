@@ -1,0 +1,89 @@
+//! A file on a disk that fails here and there: what it does not give back reads as zeros, which are no record and have
+//! the digest of nothing that was written.
+
+use std::io;
+
+use crate::chunk::ReadAt;
+use crate::store::file_system::is_damage;
+
+/// What a disk gives back or refuses at once.
+const SECTOR_BYTES: u64 = 4096;
+
+/// Reads around what cannot be read.
+pub(super) struct WithoutBadSectors<R>(pub(super) R);
+
+impl<R: ReadAt> ReadAt for WithoutBadSectors<R> {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.0.read_exact_at(buffer, offset) {
+            Err(error) if is_damage(&error) => {}
+            read => return read,
+        }
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let room = (SECTOR_BYTES - at % SECTOR_BYTES).min((buffer.len() - done) as u64);
+            let piece = &mut buffer[done..done + room as usize];
+            match self.0.read_exact_at(piece, at) {
+                Err(error) if is_damage(&error) => piece.fill(0),
+                read => read?,
+            }
+            done += room as usize;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Ones, of which some sectors cannot be read.
+    struct Failing {
+        bytes: Vec<u8>,
+        bad: Vec<u64>,
+    }
+
+    impl ReadAt for Failing {
+        fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            let end = offset + buffer.len() as u64;
+            let is_hit = |sector: &u64| {
+                let start = sector * SECTOR_BYTES;
+                start < end && offset < start + SECTOR_BYTES
+            };
+            if self.bad.iter().any(is_hit) {
+                return Err(Errno::EIO.into());
+            }
+            self.bytes.read_exact_at(buffer, offset)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_what_is_in_bad_sectors_reads_as_zeros(
+            bad in prop::collection::vec(0u64..10, 0..4),
+            offset in 0u64..30_000,
+            count in 0usize..10_000,
+        ) {
+            let file = WithoutBadSectors(Failing { bytes: vec![1; 40_000], bad: bad.clone() });
+            let mut buffer = vec![2; count];
+            file.read_exact_at(&mut buffer, offset).unwrap();
+            for (at, byte) in (offset..).zip(buffer) {
+                prop_assert_eq!(byte == 0, bad.contains(&(at / SECTOR_BYTES)), "at {}", at);
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_file_stays_its_end() {
+        let file = WithoutBadSectors(Failing {
+            bytes: vec![1; 5000],
+            bad: vec![0],
+        });
+        let mut buffer = [0; 6000];
+        let ended = file.read_exact_at(&mut buffer, 0).unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
