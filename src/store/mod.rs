@@ -104,7 +104,9 @@ pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
 pub use self::scrub::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
-pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, UploadWriter};
+pub use self::spool::{
+    NewUpload, Upload, UploadError, UploadHold, UploadImport, UploadPhase, UploadWriter,
+};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
 pub use self::timeline::{Bucket, Timeline};
@@ -364,14 +366,9 @@ impl Store {
             .read(|connection| Ok(spool::upload(connection, id)?))
     }
 
-    /// How far the import of a complete upload is, if that is what is being imported.
-    pub fn upload_import(&self, id: UploadId) -> Option<ImportProgress> {
-        self.0.spool.import_progress(id)
-    }
-
-    /// Why complete uploads are not imported at the moment, if the disk is in the way; they are tried again.
-    pub fn upload_import_trouble(&self) -> Option<String> {
-        self.0.spool.import_trouble()
+    /// How the import of an upload is that [`Self::upload`] or [`Self::uploads`] says is complete. Reads memory alone.
+    pub fn upload_import(&self, id: UploadId) -> UploadImport {
+        self.0.spool.upload_import(id)
     }
 
     /// Every upload that is under way, waits or ended within the last days, in the order of their beginnings. Reads
