@@ -19,6 +19,7 @@ use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
 use super::upload_body::{Incoming, receive};
+use super::upload_problem::not_inspected;
 use crate::store::{NewUpload, Upload, UploadHold, UploadImport, UploadPhase};
 use crate::upload::{
     CreationKind, Dialect, Fields, Lifetime, Line, Told, UploadId, UploadKind, UploadState,
@@ -171,7 +172,8 @@ pub(super) async fn inspect(
     let dialect = Dialect::of(&fields(&headers))?;
     let id = named(&path)?;
     let found = blocking(Shared::clone(&appliance), move |store| {
-        Ok(store.take_upload(id)?.upload()?)
+        let found = store.take_upload(id).and_then(|hold| hold.upload());
+        found.map_err(|error| not_inspected(error, dialect))
     });
     let upload = found.await?;
     if let UploadPhase::Refused(reason) = &upload.phase {
