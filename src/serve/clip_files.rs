@@ -20,7 +20,9 @@ use super::router::Shared;
 use super::storage::{Span, clip_number, fresh};
 use crate::base::Wall;
 use crate::media::TrackKind;
-use crate::store::{ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse};
+use crate::store::{
+    ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, ProveError, Timelapse,
+};
 
 /// Seconds that a time-lapse may last.
 const LENGTH_S: (u32, u32) = (1, 1200);
@@ -170,9 +172,23 @@ struct ClipFileShown {
     pictures: u64,
     bytes: u64,
     name: String,
+    /// Whether it carries the proof that the box recorded it, and why it does not.
+    proven: bool,
+    unproven: Option<String>,
 }
 
-/// `GET /recordings/{camera}/clip.json?from=&to=&rendition=`: what the file is and what it lacks.
+/// Why a file carries no proof. Where in the box lies what cannot be read is for the log alone.
+fn why(error: &ProveError) -> String {
+    match error {
+        ProveError::Read(_) | ProveError::Keys(_) => {
+            tracing::error!(%error, "a clip carries no proof");
+            "what proves it cannot be read; the server's log says why".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+/// `GET /recordings/{camera}/clip.json?from=&to=&rendition=`: what the file is, what it lacks and whether it is proven.
 pub(super) async fn describe(
     State(appliance): State<Shared>,
     State(bounds): State<Bounds>,
@@ -197,6 +213,8 @@ pub(super) async fn describe(
         pictures: file.pictures(),
         bytes: file.bytes_count(),
         name: file.name(),
+        proven: file.unproven().is_none(),
+        unproven: file.unproven().map(why),
     }))
 }
 
