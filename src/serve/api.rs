@@ -102,6 +102,8 @@ impl From<StillError> for Problem {
             StillError::UnknownCamera => Self::not_found(error.to_string()),
             StillError::NoPicture(_) => Self::unavailable(error.to_string(), 2),
             StillError::NotDecoded(_) => Self::internal(&error),
+            // Which nobody reads.
+            StillError::Unwanted => Self::unavailable(error.to_string(), 1),
         }
     }
 }

@@ -4,8 +4,10 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::api::asked_width;
+use super::appliance::StillError;
 use super::bounds::Bounds;
 use super::extract::{Path, Query};
 use super::problem::Problem;
@@ -138,10 +140,18 @@ pub(super) async fn strip(
     // Few widths, all of which the pictures' planes divide by.
     let width = width.unwrap_or(TILE_WIDTH_DEFAULT).next_multiple_of(16);
     let place = bounds.strip()?;
+    // The page gives strips up while a hand sweeps over its line of time. This future goes with the client, the thread
+    // looks whether it has, and the place is soon another's.
+    let gone = CancellationToken::new();
+    let _asker = gone.clone().drop_guard();
     let make = move || -> Result<Bytes, Problem> {
         let _place = place;
+        let is_wanted = || !gone.is_cancelled();
         let mut tiles = Vec::new();
         for index in 0..count {
+            if !is_wanted() {
+                return Err(StillError::Unwanted.into());
+            }
             let share = (to - from) as i128 * i128::from(2 * index + 1) / i128::from(2 * count);
             let at = from.plus_ms(share as i64);
             match keyframe_at(appliance.store(), &bounds, &camera, at, Choice::Lowest) {
@@ -158,7 +168,7 @@ pub(super) async fn strip(
                 "no picture of {camera} is recorded at any of these {count} moments from {from} to {to}"
             )));
         }
-        Ok(appliance.recorded_strip(&tiles, width)?)
+        Ok(appliance.recorded_strip(&tiles, width, &is_wanted)?)
     };
     let jpeg = tokio::task::spawn_blocking(make)
         .await
