@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::api::fresh;
 use super::bounds::Bounds;
 use super::byte_range::{Wanted, wanted};
 use super::clip_plans::ClipPlans;
@@ -17,7 +18,7 @@ use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
-use super::storage::{Span, clip_number, fresh};
+use super::storage::{Span, clip_number};
 use crate::base::Wall;
 use crate::media::TrackKind;
 use crate::store::{
