@@ -85,9 +85,7 @@ pub(super) async fn still(
     query: Query,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
-    let at = query.moment("at")?.ok_or_else(|| {
-        Problem::bad_request("at: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z")
-    })?;
+    let at = query.needed_moment("at")?;
     let width = asked_width(&query)?;
     let place = bounds.still()?;
     let make = move || -> Result<Bytes, Problem> {
@@ -121,14 +119,7 @@ pub(super) async fn strip(
     query: Query,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
-    let moment = |name: &str| {
-        query.moment(name)?.ok_or_else(|| {
-            Problem::bad_request(format!(
-                "{name}: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z"
-            ))
-        })
-    };
-    let (from, to) = (moment("from")?, moment("to")?);
+    let (from, to) = (query.needed_moment("from")?, query.needed_moment("to")?);
     if to <= from {
         return Err(Problem::bad_request(format!(
             "to: {to} is not after from: {from}"
