@@ -279,14 +279,16 @@ impl Store {
         self.0.reader.load_segment(camera, rendition, msn)
     }
 
-    /// How many bytes [`Self::load_segment`] would load. Reads the index.
-    pub fn segment_bytes_count(
+    /// The same with what `admit` gives for its size in bytes, before it is read. What `admit` refuses is not read.
+    pub fn load_segment_admitted<T, E: From<ReadError>>(
         &self,
         camera: &CameraId,
         rendition: RenditionId,
         msn: u64,
-    ) -> Result<Option<u64>, ReadError> {
-        self.0.reader.segment_bytes_count(camera, rendition, msn)
+        admit: impl FnOnce(u64) -> Result<T, E>,
+    ) -> Result<Option<(Bytes, T)>, E> {
+        let reader = &self.0.reader;
+        reader.load_admitted(camera, rendition, msn, admit)
     }
 
     /// The header of a run of which something is recorded. Reads disk.
