@@ -376,9 +376,12 @@ impl Appliance for Fleet {
         &self,
         tiles: &[Option<(VideoParameters, Bytes)>],
         tile_width: u32,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Bytes, StillError> {
-        encode::recorded_strip(tiles, tile_width)
-            .map_err(|error| StillError::NotDecoded(error.to_string()))
+        encode::recorded_strip(tiles, tile_width, is_wanted).map_err(|error| match error {
+            encode::EncodeError::Unwanted => StillError::Unwanted,
+            error => StillError::NotDecoded(error.to_string()),
+        })
     }
 
     fn health(&self) -> Health {

@@ -37,13 +37,13 @@ pub(super) fn rungs() -> Vec<RungSpec> {
     fit_ladder(&LADDER, 640, 360)
 }
 
-struct Run {
+pub(super) struct Run {
     encoder: Encoder,
     events: Arc<Mutex<Vec<StreamEvent>>>,
 }
 
 impl Run {
-    fn start(audio: Option<AudioFormat>) -> Self {
+    pub(super) fn start(audio: Option<AudioFormat>) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
         let encoder = start(
@@ -67,7 +67,7 @@ impl Run {
     }
 
     /// Pushes pictures as fast as they are taken.
-    fn push(&self, range: std::ops::Range<u64>) {
+    pub(super) fn push(&self, range: std::ops::Range<u64>) {
         let input = self.encoder.frame_input();
         for index in range {
             wait_for(|| self.encoder.report().frames_waiting < 3);
@@ -75,13 +75,13 @@ impl Run {
         }
     }
 
-    fn stop(self) -> Vec<StreamEvent> {
+    pub(super) fn stop(self) -> Vec<StreamEvent> {
         self.encoder.stop();
         std::mem::take(&mut *self.events.lock().expect("unpoisoned"))
     }
 }
 
-fn units(events: &[StreamEvent], id: RenditionId) -> Vec<AccessUnit> {
+pub(super) fn units(events: &[StreamEvent], id: RenditionId) -> Vec<AccessUnit> {
     let of = |event: &StreamEvent| match event {
         StreamEvent::Unit { rendition, unit } if *rendition == id => Some(unit.clone()),
         _ => None,

@@ -120,6 +120,9 @@ pub enum EncodeError {
     /// A picture could not be made a JPEG.
     #[error("the still could not be made: {0}")]
     Still(String),
+    /// Whoever wanted pictures does not any more.
+    #[error("nobody waits for the pictures any more")]
+    Unwanted,
     /// The pipeline could not be built or started.
     #[error("the pipeline does not start: {0}")]
     Graph(String),

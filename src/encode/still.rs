@@ -26,18 +26,19 @@ pub fn recorded_still(
     keyframe: Bytes,
     width_max: u32,
 ) -> Result<Bytes, EncodeError> {
-    let decoded = decode(video, &[keyframe], None)?.pop();
+    let decoded = decode(video, &[keyframe], None, &|| true)?.pop();
     let (_, decoded) =
         decoded.ok_or_else(|| EncodeError::Still("the picture cannot be decoded".to_owned()))?;
     jpeg(&decoded, width_max)
 }
 
 /// The raw pictures of coded keyframes that are decoded alike, each with its index, scaled to `size` if that is given.
-/// Those that cannot be decoded are left out.
+/// Those that cannot be decoded are left out. Ends with `Unwanted` at the next picture once `is_wanted` says no.
 pub(super) fn decode(
     video: &VideoParameters,
     keyframes: &[Bytes],
     size: Option<(u32, u32)>,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<Vec<(usize, gst::Sample)>, EncodeError> {
     let graph = Graph::new();
     let caps = gst::Caps::builder("video/x-h264")
@@ -82,6 +83,9 @@ pub(super) fn decode(
     let mut decoded = Vec::new();
     if source.end_of_stream().is_ok() {
         while let Some(sample) = sink.try_pull_sample(CONVERT_LIMIT) {
+            if !is_wanted() {
+                return Err(EncodeError::Unwanted);
+            }
             let time = sample.buffer().and_then(|buffer| buffer.pts());
             let index = time.map(|time| time.seconds() as usize);
             decoded.extend(index.map(|index| (index, sample)));

@@ -15,10 +15,12 @@ const EMPTY: [u8; 3] = [32, 128, 128];
 
 /// Puts pictures side by side, each `tile_width` pixels wide, as high as the first one's aspect says; `None` leaves its
 /// place grey, and so does a picture that cannot be decoded. `tile_width` is a multiple of 16. Blocks for some 30 ms and
-/// some 5 ms a picture. Fails with `Still` if there is no picture.
+/// some 5 ms a picture, and asks between pictures whether anybody still waits. Fails with `Still` if there is no picture,
+/// and with `Unwanted` once `is_wanted` says no.
 pub fn recorded_strip(
     tiles: &[Option<(VideoParameters, Bytes)>],
     tile_width: u32,
+    is_wanted: &dyn Fn() -> bool,
 ) -> Result<Bytes, EncodeError> {
     let failed = |reason: &str| EncodeError::Still(reason.to_owned());
     let (first, _) = tiles
@@ -41,13 +43,17 @@ pub fn recorded_strip(
     let mut shown = 0;
     let mut place = 0;
     for group in tiles.chunk_by(alike) {
+        if !is_wanted() {
+            return Err(EncodeError::Unwanted);
+        }
         let keyframes: Vec<_> = group
             .iter()
             .flatten()
             .map(|(_, unit)| unit.clone())
             .collect();
         if let Some((video, _)) = group.iter().flatten().next() {
-            for (index, sample) in decode(video, &keyframes, Some((tile_width, tile_height)))? {
+            let size = Some((tile_width, tile_height));
+            for (index, sample) in decode(video, &keyframes, size, is_wanted)? {
                 copy(&sample, &info, &mut canvas, place + index, tile_width);
                 shown += 1;
             }
@@ -121,6 +127,55 @@ fn copy(
             ) {
                 to.copy_from_slice(from);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::encode::ladder_tests::{Run, rungs, units};
+    use crate::media::{RenditionId, StreamEvent, TrackParameters};
+
+    /// The keyframes of six seconds of the lowest rung, at 0, 2 and 4 s.
+    fn tiles() -> Vec<Option<(VideoParameters, Bytes)>> {
+        let run = Run::start(None);
+        run.push(0..125);
+        let events = run.stop();
+        let id = RenditionId::video(rungs()[0].rung);
+        let video = events.iter().find_map(|event| match event {
+            StreamEvent::TrackStarted {
+                rendition,
+                parameters: TrackParameters::Video(video),
+            } if *rendition == id => Some(video.clone()),
+            _ => None,
+        });
+        let video = video.expect("it has begun");
+        let units = units(&events, id).into_iter();
+        let keyframes = units.filter(|unit| unit.keyframe);
+        keyframes
+            .map(|unit| Some((video.clone(), unit.data)))
+            .collect()
+    }
+
+    #[test]
+    fn a_strip_that_nobody_waits_for_ends_at_its_next_picture() {
+        let tiles = tiles();
+        assert_eq!(tiles.len(), 3);
+        let strip = recorded_strip(&tiles, 160, &|| true).expect("a strip");
+        assert!(strip.starts_with(&[0xFF, 0xD8]));
+        let asked = Cell::new(0);
+        for patience in 0..3 {
+            asked.set(0);
+            let is_wanted = || {
+                asked.set(asked.get() + 1);
+                asked.get() <= patience
+            };
+            let ended = recorded_strip(&tiles, 160, &is_wanted);
+            assert!(matches!(ended, Err(EncodeError::Unwanted)), "{ended:?}");
+            assert_eq!(asked.get(), patience + 1);
         }
     }
 }

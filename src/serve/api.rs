@@ -19,30 +19,31 @@ const STILL_WIDTHS: [u32; 6] = [160, 320, 640, 1280, 1920, 3840];
 /// The width that fills a page without weighing much.
 const STILL_WIDTH_DEFAULT: u32 = 1280;
 
+/// An answer that is true now and may not be a second later.
+pub(super) fn fresh(body: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
 #[derive(Serialize)]
-pub(super) struct Cameras {
+struct Cameras {
     cameras: Vec<CameraStatus>,
 }
 
 /// `GET /api/v1/cameras`
-pub(super) async fn cameras(State(appliance): State<Shared>) -> impl IntoResponse {
-    (
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(Cameras {
-            cameras: appliance.cameras(),
-        }),
-    )
+pub(super) async fn cameras(State(appliance): State<Shared>) -> Response {
+    let cameras = appliance.cameras();
+    fresh(Cameras { cameras })
 }
 
 #[derive(Serialize)]
-pub(super) struct Now {
+struct Now {
     now: String,
 }
 
 /// `GET /api/v1/time`: the clock that programme date times are written with.
-pub(super) async fn time(State(appliance): State<Shared>) -> impl IntoResponse {
+pub(super) async fn time(State(appliance): State<Shared>) -> Response {
     let now = appliance.clock().wall().to_string();
-    ([(header::CACHE_CONTROL, "no-store")], Json(Now { now }))
+    fresh(Now { now })
 }
 
 /// `GET /healthz`: 200 while the process does its work, 503 when it should be started again.
@@ -53,7 +54,7 @@ pub(super) async fn health(State(appliance): State<Shared>) -> impl IntoResponse
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(health))
+    (status, fresh(health))
 }
 
 /// `GET /metrics`
@@ -102,6 +103,8 @@ impl From<StillError> for Problem {
             StillError::UnknownCamera => Self::not_found(error.to_string()),
             StillError::NoPicture(_) => Self::unavailable(error.to_string(), 2),
             StillError::NotDecoded(_) => Self::internal(&error),
+            // Which nobody reads.
+            StillError::Unwanted => Self::unavailable(error.to_string(), 1),
         }
     }
 }

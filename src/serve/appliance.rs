@@ -28,11 +28,13 @@ pub trait Appliance: Send + Sync + 'static {
         width_max: u32,
     ) -> Result<Bytes, StillError>;
     /// Recorded keyframes side by side as one JPEG, each `tile_width` pixels wide, a multiple of 16; grey where there is
-    /// none. Takes some 30 ms and some 5 ms a picture: call it where blocking is allowed.
+    /// none. Takes some 30 ms and some 5 ms a picture: call it where blocking is allowed. Asks `is_wanted` between
+    /// pictures, and fails with `Unwanted` once that says no.
     fn recorded_strip(
         &self,
         tiles: &[Option<(VideoParameters, Bytes)>],
         tile_width: u32,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Bytes, StillError>;
     /// What works and what does not.
     fn health(&self) -> Health;
@@ -56,6 +58,9 @@ pub enum StillError {
     /// A recorded picture cannot be shown.
     #[error("the recorded picture cannot be shown: {0}")]
     NotDecoded(String),
+    /// Whoever wanted pictures has gone.
+    #[error("nobody waits for the pictures any more")]
+    Unwanted,
 }
 
 /// Whether a camera works.

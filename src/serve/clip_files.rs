@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::api::fresh;
 use super::bounds::Bounds;
 use super::byte_range::{Wanted, wanted};
 use super::clip_plans::ClipPlans;
@@ -17,10 +18,11 @@ use super::extract::{Path, Query};
 use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
-use super::storage::{Span, clip_number, fresh};
-use crate::base::Wall;
+use super::storage::{Span, clip_number};
 use crate::media::TrackKind;
-use crate::store::{ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse};
+use crate::store::{
+    ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, ProveError, Timelapse,
+};
 
 /// Seconds that a time-lapse may last.
 const LENGTH_S: (u32, u32) = (1, 1200);
@@ -47,45 +49,6 @@ impl From<ClipFileError> for Problem {
     }
 }
 
-fn wish(
-    path: &Path,
-    query: &Query,
-    now: Wall,
-    length: ClipLength,
-) -> Result<ClipFileWish, Problem> {
-    let moment = |name: &str| {
-        query.moment(name)?.ok_or_else(|| {
-            Problem::bad_request(format!(
-                "{name}: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z"
-            ))
-        })
-    };
-    let (from, to) = (moment("from")?, moment("to")?);
-    if from > now {
-        return Err(Problem::bad_request(format!(
-            "from: {from} lies in the future"
-        )));
-    }
-    let rendition = match query.get("rendition") {
-        None => None,
-        Some(text) => match text.parse() {
-            Ok(id) if is_picture(id) => Some(id),
-            _ => {
-                return Err(Problem::bad_request(format!(
-                    "rendition: `{text}` is none of very_low, low, medium, high"
-                )));
-            }
-        },
-    };
-    Ok(ClipFileWish {
-        camera: path.camera()?,
-        rendition,
-        from,
-        to,
-        length,
-    })
-}
-
 fn is_picture(id: crate::media::RenditionId) -> bool {
     id.kind == TrackKind::Video
 }
@@ -107,43 +70,149 @@ fn timelapse_length(query: &Query) -> Result<ClipLength, Problem> {
     Ok(ClipLength::Timelapse(fast))
 }
 
+/// What every request for a file needs.
+#[derive(Clone)]
+pub(super) struct ClipFiles {
+    pub(super) appliance: Shared,
+    pub(super) bounds: Bounds,
+    pub(super) plans: ClipPlans,
+}
+
+impl ClipFiles {
+    /// What a request asks for.
+    fn wish(
+        &self,
+        path: &Path,
+        query: &Query,
+        length: ClipLength,
+    ) -> Result<ClipFileWish, Problem> {
+        let now = self.appliance.clock().wall();
+        let (from, to) = (query.needed_moment("from")?, query.needed_moment("to")?);
+        if from > now {
+            return Err(Problem::bad_request(format!(
+                "from: {from} lies in the future"
+            )));
+        }
+        let rendition = match query.get("rendition") {
+            None => None,
+            Some(text) => match text.parse() {
+                Ok(id) if is_picture(id) => Some(id),
+                _ => {
+                    return Err(Problem::bad_request(format!(
+                        "rendition: `{text}` is none of very_low, low, medium, high"
+                    )));
+                }
+            },
+        };
+        Ok(ClipFileWish {
+            camera: path.camera()?,
+            rendition,
+            from,
+            to,
+            length,
+        })
+    }
+
+    /// A planned file and the place that whoever sends it holds.
+    async fn planned(
+        &self,
+        wish: ClipFileWish,
+    ) -> Result<(Arc<ClipFile>, OwnedSemaphorePermit), Problem> {
+        let place = self.bounds.clip_file()?;
+        if let Some(file) = self.plans.get(&wish) {
+            return Ok((file, place));
+        }
+        let (plans, now) = (self.plans.clone(), self.appliance.clock().wall());
+        blocking(Arc::clone(&self.appliance), move |store| {
+            let file = Arc::new(store.clip_file(&wish)?);
+            plans.put(wish, &file, now);
+            Ok((file, place))
+        })
+        .await
+    }
+
+    async fn send(self, wish: ClipFileWish, request: &HeaderMap) -> Result<Response, Problem> {
+        let (file, place) = self.planned(wish.clone()).await?;
+        let total = file.bytes_count();
+        let etag = format!("\"{}\"", file.tag());
+        let (status, part) = match wanted(request, total, &etag) {
+            Wanted::Whole => (StatusCode::OK, 0..total),
+            Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+            Wanted::NotModified => {
+                return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+            }
+            Wanted::Unsatisfiable => {
+                let detail = format!("the file has {total} bytes, none of which is in this range");
+                return Err(Problem::range_not_satisfiable(detail, total));
+            }
+        };
+        let headers = [
+            (header::CONTENT_TYPE, "video/mp4".to_owned()),
+            (header::CONTENT_LENGTH, (part.end - part.start).to_string()),
+            (header::ACCEPT_RANGES, "bytes".to_owned()),
+            (header::ETAG, etag),
+            // What was recorded stays what it is, but may be deleted, or asked for before its end.
+            (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+            (
+                header::CONTENT_DISPOSITION,
+                // Cameras' names are letters, digits and hyphens.
+                format!("attachment; filename=\"{}\"", file.name()),
+            ),
+        ];
+        let range = (status == StatusCode::PARTIAL_CONTENT).then(|| {
+            let text = format!("bytes {}-{}/{total}", part.start, part.end - 1);
+            [(header::CONTENT_RANGE, text)]
+        });
+        let sending = Sending {
+            reader: ClipFileReader::new(file),
+            offset: part.start,
+            end: part.end,
+            plans: self.plans,
+            wish,
+            _place: place,
+        };
+        let body = Body::from_stream(futures_util::stream::unfold(sending, Sending::next));
+        let mut response = (status, headers, body).into_response();
+        if let Some([(name, value)]) = range
+            && let Ok(value) = value.parse()
+        {
+            response.headers_mut().insert(name, value);
+        }
+        Ok(response)
+    }
+}
+
 /// `GET /recordings/{camera}/clip.mp4?from=&to=&rendition=`
 pub(super) async fn clip(
-    State(appliance): State<Shared>,
-    State(bounds): State<Bounds>,
-    State(plans): State<ClipPlans>,
+    State(files): State<ClipFiles>,
     path: Path,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wish = wish(&path, &query, appliance.clock().wall(), ClipLength::Whole)?;
-    send(appliance, &bounds, plans, wish, &headers).await
+    let wish = files.wish(&path, &query, ClipLength::Whole)?;
+    files.send(wish, &headers).await
 }
 
 /// `GET /recordings/{camera}/timelapse.mp4?from=&to=&length=|speed=&rendition=`
 pub(super) async fn timelapse(
-    State(appliance): State<Shared>,
-    State(bounds): State<Bounds>,
-    State(plans): State<ClipPlans>,
+    State(files): State<ClipFiles>,
     path: Path,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let length = timelapse_length(&query)?;
-    let wish = wish(&path, &query, appliance.clock().wall(), length)?;
-    send(appliance, &bounds, plans, wish, &headers).await
+    let wish = files.wish(&path, &query, timelapse_length(&query)?)?;
+    files.send(wish, &headers).await
 }
 
 /// `GET /api/v1/clips/{id}/download`
 pub(super) async fn download(
-    State(appliance): State<Shared>,
-    State(bounds): State<Bounds>,
-    State(plans): State<ClipPlans>,
+    State(files): State<ClipFiles>,
     path: Path,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = clip_number(&path)?;
-    let clips = blocking(Arc::clone(&appliance), |store| Ok(store.clips(None)?)).await?;
+    let appliance = Arc::clone(&files.appliance);
+    let clips = blocking(appliance, |store| Ok(store.clips(None)?)).await?;
     let clip = clips
         .into_iter()
         .find(|clip| clip.id == id)
@@ -155,7 +224,7 @@ pub(super) async fn download(
         to: clip.to,
         length: ClipLength::Whole,
     };
-    send(appliance, &bounds, plans, wish, &headers).await
+    files.send(wish, &headers).await
 }
 
 #[derive(Serialize)]
@@ -170,19 +239,31 @@ struct ClipFileShown {
     pictures: u64,
     bytes: u64,
     name: String,
+    /// Whether it carries the proof that the box recorded it, and why it does not.
+    proven: bool,
+    unproven: Option<String>,
 }
 
-/// `GET /recordings/{camera}/clip.json?from=&to=&rendition=`: what the file is and what it lacks.
+/// Why a file carries no proof. Where in the box lies what cannot be read is for the log alone.
+fn why(error: &ProveError) -> String {
+    match error {
+        ProveError::Read(_) | ProveError::Keys(_) => {
+            tracing::error!(%error, "a clip carries no proof");
+            "what proves it cannot be read; the server's log says why".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+/// `GET /recordings/{camera}/clip.json?from=&to=&rendition=`: what the file is, what it lacks and whether it is proven.
 pub(super) async fn describe(
-    State(appliance): State<Shared>,
-    State(bounds): State<Bounds>,
-    State(plans): State<ClipPlans>,
+    State(files): State<ClipFiles>,
     path: Path,
     query: Query,
 ) -> Result<Response, Problem> {
-    let wish = wish(&path, &query, appliance.clock().wall(), ClipLength::Whole)?;
+    let wish = files.wish(&path, &query, ClipLength::Whole)?;
     let camera = wish.camera.to_string();
-    let (file, _place) = planned(appliance, &bounds, plans, wish).await?;
+    let (file, _place) = files.planned(wish).await?;
     Ok(fresh(ClipFileShown {
         camera,
         rendition: file.rendition.name(),
@@ -197,83 +278,9 @@ pub(super) async fn describe(
         pictures: file.pictures(),
         bytes: file.bytes_count(),
         name: file.name(),
+        proven: file.unproven().is_none(),
+        unproven: file.unproven().map(why),
     }))
-}
-
-/// A planned file and the place that whoever sends it holds.
-async fn planned(
-    appliance: Shared,
-    bounds: &Bounds,
-    plans: ClipPlans,
-    wish: ClipFileWish,
-) -> Result<(Arc<ClipFile>, OwnedSemaphorePermit), Problem> {
-    let place = bounds.clip_file()?;
-    if let Some(file) = plans.get(&wish) {
-        return Ok((file, place));
-    }
-    let now = appliance.clock().wall();
-    blocking(appliance, move |store| {
-        let file = Arc::new(store.clip_file(&wish)?);
-        plans.put(wish, &file, now);
-        Ok((file, place))
-    })
-    .await
-}
-
-async fn send(
-    appliance: Shared,
-    bounds: &Bounds,
-    plans: ClipPlans,
-    wish: ClipFileWish,
-    request: &HeaderMap,
-) -> Result<Response, Problem> {
-    let (file, place) = planned(appliance, bounds, plans.clone(), wish.clone()).await?;
-    let total = file.bytes_count();
-    let etag = format!("\"{}\"", file.tag());
-    let (status, part) = match wanted(request, total, &etag) {
-        Wanted::Whole => (StatusCode::OK, 0..total),
-        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-        Wanted::NotModified => {
-            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
-        }
-        Wanted::Unsatisfiable => {
-            let detail = format!("the file has {total} bytes, none of which is in this range");
-            return Err(Problem::range_not_satisfiable(detail, total));
-        }
-    };
-    let headers = [
-        (header::CONTENT_TYPE, "video/mp4".to_owned()),
-        (header::CONTENT_LENGTH, (part.end - part.start).to_string()),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::ETAG, etag),
-        // What was recorded stays what it is, but may be deleted, or asked for before its end.
-        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            // Cameras' names are letters, digits and hyphens.
-            format!("attachment; filename=\"{}\"", file.name()),
-        ),
-    ];
-    let range = (status == StatusCode::PARTIAL_CONTENT).then(|| {
-        let text = format!("bytes {}-{}/{total}", part.start, part.end - 1);
-        [(header::CONTENT_RANGE, text)]
-    });
-    let sending = Sending {
-        reader: ClipFileReader::new(file),
-        offset: part.start,
-        end: part.end,
-        plans,
-        wish,
-        _place: place,
-    };
-    let body = Body::from_stream(futures_util::stream::unfold(sending, Sending::next));
-    let mut response = (status, headers, body).into_response();
-    if let Some([(name, value)]) = range
-        && let Ok(value) = value.parse()
-    {
-        response.headers_mut().insert(name, value);
-    }
-    Ok(response)
 }
 
 /// A file on its way: one segment in memory at a time, the next when this one has been taken.

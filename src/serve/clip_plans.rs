@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::Wall;
-use crate::store::{ClipFile, ClipFileWish};
+use crate::store::{ClipFile, ClipFileWish, ProveError};
 
 /// Files that are remembered.
 const PLANS_MAX: usize = 16;
@@ -30,9 +30,11 @@ impl ClipPlans {
         Some(file)
     }
 
-    /// Remembers a file that was planned at `now`, and forgets what was not used for longest.
+    /// Remembers a file that was planned at `now`, and forgets what was not used for longest. One that would be another
+    /// a little later, as it grows or as its proof comes, is planned again each time.
     pub(super) fn put(&self, wish: ClipFileWish, file: &Arc<ClipFile>, now: Wall) {
-        if now - wish.to < SETTLED_MS {
+        let may_grow = now - wish.to < SETTLED_MS;
+        if may_grow || file.unproven().is_some_and(ProveError::may_pass) {
             return;
         }
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,5 +50,42 @@ impl ClipPlans {
     pub(super) fn forget(&self, wish: &ClipFileWish) {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plans.retain(|(known, _)| known != wish);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SimulatedClock;
+    use crate::store::tests::fragments::{HIGH, NOON, front, patient, record, wish};
+    use crate::store::{ClipLength, Store, Timelapse};
+
+    #[test]
+    fn what_may_grow_or_come_to_be_proven_is_planned_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(SimulatedClock::new(NOON));
+        let (store, _) = Store::open(dir.path(), patient(), clock).expect("it opens");
+        record(&store, HIGH, 0, 1280, [0, 0, 3], NOON);
+        let plans = ClipPlans::default();
+        let settled = NOON.plus_ms(6_000 + SETTLED_MS);
+        let is_kept = |wish: &ClipFileWish, now: Wall| {
+            let file = Arc::new(store.clip_file(wish).expect("it is recorded"));
+            plans.put(wish.clone(), &file, now);
+            plans.get(wish).is_some()
+        };
+        let whole = wish(0, 6_000);
+        assert!(!is_kept(&whole, settled), "it is not signed yet");
+        // Which never will be.
+        let fast = ClipFileWish {
+            length: ClipLength::Timelapse(Timelapse::Speed(2)),
+            ..whole.clone()
+        };
+        assert!(is_kept(&fast, settled));
+        let signed = store.clip_proof(&front(), &[(HIGH, 2)]);
+        signed.expect("it is signed");
+        assert!(!is_kept(&whole, settled.plus_ms(-1)));
+        assert!(is_kept(&whole, settled));
+        plans.forget(&whole);
+        assert!(plans.get(&whole).is_none() && plans.get(&fast).is_some());
     }
 }

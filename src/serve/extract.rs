@@ -91,6 +91,15 @@ impl Query {
             })
     }
 
+    /// A moment that cannot be left out.
+    pub(super) fn needed_moment(&self, name: &str) -> Result<Wall, Problem> {
+        self.moment(name)?.ok_or_else(|| {
+            Problem::bad_request(format!(
+                "{name}: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z"
+            ))
+        })
+    }
+
     /// A whole number within a range.
     pub(super) fn number(
         &self,

@@ -3,7 +3,6 @@
 
 use std::fmt::Write;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
 
+use super::api::fresh;
 use super::byte_range::{Wanted, wanted};
 use super::extract::{Path, Query};
 use super::problem::Problem;
@@ -75,10 +75,6 @@ struct Items {
     items: Vec<ItemShown>,
     /// What to ask for as `before` to see those that came earlier; null at the end.
     next: Option<String>,
-}
-
-fn fresh(body: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 fn item_id(text: &str) -> Option<ItemId> {
@@ -203,7 +199,7 @@ fn sound_until(
 }
 
 /// The answer that a request for an item's bytes gets.
-async fn respond(content: ItemContent, request: &HeaderMap) -> Result<Response, Problem> {
+async fn respond(mut content: ItemContent, request: &HeaderMap) -> Result<Response, Problem> {
     let bytes = content.item().bytes;
     let tag = format!("\"{}\"", content.item().digest);
     let tag_value = HeaderValue::from_str(&tag).map_err(|error| Problem::internal(&error))?;
@@ -224,9 +220,14 @@ async fn respond(content: ItemContent, request: &HeaderMap) -> Result<Response, 
             return Err(Problem::range_not_satisfiable(detail, bytes));
         }
     };
-    let (mut content, to) = tokio::task::spawn_blocking(move || {
+    let (content, to, kind) = tokio::task::spawn_blocking(move || {
         let to = sound_until(&content, status, from, to)?;
-        Ok::<_, ReadError>((content, to))
+        let kind = match content.content_type() {
+            // What lies behind can be had all the same, to be saved.
+            Err(ReadError::ItemDamaged { .. }) => None,
+            kind => kind?,
+        };
+        Ok::<_, ReadError>((content, to, kind))
     })
     .await
     .map_err(|error| Problem::internal(&error))??;
@@ -235,25 +236,11 @@ async fn respond(content: ItemContent, request: &HeaderMap) -> Result<Response, 
         let told = HeaderValue::from_str(&told).map_err(|error| Problem::internal(&error))?;
         headers.insert(header::CONTENT_RANGE, told);
     }
-    let (content, kind) = tokio::task::spawn_blocking(move || {
-        let kind = match content.content_type() {
-            // What lies behind can be had all the same, to be saved.
-            Err(ReadError::ItemDamaged { .. }) => Ok(None),
-            kind => kind,
-        };
-        kind.map(|kind| (content, kind))
-    })
-    .await
-    .map_err(|error| Problem::internal(&error))??;
     let shown = disposition(&content.item().name, kind.is_some());
     let shown = HeaderValue::from_str(&shown).map_err(|error| Problem::internal(&error))?;
     headers.insert(header::CONTENT_DISPOSITION, shown);
     let kind = kind.unwrap_or("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
     headers.insert(header::CONTENT_LENGTH, (to - from).into());
     // One piece at a time, read when the viewer has taken the one before: memory is flat.
     let pieces = stream::try_unfold((content, from), move |(mut content, from)| async move {
@@ -385,7 +372,6 @@ mod tests {
         assert_eq!((status, body == bytes), (StatusCode::OK, true));
         assert_eq!(headers["content-type"], "image/jpeg");
         assert_eq!(headers["content-length"], bytes.len().to_string().as_str());
-        assert_eq!(headers["x-content-type-options"], "nosniff");
         let part = [(header::RANGE, "bytes=70000-900000")];
         let (status, headers, body) = get("a.jpg", &bytes, &part).await;
         assert_eq!(status, StatusCode::PARTIAL_CONTENT);

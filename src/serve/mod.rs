@@ -21,6 +21,8 @@ mod recorded_stills;
 mod recordings;
 mod router;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod upload_body;
 mod upload_problem;
 mod uploads;

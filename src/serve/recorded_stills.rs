@@ -4,8 +4,10 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::api::asked_width;
+use super::appliance::StillError;
 use super::bounds::Bounds;
 use super::extract::{Path, Query};
 use super::problem::Problem;
@@ -83,9 +85,7 @@ pub(super) async fn still(
     query: Query,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
-    let at = query.moment("at")?.ok_or_else(|| {
-        Problem::bad_request("at: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z")
-    })?;
+    let at = query.needed_moment("at")?;
     let width = asked_width(&query)?;
     let place = bounds.still()?;
     let make = move || -> Result<Bytes, Problem> {
@@ -119,14 +119,7 @@ pub(super) async fn strip(
     query: Query,
 ) -> Result<Response, Problem> {
     let camera = path.camera()?;
-    let moment = |name: &str| {
-        query.moment(name)?.ok_or_else(|| {
-            Problem::bad_request(format!(
-                "{name}: is missing; write RFC 3339 such as 2026-11-21T08:00:00Z"
-            ))
-        })
-    };
-    let (from, to) = (moment("from")?, moment("to")?);
+    let (from, to) = (query.needed_moment("from")?, query.needed_moment("to")?);
     if to <= from {
         return Err(Problem::bad_request(format!(
             "to: {to} is not after from: {from}"
@@ -138,10 +131,18 @@ pub(super) async fn strip(
     // Few widths, all of which the pictures' planes divide by.
     let width = width.unwrap_or(TILE_WIDTH_DEFAULT).next_multiple_of(16);
     let place = bounds.strip()?;
+    // The page gives strips up while a hand sweeps over its line of time. This future goes with the client, the thread
+    // looks whether it has, and the place is soon another's.
+    let gone = CancellationToken::new();
+    let _asker = gone.clone().drop_guard();
     let make = move || -> Result<Bytes, Problem> {
         let _place = place;
+        let is_wanted = || !gone.is_cancelled();
         let mut tiles = Vec::new();
         for index in 0..count {
+            if !is_wanted() {
+                return Err(StillError::Unwanted.into());
+            }
             let share = (to - from) as i128 * i128::from(2 * index + 1) / i128::from(2 * count);
             let at = from.plus_ms(share as i64);
             match keyframe_at(appliance.store(), &bounds, &camera, at, Choice::Lowest) {
@@ -158,7 +159,7 @@ pub(super) async fn strip(
                 "no picture of {camera} is recorded at any of these {count} moments from {from} to {to}"
             )));
         }
-        Ok(appliance.recorded_strip(&tiles, width)?)
+        Ok(appliance.recorded_strip(&tiles, width, &is_wanted)?)
     };
     let jpeg = tokio::task::spawn_blocking(make)
         .await

@@ -228,12 +228,9 @@ pub(super) async fn file(
     let bytes: Option<Bytes> = blocking(appliance, move |store| match name {
         MediaFile::Init(run) => Ok(store.load_init(&camera, rendition, run)?),
         MediaFile::Segment(msn) => {
-            let Some(bytes_count) = store.segment_bytes_count(&camera, rendition, msn)? else {
-                return Ok(None);
-            };
-            let room = bounds.recorded(bytes_count)?;
-            let bytes = store.load_segment(&camera, rendition, msn)?;
-            Ok(bytes.map(|bytes| room.fill(bytes)))
+            let admit = |bytes_count| bounds.recorded(bytes_count);
+            let loaded = store.load_segment_admitted(&camera, rendition, msn, admit)?;
+            Ok(loaded.map(|(bytes, room)| room.fill(bytes)))
         }
         MediaFile::Part(..) => Ok(None),
     })

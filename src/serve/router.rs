@@ -14,6 +14,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::appliance::Appliance;
 use super::bounds::Bounds;
+use super::clip_files::ClipFiles;
 use super::clip_plans::ClipPlans;
 use super::host::Names;
 use super::problem::Problem;
@@ -48,9 +49,13 @@ impl FromRef<Surface> for Bounds {
     }
 }
 
-impl FromRef<Surface> for ClipPlans {
+impl FromRef<Surface> for ClipFiles {
     fn from_ref(surface: &Surface) -> Self {
-        surface.clip_plans.clone()
+        Self {
+            appliance: Shared::clone(&surface.appliance),
+            bounds: surface.bounds.clone(),
+            plans: surface.clip_plans.clone(),
+        }
     }
 }
 

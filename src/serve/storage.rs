@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -11,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::api::fresh;
 use super::extract::{Path, Query};
 use super::items::ItemShown;
 use super::problem::Problem;
@@ -108,11 +108,6 @@ struct TimelineShown {
 
 fn text(moment: Option<Wall>) -> Option<String> {
     moment.map(|moment| moment.to_string())
-}
-
-/// An answer that is true now and may not be a second later.
-pub(super) fn fresh(body: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 /// `GET /api/v1/timeline?camera=&from=&to=&resolution=`

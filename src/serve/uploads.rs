@@ -19,7 +19,8 @@ use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
 use super::upload_body::{Incoming, receive};
-use crate::store::{NewUpload, Upload, UploadHold, UploadPhase};
+use super::upload_problem::not_inspected;
+use crate::store::{NewUpload, Upload, UploadHold, UploadImport, UploadPhase};
 use crate::upload::{
     CreationKind, Dialect, Fields, Lifetime, Line, Told, UploadId, UploadKind, UploadState,
     appended, created, inspected, upload_address,
@@ -171,7 +172,8 @@ pub(super) async fn inspect(
     let dialect = Dialect::of(&fields(&headers))?;
     let id = named(&path)?;
     let found = blocking(Shared::clone(&appliance), move |store| {
-        Ok(store.take_upload(id)?.upload()?)
+        let found = store.take_upload(id).and_then(|hold| hold.upload());
+        found.map_err(|error| not_inspected(error, dialect))
     });
     let upload = found.await?;
     if let UploadPhase::Refused(reason) = &upload.phase {
@@ -242,15 +244,30 @@ struct UploadShown {
     expires: String,
 }
 
-impl From<Upload> for UploadShown {
-    fn from(upload: Upload) -> Self {
+impl UploadShown {
+    /// An upload that was read before `import` was asked how its import is.
+    fn new(upload: Upload, import: impl FnOnce(UploadId) -> UploadImport) -> Self {
         let is_part = upload.state.kind == UploadKind::Partial;
-        let (state, reason, item) = match upload.phase {
-            UploadPhase::Receiving => ("uploading", None, None),
-            UploadPhase::Complete if is_part => ("uploaded", None, None),
-            UploadPhase::Complete => ("importing", None, None),
-            UploadPhase::Imported(item) => ("done", None, Some(UploadId(item).to_string())),
-            UploadPhase::Refused(reason) => ("refused", Some(reason), None),
+        let (mut reason, mut item, mut imported_bytes) = (None, None, None);
+        let state = match upload.phase {
+            UploadPhase::Receiving => "uploading",
+            UploadPhase::Complete if is_part => "uploaded",
+            UploadPhase::Complete => {
+                match import(upload.id) {
+                    UploadImport::Waiting => {}
+                    UploadImport::Running(progress) => imported_bytes = Some(progress.done),
+                    UploadImport::Failing(trouble) => reason = Some(trouble),
+                }
+                "importing"
+            }
+            UploadPhase::Imported(made) => {
+                item = Some(UploadId(made).to_string());
+                "done"
+            }
+            UploadPhase::Refused(why) => {
+                reason = Some(why);
+                "refused"
+            }
         };
         Self {
             id: upload.id.to_string(),
@@ -258,7 +275,7 @@ impl From<Upload> for UploadShown {
             state,
             reason,
             item,
-            imported_bytes: None,
+            imported_bytes,
             kind: match upload.state.kind {
                 UploadKind::Single => "single",
                 UploadKind::Partial => "partial",
@@ -283,8 +300,12 @@ struct Uploads {
 
 /// `GET /api/v1/uploads`
 pub(super) async fn list(State(appliance): State<Shared>) -> Result<Response, Problem> {
-    let uploads = blocking(appliance, |store| Ok(store.uploads()?)).await?;
-    let uploads = uploads.into_iter().map(UploadShown::from).collect();
+    let uploads = blocking(appliance, |store| {
+        let uploads = store.uploads()?.into_iter();
+        let shown = uploads.map(|upload| UploadShown::new(upload, |id| store.upload_import(id)));
+        Ok(shown.collect::<Vec<_>>())
+    });
+    let uploads = uploads.await?;
     Ok(Json(Uploads { uploads }).into_response())
 }
 
@@ -292,16 +313,100 @@ pub(super) async fn list(State(appliance): State<Shared>) -> Result<Response, Pr
 pub(super) async fn show(State(appliance): State<Shared>, path: Path) -> Result<Response, Problem> {
     let id = named(&path)?;
     let found = blocking(appliance, move |store| {
-        let trouble = store.upload_import_trouble();
-        Ok((store.upload(id)?, store.upload_import(id), trouble))
+        let found = store.upload(id)?;
+        Ok(found.map(|upload| UploadShown::new(upload, |id| store.upload_import(id))))
     });
-    let (upload, progress, trouble) = found.await?;
-    let upload = upload.ok_or_else(|| Problem::not_found(format!("there is no upload {id}")))?;
-    let is_complete = upload.phase == UploadPhase::Complete;
-    let mut shown = UploadShown::from(upload);
-    shown.imported_bytes = progress.map(|progress| progress.done);
-    if is_complete && progress.is_none() {
-        shown.reason = trouble;
-    }
+    let shown = found.await?;
+    let shown = shown.ok_or_else(|| Problem::not_found(format!("there is no upload {id}")))?;
     Ok(Json(shown).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::SystemClock;
+    use crate::store::{ImportProgress, Store, StoreOptions};
+    use crate::upload::Metadata;
+
+    #[test]
+    fn only_what_is_being_imported_says_how_that_goes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = StoreOptions {
+            ballast_bytes: 0,
+            free_bytes_min: 0,
+            ..StoreOptions::default()
+        };
+        let opened = Store::open(dir.path(), options, Arc::new(SystemClock));
+        let begun = opened.expect("it opens").0.begin_upload(NewUpload {
+            kind: UploadKind::Single,
+            length: Some(9),
+            is_complete: false,
+            metadata: Metadata::default(),
+            parts: Vec::new(),
+        });
+        let begun = begun.expect("it is begun");
+        let item = [7; 16];
+        let running = UploadImport::Running(ImportProgress { done: 5, total: 9 });
+        let failing = UploadImport::Failing("disk full".to_owned());
+        let refused = UploadPhase::Refused("it is no media".to_owned());
+        let name = UploadId(item).to_string();
+        for (kind, phase, import, expected) in [
+            (
+                UploadKind::Single,
+                UploadPhase::Complete,
+                UploadImport::Waiting,
+                ("importing", None, None, None),
+            ),
+            (
+                UploadKind::Final,
+                UploadPhase::Complete,
+                running.clone(),
+                ("importing", None, None, Some(5)),
+            ),
+            (
+                UploadKind::Single,
+                UploadPhase::Complete,
+                failing.clone(),
+                ("importing", Some("disk full"), None, None),
+            ),
+            (
+                UploadKind::Partial,
+                UploadPhase::Complete,
+                failing.clone(),
+                ("uploaded", None, None, None),
+            ),
+            (
+                UploadKind::Single,
+                UploadPhase::Receiving,
+                failing.clone(),
+                ("uploading", None, None, None),
+            ),
+            // It has ended meanwhile.
+            (
+                UploadKind::Single,
+                UploadPhase::Imported(item),
+                running,
+                ("done", None, Some(name.as_str()), None),
+            ),
+            (
+                UploadKind::Single,
+                refused,
+                failing,
+                ("refused", Some("it is no media"), None, None),
+            ),
+        ] {
+            let mut upload = begun.clone();
+            (upload.state.kind, upload.phase) = (kind, phase);
+            let shown = UploadShown::new(upload, |_| import);
+            let found = (
+                shown.state,
+                shown.reason.as_deref(),
+                shown.item.as_deref(),
+                shown.imported_bytes,
+            );
+            assert_eq!(found, expected);
+        }
+    }
 }

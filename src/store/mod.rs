@@ -106,7 +106,9 @@ pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::retention::{CameraRetention, Retention};
 pub use self::scrub::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
-pub use self::spool::{NewUpload, Upload, UploadError, UploadHold, UploadPhase, UploadWriter};
+pub use self::spool::{
+    NewUpload, Upload, UploadError, UploadHold, UploadImport, UploadPhase, UploadWriter,
+};
 pub use self::statistics::{Source, Statistics};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
@@ -281,14 +283,16 @@ impl Store {
         self.0.reader.load_segment(camera, rendition, msn)
     }
 
-    /// How many bytes [`Self::load_segment`] would load. Reads the index.
-    pub fn segment_bytes_count(
+    /// The same with what `admit` gives for its size in bytes, before it is read. What `admit` refuses is not read.
+    pub fn load_segment_admitted<T, E: From<ReadError>>(
         &self,
         camera: &CameraId,
         rendition: RenditionId,
         msn: u64,
-    ) -> Result<Option<u64>, ReadError> {
-        self.0.reader.segment_bytes_count(camera, rendition, msn)
+        admit: impl FnOnce(u64) -> Result<T, E>,
+    ) -> Result<Option<(Bytes, T)>, E> {
+        let reader = &self.0.reader;
+        reader.load_admitted(camera, rendition, msn, admit)
     }
 
     /// The header of a run of which something is recorded. Reads disk.
@@ -368,14 +372,9 @@ impl Store {
             .read(|connection| Ok(spool::upload(connection, id)?))
     }
 
-    /// How far the import of a complete upload is, if that is what is being imported.
-    pub fn upload_import(&self, id: UploadId) -> Option<ImportProgress> {
-        self.0.spool.import_progress(id)
-    }
-
-    /// Why complete uploads are not imported at the moment, if the disk is in the way; they are tried again.
-    pub fn upload_import_trouble(&self) -> Option<String> {
-        self.0.spool.import_trouble()
+    /// How the import of an upload is that [`Self::upload`] or [`Self::uploads`] says is complete. Reads memory alone.
+    pub fn upload_import(&self, id: UploadId) -> UploadImport {
+        self.0.spool.upload_import(id)
     }
 
     /// Every upload that is under way, waits or ended within the last days, in the order of their beginnings. Reads

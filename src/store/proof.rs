@@ -56,6 +56,23 @@ pub enum ProveError {
     Log(String),
 }
 
+impl ProveError {
+    /// Whether the same recording may be proven later: once it is signed, or once what cannot be read can be again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Read(_)
+            | Self::Keys(_)
+            | Self::NothingSigned
+            | Self::NotYetSigned(_)
+            | Self::Log(_) => true,
+            Self::BeforeTheLog(_)
+            | Self::NotRecorded(_)
+            | Self::Timelapse
+            | Self::Incomplete(_) => false,
+        }
+    }
+}
+
 /// A segment that was read and is what its reel says.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {

@@ -155,9 +155,22 @@ impl Reader {
         rendition: RenditionId,
         msn: u64,
     ) -> Result<Option<Bytes>, ReadError> {
+        let loaded = self.load_admitted(camera, rendition, msn, |_| Ok::<_, ReadError>(()))?;
+        Ok(loaded.map(|(bytes, ())| bytes))
+    }
+
+    /// The same with what `admit` gives for its size in bytes, which it may also refuse.
+    pub(super) fn load_admitted<T, E: From<ReadError>>(
+        &self,
+        camera: &CameraId,
+        rendition: RenditionId,
+        msn: u64,
+        admit: impl FnOnce(u64) -> Result<T, E>,
+    ) -> Result<Option<(Bytes, T)>, E> {
         let Some(found) = self.find_segment(camera, rendition, msn)? else {
             return Ok(None);
         };
+        let admitted = admit(found.bytes)?;
         match found.load(msn) {
             // Retention took it between the row and the file.
             Err(ReadError::Damaged { .. })
@@ -165,19 +178,8 @@ impl Reader {
             {
                 Ok(None)
             }
-            outcome => outcome.map(Some),
+            outcome => Ok(Some((outcome?, admitted))),
         }
-    }
-
-    /// The size of a segment by the index; `None` if it is not recorded.
-    pub(super) fn segment_bytes_count(
-        &self,
-        camera: &CameraId,
-        rendition: RenditionId,
-        msn: u64,
-    ) -> Result<Option<u64>, ReadError> {
-        let found = self.find_segment(camera, rendition, msn)?;
-        Ok(found.map(|found| found.bytes))
     }
 
     fn find_segment(

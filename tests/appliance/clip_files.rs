@@ -103,6 +103,8 @@ fn a_stretch_is_saved_as_one_file_also_by_a_client_that_breaks_off() {
         (&told["missing"], &told["rendition"]),
         (&serde_json::json!([]), &serde_json::json!("low"))
     );
+    // Signed or not by now, one of them is said.
+    assert_eq!(told["proven"] == true, told["unproven"].is_null(), "{told}");
     let (pictures, duration_s, codecs) = probe(&whole.body);
     assert_eq!(Some(pictures), told["pictures"].as_u64());
     assert!(

@@ -400,6 +400,49 @@ fn what_the_appliance_does_not_grant_is_one_line() {
     assert!(strange.contains("does not understand"), "{strange}");
 }
 
+#[test]
+fn an_upload_that_cannot_be_stored_does_not_speak_for_another() {
+    let (folder, data) = data_dir();
+    let appliance = Appliance::start(&data);
+    let begin = |lines: &str, body: &str| {
+        let made = appliance.raw(&format!(
+            "POST /api/v1/uploads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTus-Resumable: 1.0.0\r\n\
+             Content-Length: {}\r\n{lines}\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(made.status, 201, "{}", made.text());
+        made.header("location").expect("an address").to_owned()
+    };
+    let data_type = "Content-Type: application/offset+octet-stream";
+    let part = begin(
+        &format!("Upload-Concat: partial\r\nUpload-Length: 4\r\n{data_type}\r\n"),
+        "part",
+    );
+    // Its bytes cannot be reached for a reason that may pass.
+    let name = part.rsplit('/').next().expect("a name");
+    let bytes = data.join("up").join(format!("{name}.part"));
+    fs::remove_file(&bytes).expect("removed");
+    std::os::unix::fs::symlink(&bytes, &bytes).expect("a loop");
+    let stuck = begin(&format!("Upload-Concat: final;{part}\r\n"), "");
+    let shown = || json(appliance.get(&stuck).text());
+    let reason = (0..400).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        shown()["reason"].as_str().map(str::to_owned)
+    });
+    let reason = reason.expect("it is told what is wrong");
+    assert!(reason.contains("cannot be read"), "{reason}");
+
+    let path = folder.path().join("film.mp4");
+    film(&path, MIB, 7);
+    let told = answer(&["import", text(&path), "--data", text(&data)]);
+    assert_eq!(told[0]["new_bytes"], MIB);
+    let listed = json(appliance.get("/api/v1/uploads").text());
+    let listed = listed["uploads"].as_array().expect("a list").clone();
+    let reasons = listed.iter().map(|upload| upload["reason"].as_str());
+    assert_eq!(reasons.collect::<Vec<_>>(), [None, Some(&reason[..])]);
+    assert_eq!(shown(), listed[1]);
+}
+
 type MakeFile = fn(&Path) -> File;
 
 #[test]

@@ -63,6 +63,7 @@ fn imported_files_are_counted_once_and_served_until_they_are_removed() {
     let content = format!("{address}/content");
     let whole = appliance.get(&content);
     assert_eq!(whole.header("content-type"), Some("video/mp4"));
+    assert_eq!(whole.header("x-content-type-options"), Some("nosniff"));
     assert!(whole.body == bytes);
     let part = appliance.get_with(&content, "Range: bytes=100-299\r\n");
     assert_eq!((part.status, part.body == bytes[100..300]), (206, true));

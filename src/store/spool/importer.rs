@@ -2,7 +2,7 @@
 //! import that is interrupted goes on after the next start; one that the disk refuses is tried again, and keeps none
 //! behind it from being imported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -27,6 +27,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// An upload that the disk does not give back so often, [`RETRY_AFTER`] apart, is lost.
 const READS_MAX: u32 = 6;
 
+/// How the import of a complete upload is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadImport {
+    /// Its turn is yet to come, or has only just.
+    Waiting,
+    /// It is under way, and so far.
+    Running(ImportProgress),
+    /// The last try failed for this reason; it is tried again.
+    Failing(String),
+}
+
 /// What the importing thread is told, and tells.
 #[derive(Debug, Default)]
 pub(super) struct Importing {
@@ -39,8 +50,8 @@ struct State {
     is_stopped: bool,
     /// Something may have become complete.
     is_due: bool,
-    /// Why the last try failed, until one does not.
-    trouble: Option<String>,
+    /// Why the last try failed, of each upload that is tried again. There are no more than wait in the index.
+    troubles: HashMap<UploadId, String>,
     /// What is being imported, and how far that is.
     current: Option<(UploadId, Option<ImportProgress>)>,
 }
@@ -105,6 +116,37 @@ impl Importing {
             .is_some_and(|(current, _)| current == id)
     }
 
+    /// An upload's turn has come.
+    fn begin(&self, id: UploadId) {
+        self.lock().current = Some((id, None));
+    }
+
+    /// It is over; `trouble` says why the upload is to be tried again, if it is.
+    fn end(&self, id: UploadId, trouble: Option<String>) {
+        let mut state = self.lock();
+        state.current = None;
+        match trouble {
+            Some(trouble) => state.troubles.insert(id, trouble),
+            None => state.troubles.remove(&id),
+        };
+    }
+
+    /// Forgets what there was to tell of an upload that is removed, which is not being imported.
+    pub(super) fn forget(&self, id: UploadId) {
+        self.lock().troubles.remove(&id);
+    }
+
+    fn of(&self, id: UploadId) -> UploadImport {
+        let state = self.lock();
+        match (state.current, state.troubles.get(&id)) {
+            (Some((current, Some(progress))), _) if current == id => {
+                UploadImport::Running(progress)
+            }
+            (_, Some(trouble)) => UploadImport::Failing(trouble.clone()),
+            (_, None) => UploadImport::Waiting,
+        }
+    }
+
     /// Waits until there is something to do, or for `wait`. Returns whether to go on.
     fn wait(&self, wait: Option<Duration>) -> bool {
         let state = self.lock();
@@ -133,21 +175,22 @@ impl Spool {
         thread.spawn(move || {
             let reader = Reader::new(&spool.0.dir);
             let (mut wait, mut waiting) = (None, Waiting::default());
+            // What the log was told last, which need not be told of each upload and each time.
+            let mut warned = None;
             while spool.0.importing.wait(wait) {
                 let outcome = spool.import_all(&imports, &reader, &mut waiting);
                 let is_done = outcome.is_ok() && waiting.0.is_empty();
                 wait = (!is_done).then_some(RETRY_AFTER);
-                let mut state = spool.0.importing.lock();
-                if state.is_stopped {
+                if spool.0.importing.lock().is_stopped {
                     return;
                 }
                 if is_done {
-                    state.trouble = None;
+                    warned = None;
                 } else if let Err(error) = outcome {
                     let trouble = Some(error.to_string());
-                    if state.trouble != trouble {
+                    if warned != trouble {
                         tracing::warn!("an upload is not imported yet: {error}");
-                        state.trouble = trouble;
+                        warned = trouble;
                     }
                 }
             }
@@ -161,16 +204,9 @@ impl Spool {
         self.0.importing.changed.notify_all();
     }
 
-    /// How far the import of an upload is, if it is the one that is being imported.
-    pub(in crate::store) fn import_progress(&self, id: UploadId) -> Option<ImportProgress> {
-        let current = self.0.importing.lock().current;
-        let (current, progress) = current?;
-        progress.filter(|_| current == id)
-    }
-
-    /// Why complete uploads are not imported at the moment, if the disk is in the way.
-    pub(in crate::store) fn import_trouble(&self) -> Option<String> {
-        self.0.importing.lock().trouble.clone()
+    /// How the import of an upload is, if it is complete.
+    pub(in crate::store) fn upload_import(&self, id: UploadId) -> UploadImport {
+        self.0.importing.of(id)
     }
 
     /// Imports what waits and whose turn it is. Tells of the first that is to be tried again.
@@ -194,9 +230,10 @@ impl Spool {
             if !waiting.is_due(upload.row, self.0.clock.monotonic()) {
                 continue;
             }
-            self.0.importing.lock().current = Some((upload.id, None));
+            self.0.importing.begin(upload.id);
             let imported = self.import(imports, reader, &upload, waiting);
-            self.0.importing.lock().current = None;
+            let trouble = imported.as_ref().err().map(ToString::to_string);
+            self.0.importing.end(upload.id, trouble);
             match imported {
                 // The next one would wait as long.
                 Err(ImportError::Unanswered) => return Err(ImportError::Unanswered),
@@ -328,6 +365,37 @@ fn meta(upload: &Upload) -> ImportMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_upload_has_the_reason_of_its_own_try_and_no_other() {
+        let importing = Importing::default();
+        let (stuck, next) = (UploadId([1; 16]), UploadId([2; 16]));
+        let progress = ImportProgress { done: 1, total: 2 };
+        let failing = |reason: &str| UploadImport::Failing(reason.to_owned());
+        importing.begin(stuck);
+        assert!(importing.is_importing(stuck) && !importing.is_importing(next));
+        importing.end(stuck, Some("no room".to_owned()));
+        assert_eq!(importing.of(stuck), failing("no room"));
+        assert_eq!(importing.of(next), UploadImport::Waiting);
+
+        importing.begin(next);
+        importing.lock().current = Some((next, Some(progress)));
+        assert_eq!(importing.of(next), UploadImport::Running(progress));
+        assert_eq!(importing.of(stuck), failing("no room"));
+        importing.end(next, None);
+        assert_eq!(importing.of(next), UploadImport::Waiting);
+
+        // The reason stands until the next try gets anywhere.
+        importing.begin(stuck);
+        assert_eq!(importing.of(stuck), failing("no room"));
+        importing.lock().current = Some((stuck, Some(progress)));
+        assert_eq!(importing.of(stuck), UploadImport::Running(progress));
+        importing.end(stuck, Some("less room".to_owned()));
+        assert_eq!(importing.of(stuck), failing("less room"));
+        importing.forget(stuck);
+        assert_eq!(importing.of(stuck), UploadImport::Waiting);
+        assert!(importing.lock().troubles.is_empty());
+    }
 
     #[test]
     fn what_the_disk_does_not_give_back_is_lost_after_a_minute_and_nothing_else_is() {

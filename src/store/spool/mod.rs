@@ -22,6 +22,7 @@ use rusqlite::{Connection, Transaction};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::UploadError;
+pub use self::importer::UploadImport;
 pub(super) use self::recovery::recover;
 pub use self::rows::{Upload, UploadPhase};
 pub use self::writer::UploadWriter;
@@ -362,13 +363,14 @@ impl UploadHold {
             if spool.0.importing.is_importing(id) {
                 return Err(UploadError::InUse);
             }
-            index.transact(|transaction| {
+            let removed = index.transact(|transaction| {
                 let upload = rows::load(transaction, id)?.ok_or(UploadError::Unknown)?;
                 if rows::is_held(transaction, upload.row)? {
                     return Err(UploadError::InUse);
                 }
                 Ok(rows::remove(transaction, &upload)?)
-            })
+            });
+            removed.inspect(|()| spool.0.importing.forget(id))
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::base::SimulatedClock;
 use crate::chunk::ItemSource;
 use crate::store::{
     ImportError, ImportMeta, NewUpload, Origin, RecordingState, Retention, Store, StoreOptions,
-    Upload, UploadError, UploadPhase,
+    Upload, UploadError, UploadImport, UploadPhase,
 };
 use crate::upload::{UploadId, UploadKind};
 
@@ -63,6 +63,13 @@ fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
     assert!(imported_bytes(&store, small) == bytes_at(0, MIB));
     let waiting = store.upload(large).unwrap().unwrap();
     assert_eq!(waiting.phase, UploadPhase::Complete);
+    // Why is told of that one alone.
+    let UploadImport::Failing(reason) = store.upload_import(large) else {
+        panic!("nothing is told of the one that waits");
+    };
+    assert!(reason.contains("disk full"), "{reason}");
+    let other = store.upload_import(small);
+    assert!(!matches!(other, UploadImport::Failing(_)), "{other:?}");
     store.append(&camera("front"), VIDEO, segment(VIDEO, 0, 0));
     store.flush();
     assert_eq!(store.status().state, RecordingState::Recording);
@@ -70,6 +77,7 @@ fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
     assert!(is_full(single(&store, 1)));
     store.take_upload(large).unwrap().remove().unwrap();
     assert_eq!(store.upload(large).unwrap(), None);
+    assert_eq!(store.upload_import(large), UploadImport::Waiting);
     assert!(single(&store, 1).is_ok());
     let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
     let begun = "SELECT count(*) FROM item WHERE digest IS NULL AND origin <> ''";
