@@ -136,6 +136,7 @@ struct Item {
     media: String,
     bytes: u64,
     new_bytes: u64,
+    damaged_bytes: u64,
     digest: String,
 }
 
@@ -180,9 +181,11 @@ impl<P: FnMut(HandOverProgress)> Errand<'_, P> {
                 }
                 State::Importing | State::Done | State::Uploaded => {
                     if let Some(item) = self.follow(&upload.address)? {
-                        let imported = self.imported(&item, resumed_at);
+                        let imported = self.imported(&item, resumed_at, has_part);
                         self.remove(&upload.address);
-                        return imported;
+                        if let Some(imported) = imported? {
+                            return Ok(imported);
+                        }
                     }
                 }
             }
@@ -293,12 +296,24 @@ impl<P: FnMut(HandOverProgress)> Errand<'_, P> {
         expect(&reply).map(Some)
     }
 
-    /// What came of the file.
-    fn imported(&mut self, item: &str, resumed_at: u64) -> Result<Imported, HandOverError> {
+    /// What came of the file. `None` if an earlier try made an item of it that was removed or damaged since: sent once
+    /// more, it is there, and whole, again.
+    fn imported(
+        &mut self,
+        item: &str,
+        resumed_at: u64,
+        has_part: bool,
+    ) -> Result<Option<Imported>, HandOverError> {
         let reply = self.ask(&Ask::new(Method::GET, format!("/api/v1/items/{item}")))?;
+        if is_gone(&reply) && !has_part {
+            return Ok(None);
+        }
         let item: Item = expect(&reply)?;
+        if item.damaged_bytes > 0 && !has_part {
+            return Ok(None);
+        }
         let strange = || HandOverError::Strange(format!("an item {}", item.id));
-        Ok(Imported {
+        Ok(Some(Imported {
             id: item.id.parse().map_err(|()| strange())?,
             media: match &item.media[..] {
                 "video" => MediaKind::Video,
@@ -311,7 +326,7 @@ impl<P: FnMut(HandOverProgress)> Errand<'_, P> {
             new_bytes: item.new_bytes,
             digest: item.digest.parse().map_err(|_| strange())?,
             resumed_at,
-        })
+        }))
     }
 
     /// Removes an upload; if that is not heard, it goes within a week.

@@ -9,13 +9,12 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use nix::errno::Errno;
-
 use super::error::UploadError;
 use super::rows::{self, Upload, UploadPhase, part_path};
 use super::{Inner, Spool};
 use crate::base::Monotonic;
 use crate::chunk::{ItemName, ItemSource};
+use crate::store::file_system::is_damage;
 use crate::store::import::{ImportError, ImportMeta, ImportProgress, Imports, Origin};
 use crate::store::reader::Reader;
 use crate::store::writer::Asker;
@@ -316,19 +315,17 @@ impl Spool {
 /// The disk does not give back what it took: an input or output error, or a checksum of the file system's that does
 /// not hold.
 fn cannot_be_read(error: &ImportError) -> bool {
-    const DAMAGED: [Errno; 3] = [Errno::EIO, Errno::EBADMSG, Errno::EUCLEAN];
-    let ImportError::Source(error) = error else {
-        return false;
-    };
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    errno.is_some_and(|errno| DAMAGED.contains(&errno))
+    matches!(error, ImportError::Source(error) if is_damage(error))
 }
 
 /// What trying again does not change.
 fn is_final(error: &ImportError) -> bool {
     match error {
         ImportError::NotAFile | ImportError::NotMedia | ImportError::Changed => true,
-        ImportError::Source(error) => error.kind() == io::ErrorKind::NotFound,
+        ImportError::Source(error) => matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+        ),
         ImportError::Busy
         | ImportError::DiskFull(_)
         | ImportError::NotWritable(_)
@@ -337,13 +334,30 @@ fn is_final(error: &ImportError) -> bool {
     }
 }
 
-/// The files whose bytes are the upload's, one behind the other.
+/// The files whose bytes are the upload's, one behind the other. `UnexpectedEof` if the disk has lost some of them.
 fn open(inner: &Inner, upload: &Upload) -> io::Result<Vec<File>> {
     let open = |id: UploadId| File::open(part_path(Path::new(&inner.dir), id));
-    match upload.state.kind {
-        UploadKind::Final => upload.parts.iter().copied().map(open).collect(),
-        UploadKind::Single | UploadKind::Partial => Ok(vec![open(upload.id)?]),
+    let files: Vec<File> = match upload.state.kind {
+        UploadKind::Final => upload
+            .parts
+            .iter()
+            .copied()
+            .map(open)
+            .collect::<Result<_, _>>()?,
+        UploadKind::Single | UploadKind::Partial => vec![open(upload.id)?],
+    };
+    let mut bytes = 0;
+    for file in &files {
+        bytes += file.metadata()?.len();
     }
+    if bytes != upload.state.offset {
+        let detail = format!(
+            "the disk holds {bytes} of its {} bytes; upload it again",
+            upload.state.offset
+        );
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail));
+    }
+    Ok(files)
 }
 
 fn meta(upload: &Upload) -> ImportMeta {
@@ -364,6 +378,8 @@ fn meta(upload: &Upload) -> ImportMeta {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::faulty_disk::FaultyDisk;
 use super::made::*;
-use super::uploads::{MIB, admitted, bytes_at, file_of, imported_bytes, of_length, send};
+use super::uploads::{
+    MIB, admitted, bytes_at, file_of, imported_bytes, of_length, send, wait_ended,
+};
 use crate::base::SimulatedClock;
 use crate::chunk::ItemSource;
 use crate::store::{
@@ -83,6 +85,39 @@ fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
     let begun = "SELECT count(*) FROM item WHERE digest IS NULL AND origin <> ''";
     let begun: u64 = index.query_row(begun, (), |row| row.get(0)).unwrap();
     assert_eq!(begun, 0, "what was imported of it goes, too");
+}
+
+#[test]
+fn an_upload_of_which_the_disk_has_lost_bytes_becomes_no_shorter_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let options = StoreOptions {
+        free_bytes_min: (32 * MIB) as u64,
+        ..patient()
+    };
+    let (store, clock) = open_with(&disk, dir.path(), options);
+    let large = single(&store, 20).unwrap().id;
+    send(&store, large, 20 * MIB - 1).unwrap();
+    disk.tell_space((74 * MIB) as u64, (1000 * MIB) as u64);
+    assert!(send(&store, large, 1).unwrap().state.is_complete);
+    let small = single(&store, 1).unwrap().id;
+    send(&store, small, MIB).unwrap();
+    // It comes behind the large one, which was tried and waits.
+    assert!(imported_bytes(&store, small) == bytes_at(0, MIB));
+
+    let file = std::fs::File::options()
+        .write(true)
+        .open(file_of(dir.path(), large))
+        .unwrap();
+    file.set_len((5 * MIB) as u64).unwrap();
+    disk.tell_space((500 * MIB) as u64, (1000 * MIB) as u64);
+    clock.advance(Duration::from_secs(11));
+    let other = single(&store, 1).unwrap().id;
+    send(&store, other, MIB).unwrap();
+    let UploadPhase::Refused(reason) = wait_ended(&store, large).phase else {
+        panic!("it became an item");
+    };
+    assert!(reason.contains("upload it again"), "{reason}");
 }
 
 #[test]
