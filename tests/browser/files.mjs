@@ -86,6 +86,23 @@ export const cases = {
     assert.deepEqual(page.complaints, []);
   },
 
+  "files: an upload that was listed while it was sent is gone when it is stored": async ({ browser, standin, out }) => {
+    const page = await opened(browser, standin);
+    const { files } = standin;
+    files.holdAt = 1 * MB;
+    await choose(page, [await fileOf(out, "slow.mp4", 2 * MB)]);
+    await until("it is listed", () => files.listed > 0, 30_000);
+    await sleep(500);
+    files.holdAt = Infinity;
+    await says(page, "slow.mp4 is stored.");
+    for (let looks = 0; looks < 20; looks++) {
+      assert.equal(await panel(page).getByRole("button", { name: "Give up: slow.mp4" }).count(), 0);
+      await sleep(50);
+    }
+    await row(page, "slow.mp4").getByRole("button", { name: "Play slow.mp4" }).waitFor();
+    assert.deepEqual(page.complaints, []);
+  },
+
   "files: an upload is paused, goes on, and outlives a broken connection and another load of the page": async ({ browser, standin, out }) => {
     const page = await opened(browser, standin);
     const { files } = standin;

@@ -17,6 +17,8 @@ export class Files {
   refuseImport = null;
   /** How long an import takes, in ms. */
   importTime = 300;
+  /** How often the list of uploads was asked for while there were some. */
+  listed = 0;
   /** Bytes received of all uploads together, also of those that were sent twice. */
   received = 0;
   #lastId = 0;
@@ -95,7 +97,10 @@ export class Files {
       const made = { name: read("filename"), type: read("filetype"), bytes: 0, length: Number(request.headers["upload-length"]) };
       return send(201, { ...tus, location: `/api/v1/uploads/${this.addUpload(made).id}` });
     }
-    if (!id) return json({ uploads: [...this.uploads.values()].map(shown) });
+    if (!id) {
+      if (this.uploads.size > 0) this.listed++;
+      return json({ uploads: [...this.uploads.values()].map(shown) });
+    }
     const upload = this.uploads.get(id);
     if (!upload) return problem(404, "there is no such upload; it expired, was removed or never was");
     switch (request.method) {

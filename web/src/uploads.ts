@@ -50,7 +50,7 @@ export interface Hooks {
   deleteUpload: (id: string) => Promise<void>;
   /** Something is to be heard by everybody. */
   say: (words: string) => void;
-  /** A file has become an item. */
+  /** The upload of that id has become an item. */
   stored: (id: string) => void;
 }
 
@@ -145,11 +145,11 @@ export class Uploads {
     const one = this.find(key);
     if (!one) return;
     try {
-      const { state, reason, item, imported_bytes } = await this.hooks.fetchUpload(id);
+      const { state, reason, imported_bytes } = await this.hooks.fetchUpload(id);
       if (state === "done") {
+        this.hooks.stored(id);
         this.remove(key);
-        this.hooks.say(`${one.name} is stored.`);
-        return this.hooks.stored(item ?? "");
+        return this.hooks.say(`${one.name} is stored.`);
       }
       if (state === "refused") return this.fail(key, "refused", reason ?? "");
       this.change(key, { sent: imported_bytes ?? one.sent });

@@ -3,10 +3,12 @@ import "./berlin.js";
 import { pass, settled } from "./browser.js";
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { signal } from "@preact/signals";
 import type { PreviousUpload } from "tus-js-client";
 import { Refusal } from "../src/archive.js";
 import { itemWords, otherWords, sendingWords } from "../src/filewords.js";
 import { renewed, type Item, type ItemPage, type Upload } from "../src/items.js";
+import { Listed } from "../src/listed.js";
 import { markOf, Remembered } from "../src/remembered.js";
 import { Speed } from "../src/speed.js";
 import { isPassing, reasonOf } from "../src/tus.js";
@@ -149,7 +151,7 @@ test("what has arrived is watched until it is stored", async () => {
   await pass(3000);
   answers.set("1", upload({ state: "done", item: "i1" }));
   await pass(1500);
-  check([phases(), stored, said], ["b sending, c sending", ["i1"], ["a is stored."]]);
+  check([phases(), stored, said], ["b sending, c sending", ["1"], ["a is stored."]]);
 });
 
 test("what is refused after it arrived says so, and so does what vanished", async () => {
@@ -173,6 +175,23 @@ test("what is given up is deleted on the appliance, unless that says no", async 
   check(phases(), "b paused, c sending");
   await uploads.discard(key("c"));
   check([deleted, uploads.busy], [["1"], false]);
+});
+
+test("an upload that was seen to its end does not come back with an older list", () => {
+  const mine = signal<(string | null)[]>([null, "1"]);
+  const listed = new Listed(() => mine.value);
+  const others = (): string[] => listed.others.value.map(({ id }) => id);
+  const all = ["1", "2", "3"].map((id) => upload({ id }));
+  listed.take([...all, upload({ id: "4", kind: "partial" }), upload({ id: "5", state: "done" })]);
+  check(others(), ["2", "3"]);
+  listed.end("1");
+  mine.value = [];
+  check(others(), ["2", "3"]);
+  listed.take(all);
+  check(others(), ["2", "3"]);
+  listed.end("3");
+  listed.take(all);
+  check(others(), ["2"]);
 });
 
 function memory(): Storage {
