@@ -169,6 +169,35 @@ export const cases = {
     assert.deepEqual(page.complaints.filter((words) => !words.includes("507")), []);
   },
 
+  "files: what waits for the disk says so, is stored when it can be, and can be given up": async ({ browser, standin, out }) => {
+    const page = await opened(browser, standin);
+    const { files } = standin;
+    files.importTrouble = "the disk is full: 12 MB are left";
+    await choose(page, [await fileOf(out, "patient.mp4", 1 * MB)]);
+    const patient = row(page, "patient.mp4");
+    await shows(patient, /Not stored yet: the disk is full: 12 MB are left\. It is tried again by itself\./);
+    await says(page, "patient.mp4 is not stored yet: the disk is full");
+    files.importTrouble = null;
+    await says(page, "patient.mp4 is stored.");
+
+    files.importTrouble = "the disk is full: 11 MB are left";
+    await choose(page, [await fileOf(out, "unwanted.mp4", 1 * MB)]);
+    const unwanted = row(page, "unwanted.mp4");
+    await shows(unwanted, /11 MB are left/);
+    await unwanted.getByRole("button", { name: "Give up: unwanted.mp4" }).click();
+    await page.getByRole("dialog").getByText("It was uploaded whole").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Give up" }).click();
+    await unwanted.waitFor({ state: "hidden" });
+    files.addUpload({ name: "theirs.mov", state: "importing", bytes: 5 * MB, length: 5 * MB, reason: "the disk is full" });
+    files.addUpload({ name: "going.mov", state: "importing", bytes: 5 * MB, length: 5 * MB, imported_bytes: 2 * MB });
+    await page.reload();
+    await shows(row(page, "theirs.mov"), /Not stored yet: the disk is full\./);
+    await row(page, "theirs.mov").getByRole("button", { name: "Give up: theirs.mov" }).waitFor();
+    await shows(row(page, "going.mov"), /Being stored, 40 %/);
+    assert.equal(await row(page, "going.mov").getByRole("progressbar").evaluate((bar) => bar.position), 0.4);
+    assert.deepEqual(page.complaints, []);
+  },
+
   "files: are dropped anywhere on the page": async ({ browser, standin }) => {
     const page = await opened(browser, standin);
     const drop = (type) =>

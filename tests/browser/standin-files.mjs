@@ -15,6 +15,8 @@ export class Files {
   refuse = null;
   /** Why what has arrived is not stored. */
   refuseImport = null;
+  /** What keeps what has arrived from being stored, for as long as it is set. */
+  importTrouble = null;
   /** How long an import takes, in ms. */
   importTime = 300;
   /** How often the list of uploads was asked for while there were some. */
@@ -136,6 +138,11 @@ export class Files {
   }
 
   #import(upload) {
+    if (this.importTrouble) {
+      Object.assign(upload, { state: "importing", reason: this.importTrouble });
+      return setTimeout(() => this.uploads.has(upload.id) && this.#import(upload), 200);
+    }
+    delete upload.reason;
     Object.assign(upload, { state: "importing", imported_bytes: Math.floor(upload.length / 2) });
     setTimeout(() => {
       if (this.refuseImport) return Object.assign(upload, { state: "refused", reason: this.refuseImport });

@@ -16,6 +16,9 @@ export function itemWords({ media, bytes, new_bytes, source, made }: Item, camer
 
 const share = (part: number, all: number): number => (all > 0 ? Math.min(100, Math.floor((part / all) * 100)) : 0);
 
+/** Of what has arrived and cannot be stored, as when the disk is full. */
+const waitingWords = (reason: string): string => `${sentence(`Not stored yet: ${reason}`)} It is tried again by itself.`;
+
 /** How far an upload from this page is, and what is in its way. */
 export function sendingWords({ phase, sent, bytes, reason, left }: Sending): string {
   const far = `${bytesWords(sent)} of ${bytesWords(bytes)}`;
@@ -29,7 +32,7 @@ export function sendingWords({ phase, sent, bytes, reason, left }: Sending): str
     case "paused":
       return `Paused at ${far}`;
     case "storing":
-      return `Being stored, ${share(sent, bytes)} %`;
+      return reason ? waitingWords(reason) : `Being stored, ${share(sent, bytes)} %`;
     case "failed":
       return sentence(reason);
     case "refused":
@@ -38,9 +41,10 @@ export function sendingWords({ phase, sent, bytes, reason, left }: Sending): str
 }
 
 /** The same of one that somebody else began, or this browser before the page was loaded again. */
-export function otherWords({ state, bytes, length, reason }: Upload, isMine: boolean): string {
+export function otherWords({ state, bytes, length, reason, imported_bytes }: Upload, isMine: boolean): string {
   if (state === "refused") return sentence(`Not stored: ${reason ?? ""}`);
-  if (state !== "uploading") return "Being stored";
+  if (state !== "uploading" && reason) return waitingWords(reason);
+  if (state !== "uploading") return imported_bytes == null ? "Being stored" : `Being stored, ${share(imported_bytes, bytes)} %`;
   const far = length === null ? bytesWords(bytes) : `${bytesWords(bytes)} of ${bytesWords(length)}`;
   return isMine ? `${far} are there. Choose the same file again, and it goes on.` : `${far} are there, from another browser or program.`;
 }

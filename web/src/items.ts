@@ -30,8 +30,8 @@ export interface Upload {
   id: string;
   /** `uploaded`: a part that waits for others. */
   state: "uploading" | "uploaded" | "importing" | "done" | "refused";
-  /** Why it was refused. */
-  reason?: string;
+  /** Why it was refused; beside `importing`, what keeps it from being imported. */
+  reason?: string | null;
   /** What it has become. */
   item?: string;
   /** While it is imported, if that is known: bytes that are dealt with. */

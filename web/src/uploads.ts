@@ -34,7 +34,7 @@ export interface Sending {
   bytes: number;
   sent: number;
   phase: Phase;
-  /** Why it failed or was refused. */
+  /** Why it failed or was refused, or what keeps it from being stored; "" while all is well. */
   reason: string;
   /** Until all of it is sent, in ms; null while that is not known. */
   left: number | null;
@@ -63,6 +63,8 @@ export class Uploads {
   readonly all = signal<Sending[]>([]);
   private carriers = new Map<number, Carrier>();
   private speeds = new Map<number, Speed>();
+  /** Given up; their end is not news. */
+  private leaving = new Set<number>();
   private lastKey = 0;
 
   constructor(private readonly hooks: Hooks) {}
@@ -102,8 +104,9 @@ export class Uploads {
     const one = this.find(key);
     this.carriers.get(key)?.pause();
     if (one?.upload) {
-      if (one.phase !== "refused") this.change(key, { phase: "paused", left: null });
-      await this.hooks.deleteUpload(one.upload);
+      if (one.phase !== "refused" && one.phase !== "storing") this.change(key, { phase: "paused", left: null });
+      this.leaving.add(key);
+      await this.hooks.deleteUpload(one.upload).finally(() => this.leaving.delete(key));
     }
     this.remove(key);
     this.pump();
@@ -152,9 +155,12 @@ export class Uploads {
         return this.hooks.say(`${one.name} is stored.`);
       }
       if (state === "refused") return this.fail(key, "refused", reason ?? "");
-      this.change(key, { sent: imported_bytes ?? one.sent });
+      // Once, though its figures change.
+      if (reason && !one.reason) this.hooks.say(`${one.name} is not stored yet: ${reason}.`);
+      this.change(key, { sent: imported_bytes ?? one.sent, reason: reason ?? "" });
     } catch (error) {
-      if (error instanceof Refusal && error.status === 404) return this.fail(key, "refused", "it was removed meanwhile");
+      const isGone = error instanceof Refusal && error.status === 404;
+      if (isGone && !this.leaving.has(key)) return this.fail(key, "refused", "it was removed meanwhile");
     }
     window.setTimeout(() => void this.watch(key, id), POLL_MS);
   }

@@ -43,11 +43,14 @@ test("an upload says how far it is and what is in its way", () => {
   check(told({ phase: "queued", sent: 0 }), "10 MB; waits for its turn");
   check(told({ phase: "broken" }), "2 MB of 10 MB. The connection broke; it goes on by itself.");
   check(told({ phase: "storing", sent: 5e6 }), "Being stored, 50 %");
+  check(told({ phase: "storing", sent: 0, reason: "the disk is full" }), "Not stored yet: the disk is full. It is tried again by itself.");
   check(told({ phase: "failed", reason: "the disk is full" }), "The disk is full.");
   check(told({ phase: "refused", reason: "it is no media" }), "Not stored: it is no media.");
   check(otherWords(upload(), true), "3 MB of 10 MB are there. Choose the same file again, and it goes on.");
   check(otherWords(upload({ length: null }), false), "3 MB are there, from another browser or program.");
   check(otherWords(upload({ state: "importing" }), true), "Being stored");
+  check(otherWords(upload({ state: "importing", bytes: 10e6, imported_bytes: 4e6 }), true), "Being stored, 40 %");
+  check(otherWords(upload({ state: "importing", reason: "the disk is full" }), true), "Not stored yet: the disk is full. It is tried again by itself.");
   check(otherWords(upload({ state: "refused", reason: "it is no media" }), true), "Not stored: it is no media.");
 });
 
@@ -97,6 +100,7 @@ function rig() {
     },
     deleteUpload: async (id) => {
       if (id === "held") throw new Refusal("it is being imported", 409);
+      if (id === "slow") await new Promise<void>((resolve) => void window.setTimeout(resolve, 2000));
       deleted.push(id);
     },
     say: (words) => said.push(words),
@@ -163,6 +167,30 @@ test("what is refused after it arrived says so, and so does what vanished", asyn
   await settled();
   check(phases(), "a refused, b refused, c sending");
   check(said, ["a was not stored: it is no media.", "b was not stored: it was removed meanwhile."]);
+});
+
+test("what cannot be stored says why, once, and can be given up", async () => {
+  const { uploads, heard, said, answers, deleted, phases, key } = rig();
+  heard.get("a")!.begun("slow");
+  heard.get("a")!.arrived("slow");
+  for (const left of [12, 11]) {
+    answers.set("slow", upload({ state: "importing", reason: `the disk is full: ${left} MB are left` }));
+    await pass(3000);
+  }
+  const { reason, phase } = uploads.all.peek()[0]!;
+  check([reason, phase], ["the disk is full: 11 MB are left", "storing"]);
+  check(said, ["a is not stored yet: the disk is full: 12 MB are left."]);
+  answers.set("slow", upload({ state: "importing", imported_bytes: 5 }));
+  await pass(1500);
+  check(uploads.all.peek()[0]!.reason, "");
+  // That it is gone is no news to whoever gave it up.
+  const given = uploads.discard(key("a"));
+  answers.set("slow", new Refusal("there is no such upload", 404));
+  await pass(1500);
+  check(phases(), "a storing, b sending, c sending");
+  await pass(1500);
+  await given;
+  check([deleted, phases(), said.length], [["slow"], "b sending, c sending", 1]);
 });
 
 test("what is given up is deleted on the appliance, unless that says no", async () => {
