@@ -198,6 +198,20 @@ export const cases = {
     assert.deepEqual(page.complaints, []);
   },
 
+  "files: what the disk has damaged says so, in the list and when it is shown": async ({ browser, standin }) => {
+    standin.files.addItem({ name: "whole.mp4" });
+    standin.files.addItem({ name: "hurt.mp4", damaged: true, damaged_bytes: 64_000 });
+    const page = await opened(browser, standin);
+    const words = /Damaged on the disk: 64 kB of .* cannot be read\. Uploading the same file again mends it\./;
+    await shows(row(page, "hurt.mp4"), words);
+    assert.equal(await panel(page).getByText(words).count(), 1);
+    await row(page, "hurt.mp4").getByRole("button", { name: "Play hurt.mp4" }).click();
+    const dialog = page.getByRole("dialog", { name: "hurt.mp4" });
+    await until("it fails", async () => (await dialog.locator("video").count()) === 0);
+    await shows(dialog.getByRole("alert"), words);
+    assert.equal(await dialog.getByText("This browser cannot").count(), 0);
+  },
+
   "files: are dropped anywhere on the page": async ({ browser, standin }) => {
     const page = await opened(browser, standin);
     const drop = (type) =>

@@ -32,7 +32,7 @@ export class Files {
 
   addItem(changes = {}) {
     const bytes = changes.bytes ?? this.content.length;
-    const usual = { id: this.#id(), name: "film.mp4", media: "video", source: "import", camera: null, at: null, made: text(Date.now()), bytes, new_bytes: bytes };
+    const usual = { id: this.#id(), name: "film.mp4", media: "video", source: "import", camera: null, at: null, made: text(Date.now()), bytes, new_bytes: bytes, damaged: false, damaged_bytes: 0 };
     this.items.unshift({ ...usual, ...changes });
     return this.items[0];
   }
@@ -80,6 +80,8 @@ export class Files {
       return send(204);
     }
     if (file !== "content") return json(item);
+    // Of the whole nothing is given out; the stand-in has no sound parts either.
+    if (item.damaged) return problem(500, "the file is damaged on the disk");
     const { content } = this;
     const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
     const type = { "content-type": item.type ?? "video/mp4", "accept-ranges": "bytes" };

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "./announce.js";
 import { Confirm } from "./confirm.js";
 import { hasMore, items, others, removeItem, showMore, trouble, uploads, watchFiles } from "./files.js";
-import { itemWords } from "./filewords.js";
+import { damageWords, itemWords } from "./filewords.js";
 import { Bin, Download, Paper, Picture, Play, SoundOn, Upload } from "./icons.js";
 import { itemPath, type Item } from "./items.js";
 import { OtherRow, SendingRow } from "./sending.js";
@@ -145,6 +145,7 @@ function Row({ item, onShow, onDelete }: { item: Item; onShow: () => void; onDel
           {item.name}
         </span>
         <span class="list-more">{itemWords(item, camera, serverNow())}</span>
+        {item.damaged && <span class="list-more list-wrong">{damageWords(item)}</span>}
       </span>
       <a class="icon-button" href={itemPath(item.id)} download={item.name} aria-label={`Download ${item.name}`} title="Download">
         <Download />

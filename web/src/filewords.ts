@@ -14,6 +14,12 @@ export function itemWords({ media, bytes, new_bytes, source, made }: Item, camer
   return [KINDS[media], bytesWords(bytes), came, camera, room].filter(Boolean).join(", ");
 }
 
+/** What is wrong with a file, and what helps; "" while nothing is. */
+export function damageWords({ damaged, damaged_bytes, bytes }: Pick<Item, "damaged" | "damaged_bytes" | "bytes">): string {
+  if (!damaged) return "";
+  return `Damaged on the disk: ${bytesWords(damaged_bytes)} of ${bytesWords(bytes)} cannot be read. Uploading the same file again mends it.`;
+}
+
 const share = (part: number, all: number): number => (all > 0 ? Math.min(100, Math.floor((part / all) * 100)) : 0);
 
 /** Of what has arrived and cannot be stored, as when the disk is full. */

@@ -16,6 +16,9 @@ export interface Item {
   bytes: number;
   /** Of its bytes, those that were not stored before. */
   new_bytes: number;
+  /** Whether the disk has damaged some of its bytes, and how many: these cannot be had. */
+  damaged: boolean;
+  damaged_bytes: number;
 }
 
 /** One answer of `GET /api/v1/items`, newest first. */

@@ -1,5 +1,6 @@
 // A file on view: a film, a sound or a picture, in the browser's own player, straight from the appliance.
 import { useEffect, useRef, useState } from "preact/hooks";
+import { damageWords } from "./filewords.js";
 import { Close, Download } from "./icons.js";
 import { itemPath, type Item } from "./items.js";
 import { muted, toggleMuted } from "./view.js";
@@ -36,15 +37,22 @@ export function Shown({ item, onClose }: { item: Item; onClose: () => void }) {
         </button>
       </header>
       {cannot ? (
-        <p class="shown-cannot" role="alert">
-          This browser cannot show this file, or it cannot be read. Download it, and open it with another program.
-        </p>
+        !item.damaged && (
+          <p class="shown-cannot" role="alert">
+            This browser cannot show this file, or it cannot be read. Download it, and open it with another program.
+          </p>
+        )
       ) : item.media === "still" ? (
         <img src={address} alt={item.name} onError={fail} />
       ) : item.media === "sound" ? (
         <audio src={address} controls autoplay onError={fail} aria-label={item.name} />
       ) : (
         <video src={address} controls autoplay playsInline onError={fail} aria-label={item.name} />
+      )}
+      {item.damaged && (
+        <p class="shown-cannot" role="alert">
+          {damageWords(item)}
+        </p>
       )}
     </dialog>
   );

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { signal } from "@preact/signals";
 import type { PreviousUpload } from "tus-js-client";
 import { Refusal } from "../src/archive.js";
-import { itemWords, otherWords, sendingWords } from "../src/filewords.js";
+import { damageWords, itemWords, otherWords, sendingWords } from "../src/filewords.js";
 import { renewed, type Item, type ItemPage, type Upload } from "../src/items.js";
 import { Listed } from "../src/listed.js";
 import { markOf, Remembered } from "../src/remembered.js";
@@ -21,7 +21,7 @@ function check<T>(got: T, expected: T): void {
 const NOW = Date.parse("2026-11-21T16:00:00Z");
 const item = (id: string, changes: Partial<Item> = {}): Item => ({
   ...{ id, name: `${id}.mp4`, media: "video", source: "upload", camera: null, at: null },
-  ...{ made: new Date(NOW - 3_600_000).toISOString(), bytes: 1.24e9, new_bytes: 1e9, ...changes },
+  ...{ made: new Date(NOW - 3_600_000).toISOString(), bytes: 1.24e9, new_bytes: 1e9, damaged: false, damaged_bytes: 0, ...changes },
 });
 const upload = (changes: Partial<Upload> = {}): Upload => ({
   ...{ id: "1", state: "uploading", kind: "single", name: "a.mp4", bytes: 3e6, length: 10e6, ...changes },
@@ -33,6 +33,14 @@ test("a file is told by its kind, size, origin and camera", () => {
   check(told({}), "Video, 1.2 GB, uploaded T");
   check(told({ media: "still", source: "import", new_bytes: 0 }, "Garden"), "Picture, 1.2 GB, imported T, Garden, all of it was stored already");
   check(told({ media: "other", bytes: 0, new_bytes: 0 }), "File, 0 bytes, uploaded T");
+});
+
+test("a file that the disk has damaged says so, and what mends it", () => {
+  check(damageWords(item("a")), "");
+  check(
+    damageWords(item("a", { damaged: true, damaged_bytes: 64_000 })),
+    "Damaged on the disk: 64 kB of 1.2 GB cannot be read. Uploading the same file again mends it.",
+  );
 });
 
 test("an upload says how far it is and what is in its way", () => {
