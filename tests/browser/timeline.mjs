@@ -295,6 +295,18 @@ export const cases = {
     await playing(page);
   },
 
+  "timeline: begins with what is now on the box, though its clock is days behind": async ({ browser, standin }) => {
+    const page = await open(browser, standin.url);
+    await page.addInitScript((ahead) => {
+      const { now } = Date;
+      Date.now = () => now() + ahead;
+    }, 3 * 24 * HOUR);
+    await page.reload();
+    await page.getByRole("heading", { name: "2 gaps, 1 loss on view" }).waitFor({ timeout: 20_000 });
+    assert.equal(await page.getByRole("button", { name: "Now", exact: true }).count(), 0);
+    assert.match(await valueText(page), /, now$/);
+  },
+
   "timeline: a day with a change of the clock is as long as it was": async ({ browser, standin }) => {
     // The last Sunday in October before now.
     const day = new Date();

@@ -8,7 +8,7 @@ import { nextRecorded } from "./density.js";
 import { Loader } from "./loader.js";
 import { viewWords } from "./moments.js";
 import { presetRange, type Range } from "./range.js";
-import { fit, holds, limitsAt, lookAt, pan, reveal, snap, spanOf, turn, zoom } from "./scale.js";
+import { fit, holds, lag, limitsAt, lookAt, pan, reveal, snap, spanOf, turn, zoom } from "./scale.js";
 import { serverNow } from "./server.js";
 import { camera, engine, goLive, playRange, recording } from "./view.js";
 
@@ -143,11 +143,11 @@ export function watchTimeline(): void {
     if (document.hidden) return;
     const before = now.peek();
     batch(() => {
+      // It may jump by years: a box without a clock of its own begins where it stopped, and the page with its own.
       now.value = serverNow();
-      // By whole pixels of a wide screen: less is not seen.
       const shown = view.peek();
-      const late = now.peek() + spanOf(shown) * 0.03 - shown.to;
-      if (follows && holds(shown, before) && late > spanOf(shown) / 1500) view.value = pan(shown, late, limits.peek());
+      const by = lag(shown, now.peek());
+      if (follows && holds(shown, before) && by !== 0) view.value = pan(shown, by, limits.peek());
     });
   }, TICK_MS);
   effect(() => {

@@ -10,7 +10,7 @@ import { Gesture, type Ground } from "../src/gesture.js";
 import { keyStep, timelineCommand } from "../src/keys.js";
 import { lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
 import { inputValue, type Range } from "../src/range.js";
-import { fit, limitsAt, lookAt, pan, pinch, placeOf, reveal, snap, spanOf, timeAt, turn, VIEW_MAX, VIEW_MIN, zoom } from "../src/scale.js";
+import { fit, lag, limitsAt, lookAt, pan, pinch, placeOf, reveal, snap, spanOf, timeAt, turn, VIEW_MAX, VIEW_MIN, zoom } from "../src/scale.js";
 import { axisOf } from "../src/ticks.js";
 
 function check<T>(got: T, expected: T): void {
@@ -73,6 +73,20 @@ test("the view ends at now, with a little room, and no further back than there i
   check(reveal(inside, NOW - 4.5 * DAY, LIMITS), inside);
   check(reveal(inside, NOW - 6 * DAY, LIMITS).from < NOW - 6 * DAY, true);
   check(reveal(inside, NOW - 2 * DAY, LIMITS).to > NOW - 2 * DAY, true);
+});
+
+test("a view that follows the time is moved by what is seen, and goes back with a clock that is set back", () => {
+  const view = lookAt("day", { from: NOW - DAY, to: NOW }, NOW, LIMITS);
+  check([lag(view, NOW), lag(view, NOW + 10_000)], [0, 0]);
+  near(lag(view, NOW + 5 * MINUTE), 5 * MINUTE);
+  // The rest of a day that has begun may be on view.
+  check(lag(period("day", NOW), NOW), 0);
+  for (const jump of [-400 * DAY, 400 * DAY]) {
+    const moved = pan(view, lag(view, NOW + jump), limitsAt(null, NOW + jump));
+    near(moved.to, NOW + jump + 0.03 * DAY, 2);
+    near(spanOf(moved), DAY);
+  }
+  check(lag(view, NOW - HOUR), 0);
 });
 
 test("two fingers hold the times below them", () => {
