@@ -211,6 +211,10 @@ export const cases = {
     await start.focus();
     await page.keyboard.press("ArrowLeft");
     await until("it moved", async () => Number(await start.getAttribute("aria-valuenow")) < before);
+    // Past the edge of what is seen, which goes along, and back: the focus stays on it.
+    for (const key of ["ArrowLeft", "ArrowRight"]) for (let press = 0; press < 10; press++) await page.keyboard.press(`Shift+${key}`);
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Start of the range");
+    await until("it is back", async () => Number(await start.getAttribute("aria-valuenow")) === before - 900);
 
     await page.getByLabel("Name of the clip").fill("taken");
     await page.getByRole("button", { name: "Keep as a clip" }).click();

@@ -7,7 +7,7 @@ import { DAY, HOUR, MINUTE, UNIT_MS, type Unit } from "./calendar.js";
 import { nextRecorded } from "./density.js";
 import { Loader } from "./loader.js";
 import { viewWords } from "./moments.js";
-import { presetRange, type Range } from "./range.js";
+import { presetRange, withEdge, type Range } from "./range.js";
 import { fit, holds, lag, limitsAt, lookAt, pan, reveal, snap, spanOf, turn, zoom } from "./scale.js";
 import { serverNow } from "./server.js";
 import { camera, engine, goLive, playRange, recording } from "./view.js";
@@ -96,6 +96,15 @@ export function moveMark(to: number): void {
 export const choose = (range: Range | null): void => {
   selection.value = range;
 };
+
+/** Moves an edge of the chosen range by hand, and the view no further than it has to. */
+export function moveEdge(edge: "from" | "to", by: number): void {
+  const range = selection.peek();
+  if (!range) return;
+  const moved = withEdge(range, edge, snap(range[edge] + by, spanOf(view.peek()) / 1000), limits.peek());
+  choose(moved);
+  setView(reveal(view.peek(), moved[edge], limits.peek()));
+}
 
 /** One edge of the chosen range at the moment that the viewer is at. */
 export function chooseEdge(edge: "from" | "to"): void {

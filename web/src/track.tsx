@@ -8,7 +8,7 @@ import { showsFilm } from "./needs.js";
 import { paint, TRACK } from "./paint.js";
 import { Peek } from "./peek.js";
 import { arrived, pictureOf, wantFilm } from "./pictures.js";
-import { placeOf, snap, spanOf, timeAt, holds } from "./scale.js";
+import { placeOf, spanOf, timeAt, holds } from "./scale.js";
 import { theme } from "./settings.js";
 import {
   chart,
@@ -17,6 +17,7 @@ import {
   cursor,
   limits,
   mark,
+  moveEdge,
   moveMark,
   now,
   panBy,
@@ -240,11 +241,6 @@ function Edges({ width }: { width: number }) {
   if (!range) return null;
   const shown = view.value;
   const place = (time: number): number => Math.max(-20, Math.min(width + 20, placeOf(shown, time, width)));
-  const move = (edge: "from" | "to", by: number): void => {
-    const to = snap(range[edge] + by, spanOf(shown) / 1000);
-    if (edge === "from") choose({ from: Math.min(to, range.to - 100), to: range.to });
-    else choose({ from: range.from, to: Math.min(Math.max(to, range.from + 100), limits.peek().to) });
-  };
   return (
     <>
       <div class="chosen" aria-hidden="true" style={{ left: `${place(range.from)}px`, width: `${place(range.to) - place(range.from)}px` }}>
@@ -266,7 +262,7 @@ function Edges({ width }: { width: number }) {
           style={{ transform: `translateX(${place(range[edge])}px)` }}
           onKeyDown={(event) => {
             const command = timelineCommand(event);
-            if (command?.do === "step") move(edge, command.by * keyStep(spanOf(shown)));
+            if (command?.do === "step") moveEdge(edge, command.by * keyStep(spanOf(shown)));
             else if (command?.do === "leave") choose(null);
             else return;
             event.preventDefault();

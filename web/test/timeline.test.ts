@@ -9,7 +9,7 @@ import { bytesWords, daysWords, forecastWords, plotOf, roomOf } from "../src/for
 import { Gesture, type Ground } from "../src/gesture.js";
 import { keyStep, timelineCommand } from "../src/keys.js";
 import { lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
-import { inputValue, type Range } from "../src/range.js";
+import { inputValue, withEdge, type Range } from "../src/range.js";
 import { fit, lag, limitsAt, lookAt, pan, pinch, placeOf, reveal, snap, spanOf, timeAt, turn, VIEW_MAX, VIEW_MIN, zoom } from "../src/scale.js";
 import { axisOf } from "../src/ticks.js";
 
@@ -238,6 +238,15 @@ test("an edge of the range is moved, past the other too; the playhead scrubs and
   // Nothing is chosen of the future.
   hand.down(1, 900, "playhead", false, ground({ view: { from: NOW - 500_000, to: NOW + 500_000 } }));
   check(hand.move(1, 900, ground({ view: { from: NOW - 500_000, to: NOW + 500_000 } })), { scrub: NOW });
+});
+
+test("an edge moved by keys stays within what there is, and does not pass the other", () => {
+  const range = { from: NOW - 2 * HOUR, to: NOW - HOUR };
+  check(withEdge(range, "from", NOW - 3 * HOUR, LIMITS), { from: NOW - 3 * HOUR, to: NOW - HOUR });
+  check(withEdge(range, "from", NOW, LIMITS), { from: NOW - HOUR - 100, to: NOW - HOUR });
+  check(withEdge(range, "from", 0, LIMITS), { from: LIMITS.from, to: NOW - HOUR });
+  check(withEdge(range, "to", NOW + HOUR, LIMITS), { from: NOW - 2 * HOUR, to: NOW });
+  check(withEdge(range, "to", NOW - 3 * HOUR, LIMITS), { from: NOW - 2 * HOUR, to: NOW - 2 * HOUR + 100 });
 });
 
 test("times chosen by hand are whole seconds, tenths where those can be seen", () => {
