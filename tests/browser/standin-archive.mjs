@@ -39,6 +39,8 @@ export class Archive {
   /** Strips of pictures that were asked for, and how long one is waited for. */
   strips = [];
   stripDelay = 0;
+  /** What was imported: some of it lies on the timeline. */
+  files = null;
   /** What is not the usual of /api/v1/store. */
   storeChanges = {};
 
@@ -141,8 +143,15 @@ export class Archive {
       gaps: this.gaps.filter(meets).map(cut),
       losses: this.losses.filter(meets).map(cut),
       clips: this.clips.filter(meets).map(({ id, name, from, to }) => ranged({ id, name, from, to })),
+      imports: this.#imports(from, to),
       density: this.#density(from, to, resolution * 1000),
     };
+  }
+
+  #imports(from, to) {
+    const at = (item) => Date.parse(item.at);
+    const lies = (item) => item.camera === "test" && item.at !== null && at(item) >= from && at(item) < to;
+    return (this.files?.items ?? []).filter(lies).sort((a, b) => at(a) - at(b));
   }
 
   /** By day more moves than by night, and never twice the same. */

@@ -91,6 +91,7 @@ export class Standin {
     this.files?.cut();
     Object.assign(this, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
     Object.assign(this, { archive: new Archive(), files: new Files(this.media.film) });
+    this.archive.files = this.files;
   }
 
   close() {

@@ -356,6 +356,44 @@ export const cases = {
     await page.mouse.move(5, 5);
   },
 
+  "timeline: files that were brought for a moment lie there, are listed and shown": async ({ browser, standin }) => {
+    const at = (ago) => new Date(Date.now() - ago).toISOString();
+    standin.files.addItem({ name: "Blackbird.mp4", camera: "test", at: at(6 * HOUR) });
+    standin.files.addItem({ name: "notes.pdf", media: "other", camera: "test", at: at(12 * HOUR) });
+    standin.files.addItem({ name: "elsewhere.mp4", camera: "other", at: at(6 * HOUR) });
+    standin.files.addItem({ name: "long ago.mp4", camera: "test", at: at(90 * HOUR) });
+    const page = await opened(browser, standin);
+    const list = page.getByRole("region", { name: "Files of this time" });
+    await list.waitFor();
+    assert.equal(await list.getByRole("listitem").count(), 2);
+    assert.match(await list.getByRole("listitem").first().innerText(), /Blackbird\.mp4\s+.*\d:\d\d.*, Video, /);
+    assert.equal(await list.getByRole("button").count(), 1);
+
+    // On the track, where a clip's name would be.
+    const six = await placeOf(page, 6 * HOUR);
+    await page.mouse.move(six.x, six.y - 40);
+    await page.locator(".peek-name", { hasText: "Blackbird.mp4" }).waitFor();
+    const dialog = page.getByRole("dialog", { name: "Blackbird.mp4" });
+    await page.mouse.click(six.x, six.y - 40);
+    await until("it plays", () => dialog.locator("video").evaluate((video) => video.currentTime > 0.1));
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    await list.getByRole("button", { name: "Play Blackbird.mp4" }).click();
+    await dialog.waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+
+    // Beside it and below it the recording is played.
+    const asked = played(page);
+    await page.mouse.click(six.x, six.y);
+    await until("the recording", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 6 * HOUR)) < 4 * 60_000));
+    assert.equal(await dialog.count(), 0);
+    await page.getByRole("button", { name: "Delete Blackbird.mp4" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await until("it is gone there, too", async () => (await list.getByRole("listitem").count()) === 1);
+    assert.deepEqual(page.complaints, []);
+  },
+
   "timeline: the disk says when it is full": async ({ browser, standin }) => {
     const page = await opened(browser, standin);
     const disk = page.getByRole("region", { name: "Disk" });

@@ -9,6 +9,7 @@ import { Player } from "./player.js";
 import { Recordings } from "./recordings.js";
 import { problems } from "./server.js";
 import { nextTheme, theme, themeLabel } from "./settings.js";
+import { ShownDialog } from "./shown.js";
 import { Tiles } from "./tiles.js";
 import { boxProblems, sentence } from "./words.js";
 
@@ -49,6 +50,7 @@ export function App() {
         </div>
       </main>
       <HelpDialog />
+      <ShownDialog />
       <div class="unseen" role="status" aria-live="polite">
         {announced.value}
       </div>

@@ -14,6 +14,12 @@ export function itemWords({ media, bytes, new_bytes, source, made }: Item, camer
   return [KINDS[media], bytesWords(bytes), came, camera, room].filter(Boolean).join(", ");
 }
 
+/** "Yesterday 14:02, Video, 1.2 GB": of a file that lies on a timeline at that moment. */
+export const importWords = ({ media, bytes }: Item, at: number, now: number): string => [whenWords(at, now), KINDS[media], bytesWords(bytes)].join(", ");
+
+/** "Blackbird.flac", "Blackbird.flac and 2 more". */
+export const nameWords = (names: string[]): string => (names.length > 1 ? `${names[0]} and ${names.length - 1} more` : (names[0] ?? ""));
+
 /** What is wrong with a file, and what helps; "" while nothing is. */
 export function damageWords({ damaged, damaged_bytes, bytes }: Pick<Item, "damaged" | "damaged_bytes" | "bytes">): string {
   if (!damaged) return "";

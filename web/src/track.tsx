@@ -3,13 +3,15 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Gesture, type Ground, type Target } from "./gesture.js";
 import { keyStep, timelineCommand } from "./keys.js";
-import { lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
+import type { Item } from "./items.js";
+import { importsNear, lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
 import { showsFilm } from "./needs.js";
 import { paint, TRACK } from "./paint.js";
-import { Peek } from "./peek.js";
+import { MARK_PX, Peek } from "./peek.js";
 import { arrived, pictureOf, wantFilm } from "./pictures.js";
 import { placeOf, spanOf, timeAt, holds } from "./scale.js";
 import { theme } from "./settings.js";
+import { isShowable, show } from "./shown.js";
 import {
   chart,
   choose,
@@ -42,6 +44,8 @@ export function Track({ name }: { name: string }) {
   /** The moment below the mouse, or the one that a finger drags. */
   const hover = useSignal<number | null>(null);
   const gesture = useRef(new Gesture());
+  /** The file whose mark is pressed. */
+  const pressed = useRef<Item | null>(null);
 
   const isSeen = useSeen(root);
   usePainting(canvas, width);
@@ -62,10 +66,17 @@ export function Track({ name }: { name: string }) {
     const seen = gesture.current.scrubs || (event.pointerType === "mouse" && !gesture.current.active);
     hover.value = seen && at <= limits.peek().to ? at : null;
   };
+  const fileAt = (x: number, isTouch: boolean): Item | null => {
+    const reach = ((isTouch ? 2 : 1) * MARK_PX * spanOf(view.peek())) / Math.max(1, width.peek());
+    const known = chart.peek();
+    const near = known ? importsNear(known, timeAt(view.peek(), x, width.peek()), reach) : [];
+    return near.find(({ item }) => isShowable(item))?.item ?? null;
+  };
   const onPointerDown = (event: PointerEvent): void => {
     if (event.button !== 0) return;
     const grip = (event.target as HTMLElement).closest<HTMLElement>("[data-grip]")?.dataset.grip as Target | undefined;
     const y = event.clientY - root.current!.getBoundingClientRect().top;
+    pressed.current = !grip && y < TRACK.top ? fileAt(placeIn(event), event.pointerType !== "mouse") : null;
     gesture.current.down(event.pointerId, placeIn(event), grip ?? (y > TRACK.bottom ? "axis" : "track"), event.pointerType !== "mouse", ground());
     root.current!.setPointerCapture(event.pointerId);
   };
@@ -74,7 +85,9 @@ export function Track({ name }: { name: string }) {
     look(event);
   };
   const onPointerUp = (event: PointerEvent): void => {
-    carryOut(gesture.current.up(event.pointerId, placeIn(event), ground()));
+    const wish = gesture.current.up(event.pointerId, placeIn(event), ground());
+    if (wish && "play" in wish && pressed.current) show(pressed.current);
+    else carryOut(wish);
     look(event);
   };
   const onPointerCancel = (event: PointerEvent): void => {

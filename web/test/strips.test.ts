@@ -44,7 +44,7 @@ test("every moment lies in one picture of one strip of each step", () => {
 
 const chart = (...spans: Range[]): Chart => ({
   ...{ camera: "test", from: 0, to: NOW, resolution: 10_000, oldest: 0, newest: NOW },
-  ...{ spans, gaps: [], losses: [], clips: [], density: [] },
+  ...{ spans, gaps: [], losses: [], clips: [], imports: [], density: [] },
 });
 
 test("the film takes few strips at every scale, and none where nothing is recorded or from far away", () => {

@@ -5,10 +5,12 @@ import { test } from "node:test";
 import { chartOf, clipFilePath, timelapsePath, type Chart, type Store } from "../src/archive.js";
 import { DAY, HOUR, MINUTE, period, shifted, startOf, unitOf } from "../src/calendar.js";
 import { barsOf, columnsOf, nextRecorded } from "../src/density.js";
+import { importWords, nameWords } from "../src/filewords.js";
 import { bytesWords, daysWords, forecastWords, plotOf, roomOf } from "../src/forecast.js";
 import { Gesture, type Ground } from "../src/gesture.js";
 import { keyStep, timelineCommand } from "../src/keys.js";
-import { lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
+import type { Item } from "../src/items.js";
+import { importsIn, importsNear, lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
 import { inputValue, withEdge, type Range } from "../src/range.js";
 import { fit, lag, limitsAt, lookAt, pan, pinch, placeOf, reveal, snap, spanOf, timeAt, turn, VIEW_MAX, VIEW_MIN, zoom } from "../src/scale.js";
 import { axisOf } from "../src/ticks.js";
@@ -144,7 +146,7 @@ test("every scale has ticks that can be read, within the view and in order", () 
 
 const chart = (changes: Partial<Chart> = {}): Chart => ({
   ...{ camera: "test", from: 0, to: 100_000, resolution: 10_000, oldest: 0, newest: 100_000 },
-  ...{ spans: [], gaps: [], losses: [], clips: [], density: [], ...changes },
+  ...{ spans: [], gaps: [], losses: [], clips: [], imports: [], density: [], ...changes },
 });
 
 test("a bar's area is what was recorded, at every scale", () => {
@@ -177,15 +179,31 @@ test("playing begins with what is recorded next", () => {
   check(nextRecorded(null, 0), null);
 });
 
+const file = (id: string, at: string | null): Item => ({
+  ...{ id, name: id, media: "sound", source: "import", camera: "test", at, made: "1970-01-01T00:00:00Z" },
+  ...{ bytes: 2000, new_bytes: 0, damaged: false, damaged_bytes: 0 },
+});
+
 test("an answer becomes milliseconds", () => {
   const z = "1970-01-01T00:00:01Z";
   const got = chartOf({
     ...{ camera: "test", from: z, to: z, resolution_s: 2, oldest: z, newest: null },
     ...{ spans: [{ from: z, to: z }], gaps: [{ from: z, to: z, reason: "stopped" }], losses: [], clips: [{ id: 1, name: "a", from: z, to: z }] },
+    imports: [file("a", z), file("b", null)],
     density: [{ from: z, bytes: 5, media_s: 1 }],
   });
   check([got.from, got.resolution, got.oldest, got.newest, got.spans[0]!.to, got.density[0]!.from], [1000, 2000, 1000, null, 1000, 1000]);
   check(got.gaps[0], { from: 1000, to: 1000, reason: "stopped" });
+  check(got.imports.map(({ at, item }) => [at, item.id]), [[1000, "a"]]);
+});
+
+test("files are found within a view and near to a moment", () => {
+  const one = chart({ imports: [10_000, 20_000, 21_000, 90_000].map((at) => ({ at, item: file(String(at), null) })) });
+  check(importsIn(one, { from: 10_000, to: 30_000 }).map(({ at }) => at), [21_000, 20_000, 10_000]);
+  check(importsNear(one, 20_600, 1000).map(({ at }) => at), [21_000, 20_000]);
+  check(importsNear(one, 50_000, 1000), []);
+  check([["a"], ["a", "b", "c"], []].map(nameWords), ["a", "a and 2 more", ""]);
+  assert.match(importWords(file("a", null), NOW, NOW), /\d.*, Sound, 2 kB$/);
 });
 
 const VIEW = { from: NOW - 1000_000, to: NOW };
