@@ -39,6 +39,8 @@ export class Archive {
   /** Strips of pictures that were asked for, and how long one is waited for. */
   strips = [];
   stripDelay = 0;
+  /** Why the list of clips is refused, for as long as it is set. */
+  clipsTrouble = null;
   /** What was imported: some of it lies on the timeline. */
   files = null;
   /** What is not the usual of /api/v1/store. */
@@ -46,6 +48,13 @@ export class Archive {
 
   #clip(id, name, from, length) {
     return { id, camera: "test", name, from, to: from + length, bytes: length * 500, made: text(Date.now()), download: `/api/v1/clips/${id}/clip.mp4` };
+  }
+
+  /** Makes one as somebody else does. */
+  addClip(name, from, length) {
+    const clip = this.#clip(Math.max(0, ...this.clips.map((one) => one.id)) + 1, name, from, length);
+    this.clips.push(clip);
+    return clip;
   }
 
   /** What is recorded, oldest first. The present is: `newest` moves on. */
@@ -83,6 +92,7 @@ export class Archive {
       this.clips = this.clips.filter((clip) => clip.id !== Number(id));
       return json(204);
     }
+    if (request.method !== "POST" && this.clipsTrouble) return problem(503, this.clipsTrouble);
     if (request.method !== "POST") return json(200, { clips: this.clips.filter((clip) => clip.camera === url.searchParams.get("camera")).map(ranged) });
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -90,9 +100,7 @@ export class Archive {
     const [from, to] = [Date.parse(wish.from), Date.parse(wish.to)];
     if (!this.spans.some((span) => span.from < to && span.to > from)) return problem(404, "nothing was recorded in that range");
     if (wish.name === "taken") return problem(409, "a clip of that name is there already");
-    const clip = this.#clip(Math.max(0, ...this.clips.map((one) => one.id)) + 1, wish.name, from, to - from);
-    this.clips.push(clip);
-    return json(201, ranged(clip));
+    return json(201, ranged(this.addClip(wish.name, from, to - from)));
   }
 
   /** `GET /recordings/{camera}/strip.jpg?from=&to=&count=&width=`, as serve answers it. */

@@ -242,6 +242,18 @@ export const cases = {
     assert.equal(standin.archive.clips.length, 1);
   },
 
+  "timeline: a clip that is made elsewhere appears, and a list that was refused comes by itself": async ({ browser, standin }) => {
+    const { archive } = standin;
+    archive.clipsTrouble = "the index is being made again";
+    const page = await opened(browser, standin);
+    await page.getByText("The clips are not known: The index is being made again.").waitFor();
+    archive.clipsTrouble = null;
+    await page.getByRole("button", { name: "Play the clip The fox at the bins" }).waitFor();
+    archive.addClip("The owl", Date.now() - 10 * HOUR, 60_000);
+    await page.getByRole("button", { name: "Week", exact: true }).click();
+    await page.getByRole("button", { name: "Play the clip The owl" }).waitFor();
+  },
+
   "timeline: the keyboard alone finds a moment, plays it and keeps a clip": async ({ browser, standin }) => {
     const page = await opened(browser, standin);
     const asked = played(page);
