@@ -39,6 +39,10 @@ export class Archive {
   /** Strips of pictures that were asked for, and how long one is waited for. */
   strips = [];
   stripDelay = 0;
+  /** `[status, detail]` that saving a range as a file is refused with. */
+  saveTrouble = null;
+  /** Why such a file carries no proof; null where it does. */
+  unproven = null;
   /** Why the list of clips is refused, for as long as it is set. */
   clipsTrouble = null;
   /** What was imported: some of it lies on the timeline. */
@@ -101,6 +105,25 @@ export class Archive {
     if (!this.spans.some((span) => span.from < to && span.to > from)) return problem(404, "nothing was recorded in that range");
     if (wish.name === "taken") return problem(409, "a clip of that name is there already");
     return json(201, ranged(this.addClip(wish.name, from, to - from)));
+  }
+
+  /** A range as one file, `clip.json`, `clip.mp4` or `timelapse.mp4`: any film will do. */
+  answerFile(request, response, file, film) {
+    const send = (status, type, body, headers = {}) => {
+      response.writeHead(status, { "content-type": type, ...headers });
+      response.end(body);
+    };
+    if (this.saveTrouble) {
+      const [status, detail] = this.saveTrouble;
+      return send(status, "application/problem+json", JSON.stringify({ type: "about:blank", title: "Refused", status, detail }));
+    }
+    const { unproven } = this;
+    if (file === "clip.json") return send(200, "application/json", JSON.stringify({ bytes: film.length, proven: unproven === null, unproven }));
+    const saved = { "content-disposition": `attachment; filename="test-${file}"` };
+    if (request.headers.range === "bytes=0-0") {
+      return send(206, "video/mp4", film.subarray(0, 1), { ...saved, "content-range": `bytes 0-0/${film.length}` });
+    }
+    send(200, "video/mp4", film, saved);
   }
 
   /** `GET /recordings/{camera}/strip.jpg?from=&to=&count=&width=`, as serve answers it. */

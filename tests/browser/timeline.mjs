@@ -242,6 +242,36 @@ export const cases = {
     assert.equal(standin.archive.clips.length, 1);
   },
 
+  "timeline: a range is saved as a file, and what is refused or proves nothing says why": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const { archive } = standin;
+    await page.getByRole("button", { name: "Choose a range…" }).click();
+    const form = page.locator(".chosen-range");
+    const saved = async (name) => {
+      const [download] = await Promise.all([page.waitForEvent("download"), form.getByRole("link", { name }).click()]);
+      return download.suggestedFilename();
+    };
+    assert.equal(await saved("Save as a file"), "test-clip.mp4");
+    assert.equal(await form.getByText("no proof").count(), 0);
+    archive.unproven = "its last minute is not signed yet";
+    assert.equal(await saved("Save as a file"), "test-clip.mp4");
+    await form.getByText("The file carries no proof that this box recorded it: its last minute is not signed yet.").waitFor();
+    assert.equal(await saved("Time-lapse"), "test-timelapse.mp4");
+    assert.deepEqual(page.complaints, []);
+
+    const downloads = [];
+    page.on("download", (download) => downloads.push(download));
+    for (const [name, status, detail] of [
+      ["Save as a file", 400, "The range is longer than a day"],
+      ["Time-lapse", 503, "Four files are being made already"],
+    ]) {
+      archive.saveTrouble = [status, detail];
+      await form.getByRole("link", { name }).click();
+      await until("the refusal", async () => (await form.getByRole("alert").innerText()) === `Nothing was saved: ${detail}.`);
+    }
+    assert.deepEqual(downloads, []);
+  },
+
   "timeline: a clip that is made elsewhere appears, and a list that was refused comes by itself": async ({ browser, standin }) => {
     const { archive } = standin;
     archive.clipsTrouble = "the index is being made again";

@@ -79,6 +79,14 @@ export interface Clip {
   download?: string;
 }
 
+/** The file of a range, of `GET /recordings/{camera}/clip.json`, as far as the page uses it. */
+export interface ClipFile {
+  /** Whether it carries the proof that the box recorded it; absent where the server does not say. */
+  proven?: boolean;
+  /** Why it does not. */
+  unproven?: string | null;
+}
+
 /** The server understood and said no; `message` is its own sentence. */
 export class Refusal extends Error {
   constructor(
@@ -136,6 +144,17 @@ export async function deleteClip(id: number): Promise<void> {
 /** The recording of a range as one MP4 file. */
 export const clipFilePath = (camera: string, range: Range): string =>
   `/recordings/${camera}/clip.mp4?${new URLSearchParams({ ...rangeText(range) })}`;
+
+/** What that file will be; fails with the reason why there is none. */
+export async function fetchClipFile(camera: string, range: Range): Promise<ClipFile> {
+  return (await ask(`/recordings/${camera}/clip.json?${new URLSearchParams({ ...rangeText(range) })}`)).json() as Promise<ClipFile>;
+}
+
+/** Asks for no more than the first byte; fails with the reason why there is none. */
+export async function probe(path: string): Promise<void> {
+  const response = await ask(path, { headers: { range: "bytes=0-0" } });
+  await response.body?.cancel();
+}
 
 const TIMELAPSE_MIN_S = 5;
 const TIMELAPSE_MAX_S = 60;
