@@ -142,6 +142,39 @@ export const cases = {
     assert.equal(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("perch.upload")).length), 0);
   },
 
+  "files: an upload goes on where it was though nothing may be remembered, and though the server is busy": async ({ browser, standin, out }) => {
+    const page = await open(browser, standin.url);
+    await page.addInitScript(() => {
+      Storage.prototype.setItem = () => {
+        throw new DOMException("full", "QuotaExceededError");
+      };
+    });
+    await page.reload();
+    const { files } = standin;
+    files.holdAt = 3 * MB;
+    const chosen = await fileOf(out, "forgetful.mp4", 6 * MB);
+    await choose(page, [chosen]);
+    const forgetful = row(page, "forgetful.mp4");
+    const [upload] = await until("it begins", () => files.uploads.size === 1 && [...files.uploads.values()]);
+    await until("it is held", () => upload.bytes >= 3 * MB);
+    await forgetful.getByRole("button", { name: "Pause: forgetful.mp4" }).click();
+    await shows(forgetful, /Paused at/);
+    files.holdAt = 5 * MB;
+    files.headStatus = 503;
+    await sleep(300);
+    await forgetful.getByRole("button", { name: "Go on: forgetful.mp4" }).click();
+    await shows(forgetful, /The connection broke; it goes on by itself\./);
+    files.headStatus = null;
+    await until("it goes on", () => upload.bytes >= 5 * MB);
+    await forgetful.getByRole("button", { name: "Pause: forgetful.mp4" }).click();
+    files.holdAt = Infinity;
+    await sleep(300);
+    await choose(page, [chosen]);
+    await until("it is stored", () => files.items.length === 1);
+    assert.equal(files.uploads.size, 1);
+    assert.ok(files.received < 8 * MB, `${files.received} bytes for 6 MB`);
+  },
+
   "files: what is refused says why, and can be tried again or given up": async ({ browser, standin, out }) => {
     const page = await opened(browser, standin);
     const { files } = standin;

@@ -13,6 +13,8 @@ export class Files {
   holdAt = Infinity;
   /** `[status, detail]` that every upload is refused with when it begins. */
   refuse = null;
+  /** What a HEAD is answered with in place of how far the upload is. */
+  headStatus = null;
   /** Why what has arrived is not stored. */
   refuseImport = null;
   /** What keeps what has arrived from being stored, for as long as it is set. */
@@ -111,6 +113,7 @@ export class Files {
       case "GET":
         return json(shown(upload));
       case "HEAD":
+        if (this.headStatus) return send(this.headStatus, tus);
         return send(200, { ...tus, "upload-offset": upload.bytes, "upload-length": upload.length });
       case "DELETE":
         this.uploads.delete(id);

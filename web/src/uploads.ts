@@ -45,7 +45,8 @@ export interface Sending {
 }
 
 export interface Hooks {
-  carry: (file: File, hear: Heard) => Carrier;
+  /** `begun` is the upload that the file goes on with, if there is one. */
+  carry: (file: File, hear: Heard, begun: string | null) => Carrier;
   fetchUpload: (id: string) => Promise<Upload>;
   deleteUpload: (id: string) => Promise<void>;
   /** Something is to be heard by everybody. */
@@ -81,8 +82,9 @@ export class Uploads {
     const key = known?.key ?? ++this.lastKey;
     if (known && known.phase !== "paused" && known.phase !== "failed" && known.phase !== "refused") return;
     this.carriers.get(key)?.pause();
-    this.carriers.set(key, this.hooks.carry(file, this.hear(key)));
-    if (known) return this.change(key, { phase: "queued", reason: "", upload: known.phase === "refused" ? null : known.upload });
+    const upload = known && known.phase !== "refused" ? known.upload : null;
+    this.carriers.set(key, this.hooks.carry(file, this.hear(key), upload));
+    if (known) return this.change(key, { phase: "queued", reason: "", upload });
     const fresh: Sending = { key, name: file.name, bytes: file.size, sent: 0, phase: "queued", reason: "", left: null, upload: null, mark };
     this.all.value = [...this.all.peek(), fresh];
   }

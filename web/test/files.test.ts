@@ -11,7 +11,7 @@ import { renewed, type Item, type ItemPage, type Upload } from "../src/items.js"
 import { Listed } from "../src/listed.js";
 import { markOf, Remembered } from "../src/remembered.js";
 import { Speed } from "../src/speed.js";
-import { isPassing, reasonOf } from "../src/tus.js";
+import { isPassing, keepUpload, reasonOf } from "../src/tus.js";
 import { Uploads, type Heard, type Sending } from "../src/uploads.js";
 
 function check<T>(got: T, expected: T): void {
@@ -91,13 +91,15 @@ test("what an upload still takes is told after some seconds, and anew after it w
 function rig() {
   const started: string[] = [];
   const paused: string[] = [];
+  const begun: (string | null)[] = [];
   const heard = new Map<string, Heard>();
   const said: string[] = [];
   const stored: string[] = [];
   const deleted: string[] = [];
   const answers = new Map<string, Upload | Error>();
   const uploads = new Uploads({
-    carry: (file, hear) => {
+    carry: (file, hear, upload) => {
+      begun.push(upload);
       heard.set(file.name, hear);
       return { start: () => started.push(file.name), pause: () => paused.push(file.name) };
     },
@@ -117,7 +119,7 @@ function rig() {
   const phases = (): string => uploads.all.peek().map(({ name, phase }) => `${name} ${phase}`).join(", ");
   const key = (name: string): number => uploads.all.peek().find((one) => one.name === name)!.key;
   uploads.add(["a", "b", "c"].map((name) => new File(["0123456789"], name)));
-  return { uploads, started, paused, heard, said, stored, deleted, answers, phases, key };
+  return { uploads, started, paused, begun, heard, said, stored, deleted, answers, phases, key };
 }
 
 test("two uploads go at a time, and what stops makes room for the next", () => {
@@ -148,6 +150,21 @@ test("the same file chosen again goes on, and is not sent twice at a time", () =
   check(phases(), "a failed, b failed, c sending, d sending");
   uploads.add([again("d")]);
   check(started.join(""), "abcdd");
+});
+
+test("a file chosen again goes on with its upload, and with another one if that was refused", async () => {
+  const { uploads, begun, heard, answers, key } = rig();
+  const again = new File(["0123456789"], "d", { lastModified: 7 });
+  uploads.add([again]);
+  for (const name of ["a", "b", "c"]) uploads.pause(key(name));
+  heard.get("d")!.begun("7");
+  uploads.pause(key("d"));
+  uploads.add([again]);
+  heard.get("d")!.arrived("7");
+  answers.set("7", upload({ state: "refused", reason: "it is no media" }));
+  await pass(2000);
+  uploads.add([again]);
+  check(begun, [null, null, null, null, "7", null]);
 });
 
 test("what has arrived is watched until it is stored", async () => {
@@ -286,6 +303,11 @@ test("only what may pass is tried again, and a refusal is told in the server's w
     });
   check([null, 409, 423, 429, 500, 503].map((status) => isPassing(error(status))), Array(6).fill(true));
   check([400, 403, 404, 410, 413, 415, 507].map((status) => isPassing(error(status))), Array(7).fill(false));
+  // What passes leaves the upload where it is; what is gone is begun anew, and a lock the client knows itself.
+  const answered = (method: string, status: number): void => keepUpload({ getMethod: () => method }, { getStatus: () => status });
+  for (const status of [409, 429, 500, 502, 503]) assert.throws(() => answered("HEAD", status));
+  for (const status of [200, 204, 403, 404, 410, 423]) answered("HEAD", status);
+  for (const method of ["POST", "PATCH"]) answered(method, 503);
   check(reasonOf(error(507, '{"title":"Full","detail":"the disk has no room"}')), "the disk has no room");
   check(reasonOf(error(400, "<html>")), "the answer was 400");
   check(reasonOf(error(null)), "the file was changed or is gone; choose it again");
