@@ -62,6 +62,16 @@ export const cases = {
     await slider(page).focus();
     for (let press = 0; press < 40; press++) await page.keyboard.press("-");
     await until("a year again", async () => (await page.getByRole("button", { name: "Year", exact: true }).getAttribute("aria-pressed")) === "true");
+    // At the end of the scale nothing changes: each press is answered all the same.
+    await sleep(500);
+    await page.evaluate(() => {
+      window.spoken = 0;
+      new MutationObserver(() => window.spoken++).observe(document.querySelector("[role=status]"), { childList: true, subtree: true, characterData: true });
+    });
+    for (const times of [1, 2]) {
+      await page.keyboard.press("-");
+      await until(`it is said ${times} times`, () => page.evaluate((times) => window.spoken >= times, times));
+    }
     for (let press = 0; press < 6; press++) await page.getByRole("button", { name: "Zoom in" }).click();
     await until("days", () => spanAsked(standin) < 30 * 24 * HOUR);
     assert.deepEqual(page.complaints, []);

@@ -52,7 +52,8 @@ export function App() {
       <HelpDialog />
       <ShownDialog />
       <div class="unseen" role="status" aria-live="polite">
-        {announced.value}
+        {/* A new element each time: words that stay the same would not be spoken again. */}
+        <span key={announced.value.turn}>{announced.value.words}</span>
       </div>
     </>
   );
