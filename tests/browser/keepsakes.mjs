@@ -65,6 +65,7 @@ export const cases = {
     assert.equal(await saved("Save as a file"), "test-clip.mp4");
     await form.getByText("The file carries no proof that this box recorded it: its last minute is not signed yet.").waitFor();
     assert.equal(await saved("Time-lapse"), "test-timelapse.mp4");
+    await form.getByText("A time-lapse carries no proof").waitFor();
     assert.deepEqual(page.complaints, []);
 
     const downloads = [];

@@ -87,7 +87,7 @@ export function Chosen({ id }: { id: string }) {
   const checkFile = async (): Promise<string> => proofWords(await fetchClipFile(id, range));
   const checkTimelapse = async (): Promise<string> => {
     await probe(timelapsePath(id, range));
-    return "";
+    return "A time-lapse carries no proof that this box recorded it.";
   };
   return (
     <form class="chosen-range" id="chosen-range" onSubmit={play} noValidate>
@@ -143,7 +143,7 @@ export function Chosen({ id }: { id: string }) {
           class="button"
           href={timelapsePath(id, range)}
           download
-          title="Save a time-lapse of the range, at most a month, without a proof"
+          title="Save a time-lapse of the range, at most a month"
           onClick={(event) => void save(event, timelapsePath(id, range), checkTimelapse)}
         >
           Time-lapse
