@@ -43,8 +43,9 @@ export function Track({ name }: { name: string }) {
   const width = useSignal(0);
   /** The moment below the mouse, or the one that a finger drags. */
   const hover = useSignal<number | null>(null);
+  /** Whether the mouse is on the mark of a file that can be shown. */
+  const onFile = useSignal(false);
   const gesture = useRef(new Gesture());
-  /** The file whose mark is pressed. */
   const pressed = useRef<Item | null>(null);
 
   const isSeen = useSeen(root);
@@ -61,23 +62,26 @@ export function Track({ name }: { name: string }) {
     else if ("scrub" in wish) mark.value = wish.scrub;
     else playFrom(wish.play);
   };
+  const heightIn = (event: PointerEvent): number => event.clientY - root.current!.getBoundingClientRect().top;
+  /** The file whose mark is pressed or pointed at. */
+  const fileBelow = (event: PointerEvent): Item | null => {
+    const known = chart.peek();
+    if (!known || heightIn(event) >= TRACK.top) return null;
+    const reach = ((event.pointerType === "mouse" ? 1 : 2) * MARK_PX * spanOf(view.peek())) / Math.max(1, width.peek());
+    const near = importsNear(known, timeAt(view.peek(), placeIn(event), width.peek()), reach);
+    return near.find(({ item }) => isShowable(item))?.item ?? null;
+  };
   const look = (event: PointerEvent): void => {
     const at = timeAt(view.peek(), placeIn(event), width.peek());
     const seen = gesture.current.scrubs || (event.pointerType === "mouse" && !gesture.current.active);
     hover.value = seen && at <= limits.peek().to ? at : null;
-  };
-  const fileAt = (x: number, isTouch: boolean): Item | null => {
-    const reach = ((isTouch ? 2 : 1) * MARK_PX * spanOf(view.peek())) / Math.max(1, width.peek());
-    const known = chart.peek();
-    const near = known ? importsNear(known, timeAt(view.peek(), x, width.peek()), reach) : [];
-    return near.find(({ item }) => isShowable(item))?.item ?? null;
+    onFile.value = event.pointerType === "mouse" && !gesture.current.active && fileBelow(event) !== null;
   };
   const onPointerDown = (event: PointerEvent): void => {
     if (event.button !== 0) return;
     const grip = (event.target as HTMLElement).closest<HTMLElement>("[data-grip]")?.dataset.grip as Target | undefined;
-    const y = event.clientY - root.current!.getBoundingClientRect().top;
-    pressed.current = !grip && y < TRACK.top ? fileAt(placeIn(event), event.pointerType !== "mouse") : null;
-    gesture.current.down(event.pointerId, placeIn(event), grip ?? (y > TRACK.bottom ? "axis" : "track"), event.pointerType !== "mouse", ground());
+    pressed.current = grip ? null : fileBelow(event);
+    gesture.current.down(event.pointerId, placeIn(event), grip ?? (heightIn(event) > TRACK.bottom ? "axis" : "track"), event.pointerType !== "mouse", ground());
     root.current!.setPointerCapture(event.pointerId);
   };
   const onPointerMove = (event: PointerEvent): void => {
@@ -129,6 +133,7 @@ export function Track({ name }: { name: string }) {
     <div
       class="timeline"
       ref={root}
+      data-on-file={onFile.value || undefined}
       onPointerDown={onPointerDown}
       onPointerMove={onPointerMove}
       onPointerUp={onPointerUp}
