@@ -161,6 +161,7 @@ test("a file chosen again goes on with its upload, and with another one if that 
   uploads.pause(key("d"));
   uploads.add([again]);
   heard.get("d")!.arrived("7");
+  await settled();
   answers.set("7", upload({ state: "refused", reason: "it is no media" }));
   await pass(2000);
   uploads.add([again]);
@@ -198,6 +199,7 @@ test("what cannot be stored says why, once, and can be given up", async () => {
   const { uploads, heard, said, answers, deleted, phases, key } = rig();
   heard.get("a")!.begun("slow");
   heard.get("a")!.arrived("slow");
+  await settled();
   for (const left of [12, 11]) {
     answers.set("slow", upload({ state: "importing", reason: `the disk is full: ${left} MB are left` }));
     await pass(3000);
