@@ -122,7 +122,9 @@ export const cases = {
 
     // Beside it and below it the recording is played.
     const asked = played(page);
-    await page.mouse.click(six.x, six.y);
+    await page.locator(".timeline").scrollIntoViewIfNeeded();
+    const below = await placeOf(page, 6 * HOUR);
+    await page.mouse.click(below.x, below.y);
     await until("the recording", () => asked.some(({ from }) => Math.abs(from - (Date.now() - 6 * HOUR)) < 4 * 60_000));
     assert.equal(await dialog.count(), 0);
     await page.getByRole("button", { name: "Delete Blackbird.mp4" }).click();

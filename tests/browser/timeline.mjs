@@ -317,6 +317,9 @@ export const cases = {
   "timeline: pictures of it": async ({ browser, standin, out }) => {
     standin.cameras = [testCamera()];
     const at = (name) => path.join(out, `timeline-${name}.png`);
+    for (const [name, media, ago] of [["Blackbird at dawn.flac", "sound", 7], ["The fox, from the other camera.mp4", "video", 3]]) {
+      standin.files.addItem({ name, media, camera: "test", at: new Date(Date.now() - ago * HOUR).toISOString() });
+    }
     for (const colorScheme of ["light", "dark"]) {
       const page = await opened(browser, standin, { viewport: { width: 1360, height: 900 }, colorScheme });
       await sleep(1000);
