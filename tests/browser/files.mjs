@@ -86,6 +86,23 @@ export const cases = {
     assert.deepEqual(page.complaints, []);
   },
 
+  "files: an upload that was listed while it was sent is gone when it is stored": async ({ browser, standin, out }) => {
+    const page = await opened(browser, standin);
+    const { files } = standin;
+    files.holdAt = 1 * MB;
+    await choose(page, [await fileOf(out, "slow.mp4", 2 * MB)]);
+    await until("it is listed", () => files.listed > 0, 30_000);
+    await sleep(500);
+    files.holdAt = Infinity;
+    await says(page, "slow.mp4 is stored.");
+    for (let looks = 0; looks < 20; looks++) {
+      assert.equal(await panel(page).getByRole("button", { name: "Give up: slow.mp4" }).count(), 0);
+      await sleep(50);
+    }
+    await row(page, "slow.mp4").getByRole("button", { name: "Play slow.mp4" }).waitFor();
+    assert.deepEqual(page.complaints, []);
+  },
+
   "files: an upload is paused, goes on, and outlives a broken connection and another load of the page": async ({ browser, standin, out }) => {
     const page = await opened(browser, standin);
     const { files } = standin;
@@ -125,6 +142,39 @@ export const cases = {
     assert.equal(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("perch.upload")).length), 0);
   },
 
+  "files: an upload goes on where it was though nothing may be remembered, and though the server is busy": async ({ browser, standin, out }) => {
+    const page = await open(browser, standin.url);
+    await page.addInitScript(() => {
+      Storage.prototype.setItem = () => {
+        throw new DOMException("full", "QuotaExceededError");
+      };
+    });
+    await page.reload();
+    const { files } = standin;
+    files.holdAt = 3 * MB;
+    const chosen = await fileOf(out, "forgetful.mp4", 6 * MB);
+    await choose(page, [chosen]);
+    const forgetful = row(page, "forgetful.mp4");
+    const [upload] = await until("it begins", () => files.uploads.size === 1 && [...files.uploads.values()]);
+    await until("it is held", () => upload.bytes >= 3 * MB);
+    await forgetful.getByRole("button", { name: "Pause: forgetful.mp4" }).click();
+    await shows(forgetful, /Paused at/);
+    files.holdAt = 5 * MB;
+    files.headStatus = 503;
+    await sleep(300);
+    await forgetful.getByRole("button", { name: "Go on: forgetful.mp4" }).click();
+    await shows(forgetful, /The connection broke; it goes on by itself\./);
+    files.headStatus = null;
+    await until("it goes on", () => upload.bytes >= 5 * MB);
+    await forgetful.getByRole("button", { name: "Pause: forgetful.mp4" }).click();
+    files.holdAt = Infinity;
+    await sleep(300);
+    await choose(page, [chosen]);
+    await until("it is stored", () => files.items.length === 1);
+    assert.equal(files.uploads.size, 1);
+    assert.ok(files.received < 8 * MB, `${files.received} bytes for 6 MB`);
+  },
+
   "files: what is refused says why, and can be tried again or given up": async ({ browser, standin, out }) => {
     const page = await opened(browser, standin);
     const { files } = standin;
@@ -150,6 +200,49 @@ export const cases = {
     await until("gone", () => files.uploads.size === 0);
     await other.waitFor({ state: "hidden" });
     assert.deepEqual(page.complaints.filter((words) => !words.includes("507")), []);
+  },
+
+  "files: what waits for the disk says so, is stored when it can be, and can be given up": async ({ browser, standin, out }) => {
+    const page = await opened(browser, standin);
+    const { files } = standin;
+    files.importTrouble = "the disk is full: 12 MB are left";
+    await choose(page, [await fileOf(out, "patient.mp4", 1 * MB)]);
+    const patient = row(page, "patient.mp4");
+    await shows(patient, /Not stored yet: the disk is full: 12 MB are left\. It is tried again by itself\./);
+    await says(page, "patient.mp4 is not stored yet: the disk is full");
+    files.importTrouble = null;
+    await says(page, "patient.mp4 is stored.");
+
+    files.importTrouble = "the disk is full: 11 MB are left";
+    await choose(page, [await fileOf(out, "unwanted.mp4", 1 * MB)]);
+    const unwanted = row(page, "unwanted.mp4");
+    await shows(unwanted, /11 MB are left/);
+    await unwanted.getByRole("button", { name: "Give up: unwanted.mp4" }).click();
+    await page.getByRole("dialog").getByText("It was uploaded whole").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Give up" }).click();
+    await unwanted.waitFor({ state: "hidden" });
+    files.addUpload({ name: "theirs.mov", state: "importing", bytes: 5 * MB, length: 5 * MB, reason: "the disk is full" });
+    files.addUpload({ name: "going.mov", state: "importing", bytes: 5 * MB, length: 5 * MB, imported_bytes: 2 * MB });
+    await page.reload();
+    await shows(row(page, "theirs.mov"), /Not stored yet: the disk is full\./);
+    await row(page, "theirs.mov").getByRole("button", { name: "Give up: theirs.mov" }).waitFor();
+    await shows(row(page, "going.mov"), /Being stored, 40 %/);
+    assert.equal(await row(page, "going.mov").getByRole("progressbar").evaluate((bar) => bar.position), 0.4);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "files: what the disk has damaged says so, in the list and when it is shown": async ({ browser, standin }) => {
+    standin.files.addItem({ name: "whole.mp4" });
+    standin.files.addItem({ name: "hurt.mp4", damaged: true, damaged_bytes: 64_000 });
+    const page = await opened(browser, standin);
+    const words = /Damaged on the disk: 64 kB of .* cannot be read\. Uploading the same file again mends it\./;
+    await shows(row(page, "hurt.mp4"), words);
+    assert.equal(await panel(page).getByText(words).count(), 1);
+    await row(page, "hurt.mp4").getByRole("button", { name: "Play hurt.mp4" }).click();
+    const dialog = page.getByRole("dialog", { name: "hurt.mp4" });
+    await until("it fails", async () => (await dialog.locator("video").count()) === 0);
+    await shows(dialog.getByRole("alert"), words);
+    assert.equal(await dialog.getByText("This browser cannot").count(), 0);
   },
 
   "files: are dropped anywhere on the page": async ({ browser, standin }) => {

@@ -6,6 +6,7 @@ import path from "node:path";
 import { launch } from "./browser.mjs";
 import { cases as failures } from "./failures.mjs";
 import { cases as files } from "./files.mjs";
+import { cases as keepsakes } from "./keepsakes.mjs";
 import { cases as latency } from "./latency.mjs";
 import { cases as pictures, standinCases } from "./pictures.mjs";
 import { root, Standin } from "./standin.mjs";
@@ -22,7 +23,7 @@ await mkdir(out, { recursive: true });
 const plan = [
   ...Object.entries({ ...watching, ...latency, ...pictures }).map(([name, run]) => ({ name, run, url: real })),
   ...Object.entries(real ? uploads : {}).map(([name, run]) => ({ name, run, url: real })),
-  ...Object.entries({ ...failures, ...timeline, ...files, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
+  ...Object.entries({ ...failures, ...timeline, ...keepsakes, ...files, ...standinCases }).map(([name, run]) => ({ name, run, url: undefined })),
 ].filter(({ name }) => name.includes(wanted));
 let standin;
 const browser = await launch();

@@ -39,11 +39,26 @@ export class Archive {
   /** Strips of pictures that were asked for, and how long one is waited for. */
   strips = [];
   stripDelay = 0;
+  /** `[status, detail]` that saving a range as a file is refused with. */
+  saveTrouble = null;
+  /** Why such a file carries no proof; null where it does. */
+  unproven = null;
+  /** Why the list of clips is refused, for as long as it is set. */
+  clipsTrouble = null;
+  /** What was imported: some of it lies on the timeline. */
+  files = null;
   /** What is not the usual of /api/v1/store. */
   storeChanges = {};
 
   #clip(id, name, from, length) {
     return { id, camera: "test", name, from, to: from + length, bytes: length * 500, made: text(Date.now()), download: `/api/v1/clips/${id}/clip.mp4` };
+  }
+
+  /** Makes one as somebody else does. */
+  addClip(name, from, length) {
+    const clip = this.#clip(Math.max(0, ...this.clips.map((one) => one.id)) + 1, name, from, length);
+    this.clips.push(clip);
+    return clip;
   }
 
   /** What is recorded, oldest first. The present is: `newest` moves on. */
@@ -81,6 +96,7 @@ export class Archive {
       this.clips = this.clips.filter((clip) => clip.id !== Number(id));
       return json(204);
     }
+    if (request.method !== "POST" && this.clipsTrouble) return problem(503, this.clipsTrouble);
     if (request.method !== "POST") return json(200, { clips: this.clips.filter((clip) => clip.camera === url.searchParams.get("camera")).map(ranged) });
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -88,9 +104,26 @@ export class Archive {
     const [from, to] = [Date.parse(wish.from), Date.parse(wish.to)];
     if (!this.spans.some((span) => span.from < to && span.to > from)) return problem(404, "nothing was recorded in that range");
     if (wish.name === "taken") return problem(409, "a clip of that name is there already");
-    const clip = this.#clip(Math.max(0, ...this.clips.map((one) => one.id)) + 1, wish.name, from, to - from);
-    this.clips.push(clip);
-    return json(201, ranged(clip));
+    return json(201, ranged(this.addClip(wish.name, from, to - from)));
+  }
+
+  /** A range as one file, `clip.json`, `clip.mp4` or `timelapse.mp4`: any film will do. */
+  answerFile(request, response, file, film) {
+    const send = (status, type, body, headers = {}) => {
+      response.writeHead(status, { "content-type": type, ...headers });
+      response.end(body);
+    };
+    if (this.saveTrouble) {
+      const [status, detail] = this.saveTrouble;
+      return send(status, "application/problem+json", JSON.stringify({ type: "about:blank", title: "Refused", status, detail }));
+    }
+    const { unproven } = this;
+    if (file === "clip.json") return send(200, "application/json", JSON.stringify({ bytes: film.length, proven: unproven === null, unproven }));
+    const saved = { "content-disposition": `attachment; filename="test-${file}"` };
+    if (request.headers.range === "bytes=0-0") {
+      return send(206, "video/mp4", film.subarray(0, 1), { ...saved, "content-range": `bytes 0-0/${film.length}` });
+    }
+    send(200, "video/mp4", film, saved);
   }
 
   /** `GET /recordings/{camera}/strip.jpg?from=&to=&count=&width=`, as serve answers it. */
@@ -141,8 +174,15 @@ export class Archive {
       gaps: this.gaps.filter(meets).map(cut),
       losses: this.losses.filter(meets).map(cut),
       clips: this.clips.filter(meets).map(({ id, name, from, to }) => ranged({ id, name, from, to })),
+      imports: this.#imports(from, to),
       density: this.#density(from, to, resolution * 1000),
     };
+  }
+
+  #imports(from, to) {
+    const at = (item) => Date.parse(item.at);
+    const lies = (item) => item.camera === "test" && item.at !== null && at(item) >= from && at(item) < to;
+    return (this.files?.items ?? []).filter(lies).sort((a, b) => at(a) - at(b));
   }
 
   /** By day more moves than by night, and never twice the same. */

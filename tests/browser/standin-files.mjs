@@ -13,10 +13,16 @@ export class Files {
   holdAt = Infinity;
   /** `[status, detail]` that every upload is refused with when it begins. */
   refuse = null;
+  /** What a HEAD is answered with in place of how far the upload is. */
+  headStatus = null;
   /** Why what has arrived is not stored. */
   refuseImport = null;
+  /** What keeps what has arrived from being stored, for as long as it is set. */
+  importTrouble = null;
   /** How long an import takes, in ms. */
   importTime = 300;
+  /** How often the list of uploads was asked for while there were some. */
+  listed = 0;
   /** Bytes received of all uploads together, also of those that were sent twice. */
   received = 0;
   #lastId = 0;
@@ -28,7 +34,7 @@ export class Files {
 
   addItem(changes = {}) {
     const bytes = changes.bytes ?? this.content.length;
-    const usual = { id: this.#id(), name: "film.mp4", media: "video", source: "import", camera: null, at: null, made: text(Date.now()), bytes, new_bytes: bytes };
+    const usual = { id: this.#id(), name: "film.mp4", media: "video", source: "import", camera: null, at: null, made: text(Date.now()), bytes, new_bytes: bytes, damaged: false, damaged_bytes: 0 };
     this.items.unshift({ ...usual, ...changes });
     return this.items[0];
   }
@@ -76,6 +82,8 @@ export class Files {
       return send(204);
     }
     if (file !== "content") return json(item);
+    // Of the whole nothing is given out; the stand-in has no sound parts either.
+    if (item.damaged) return problem(500, "the file is damaged on the disk");
     const { content } = this;
     const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
     const type = { "content-type": item.type ?? "video/mp4", "accept-ranges": "bytes" };
@@ -95,13 +103,17 @@ export class Files {
       const made = { name: read("filename"), type: read("filetype"), bytes: 0, length: Number(request.headers["upload-length"]) };
       return send(201, { ...tus, location: `/api/v1/uploads/${this.addUpload(made).id}` });
     }
-    if (!id) return json({ uploads: [...this.uploads.values()].map(shown) });
+    if (!id) {
+      if (this.uploads.size > 0) this.listed++;
+      return json({ uploads: [...this.uploads.values()].map(shown) });
+    }
     const upload = this.uploads.get(id);
     if (!upload) return problem(404, "there is no such upload; it expired, was removed or never was");
     switch (request.method) {
       case "GET":
         return json(shown(upload));
       case "HEAD":
+        if (this.headStatus) return send(this.headStatus, tus);
         return send(200, { ...tus, "upload-offset": upload.bytes, "upload-length": upload.length });
       case "DELETE":
         this.uploads.delete(id);
@@ -131,6 +143,11 @@ export class Files {
   }
 
   #import(upload) {
+    if (this.importTrouble) {
+      Object.assign(upload, { state: "importing", reason: this.importTrouble });
+      return setTimeout(() => this.uploads.has(upload.id) && this.#import(upload), 200);
+    }
+    delete upload.reason;
     Object.assign(upload, { state: "importing", imported_bytes: Math.floor(upload.length / 2) });
     setTimeout(() => {
       if (this.refuseImport) return Object.assign(upload, { state: "refused", reason: this.refuseImport });

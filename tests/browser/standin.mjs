@@ -91,6 +91,7 @@ export class Standin {
     this.files?.cut();
     Object.assign(this, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
     Object.assign(this, { archive: new Archive(), files: new Files(this.media.film) });
+    this.archive.files = this.files;
   }
 
   close() {
@@ -131,6 +132,7 @@ export class Standin {
     if (route[2] === "still.jpg") return this.archive.holds(Date.parse(url.searchParams.get("at"))) ? send("image/jpeg", this.media.still) : refuse(404);
     if (["items", "uploads"].includes(route[2])) return this.files.answer(request, response, url);
     if (route[2] === "strip.jpg") return this.archive.answerStrip(response, url.searchParams, this.media.pictures);
+    if (["clip.json", "clip.mp4", "timelapse.mp4"].includes(route[2])) return this.archive.answerFile(request, response, route[2], this.media.film);
     if (["timeline", "store", "clips"].includes(route[2])) return this.archive.answer(request, response, url);
     if (route[0] === "live" || route[0] === "recordings") {
       const [type, body] = await this.#media(route[0], route.slice(2), url.searchParams);

@@ -1,7 +1,8 @@
 // The one live region: what changed, said politely to screen readers.
 import { signal } from "@preact/signals";
 
-export const announced = signal("");
+/** The same words again are news, too: `turn` is another number each time. */
+export const announced = signal({ words: "", turn: 0 });
 
 let waiting: string[] = [];
 let timer = 0;
@@ -11,7 +12,7 @@ export function say(words: string): void {
   waiting.push(words);
   window.clearTimeout(timer);
   timer = window.setTimeout(() => {
-    announced.value = waiting.join(" ");
+    announced.value = { words: waiting.join(" "), turn: announced.peek().turn + 1 };
     waiting = [];
   }, 150);
 }

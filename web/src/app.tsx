@@ -9,6 +9,7 @@ import { Player } from "./player.js";
 import { Recordings } from "./recordings.js";
 import { problems } from "./server.js";
 import { nextTheme, theme, themeLabel } from "./settings.js";
+import { ShownDialog } from "./shown.js";
 import { Tiles } from "./tiles.js";
 import { boxProblems, sentence } from "./words.js";
 
@@ -49,8 +50,10 @@ export function App() {
         </div>
       </main>
       <HelpDialog />
+      <ShownDialog />
       <div class="unseen" role="status" aria-live="polite">
-        {announced.value}
+        {/* A new element each time: words that stay the same would not be spoken again. */}
+        <span key={announced.value.turn}>{announced.value.words}</span>
       </div>
     </>
   );

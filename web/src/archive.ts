@@ -1,5 +1,6 @@
 // What the appliance says about its recordings: the types of /api/v1/timeline, /store and /clips, and the requests
 // for them. Knows no page.
+import type { Item } from "./items.js";
 import type { Range } from "./range.js";
 
 /** `GET /api/v1/timeline`; every time as RFC 3339. */
@@ -16,6 +17,8 @@ export interface TimelineAnswer {
   gaps: (TimeRange & { reason: string })[];
   losses: TimeRange[];
   clips: (TimeRange & { id: number; name: string })[];
+  /** Files that were brought for this camera and a moment, oldest first, at most a thousand. */
+  imports: Item[];
   /** Oldest first; buckets without recording are left out. */
   density: { from: string; bytes: number; media_s: number }[];
 }
@@ -23,6 +26,12 @@ export interface TimelineAnswer {
 interface TimeRange {
   from: string;
   to: string;
+}
+
+/** A file that lies on a camera's timeline: when it begins is known, how long it is not. */
+export interface Import {
+  at: number;
+  item: Item;
 }
 
 /** A timeline as the page works with it: every time in milliseconds since 1970. */
@@ -35,6 +44,7 @@ export interface Chart extends Range {
   gaps: (Range & { reason: string })[];
   losses: Range[];
   clips: (Range & { id: number; name: string })[];
+  imports: Import[];
   density: { from: number; bytes: number }[];
 }
 
@@ -69,6 +79,14 @@ export interface Clip {
   made: string;
   /** The address of its file, where there is one. */
   download?: string;
+}
+
+/** The file of a range, of `GET /recordings/{camera}/clip.json`, as far as the page uses it. */
+export interface ClipFile {
+  /** Whether it carries the proof that the box recorded it; absent where the server does not say. */
+  proven?: boolean;
+  /** Why it does not. */
+  unproven?: string | null;
 }
 
 /** The server understood and said no; `message` is its own sentence. */
@@ -129,6 +147,17 @@ export async function deleteClip(id: number): Promise<void> {
 export const clipFilePath = (camera: string, range: Range): string =>
   `/recordings/${camera}/clip.mp4?${new URLSearchParams({ ...rangeText(range) })}`;
 
+/** What that file will be; fails with the reason why there is none. */
+export async function fetchClipFile(camera: string, range: Range): Promise<ClipFile> {
+  return (await ask(`/recordings/${camera}/clip.json?${new URLSearchParams({ ...rangeText(range) })}`)).json() as Promise<ClipFile>;
+}
+
+/** Asks for no more than the first byte; fails with the reason why there is none. */
+export async function probe(path: string): Promise<void> {
+  const response = await ask(path, { headers: { range: "bytes=0-0" } });
+  await response.body?.cancel();
+}
+
 const TIMELAPSE_MIN_S = 5;
 const TIMELAPSE_MAX_S = 60;
 
@@ -158,6 +187,7 @@ export function chartOf(answer: TimelineAnswer): Chart {
     gaps: answer.gaps.map(times),
     losses: answer.losses.map(times),
     clips: answer.clips.map(times),
+    imports: answer.imports.flatMap((item) => (item.at === null ? [] : { at: Date.parse(item.at), item })),
     density: answer.density.map(({ from, bytes }) => ({ from: Date.parse(from), bytes })),
   };
 }

@@ -1,13 +1,13 @@
 // The range chosen by hand, on the timeline or typed in: to be played, or kept as a clip.
 import { useEffect, useState } from "preact/hooks";
-import { clipFilePath, keepClip, timelapsePath } from "./archive.js";
+import { clipFilePath, fetchClipFile, keepClip, probe, Refusal, timelapsePath } from "./archive.js";
 import { say } from "./announce.js";
 import { takeClip } from "./clips.js";
 import { inputValue, typedRange, type Range } from "./range.js";
 import { serverNow } from "./server.js";
 import { choose, chooseEdge, forgetTimeline, selection } from "./timeline.js";
-import { playRange } from "./view.js";
-import { clipName, sentence } from "./words.js";
+import { download, playRange } from "./view.js";
+import { clipName, proofWords, sentence } from "./words.js";
 
 const NAME_MAX = 100;
 
@@ -17,6 +17,8 @@ export function Chosen({ id }: { id: string }) {
   const [to, setTo] = useState(inputValue(range.to));
   const [name, setName] = useState("");
   const [wrong, setWrong] = useState("");
+  /** What is to be known of the file that was saved. */
+  const [note, setNote] = useState("");
   const [busy, setBusy] = useState(false);
 
   // The timeline moved an edge: what was typed gives way.
@@ -25,6 +27,7 @@ export function Chosen({ id }: { id: string }) {
     setFrom(inputValue(range.from));
     setTo(inputValue(range.to));
     setWrong("");
+    setNote("");
   }, [range]);
 
   /** Takes over what is typed as soon as it is a range; says what is wrong only when it is to be used. */
@@ -60,6 +63,31 @@ export function Chosen({ id }: { id: string }) {
       setWrong(`The clip was not kept: ${sentence(error instanceof Error ? error.message : "")}`);
       setBusy(false);
     }
+  };
+  /** A link whose refusal nobody would see: what it leads to is asked for first. */
+  const save = async (event: MouseEvent, path: string, check: () => Promise<string>): Promise<void> => {
+    // Into another tab or to a place of choice: as the browser does it.
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    if (busy) return;
+    setBusy(true);
+    setNote("");
+    try {
+      const words = await check();
+      setNote(words);
+      setWrong("");
+      download(path);
+      say(words || "The file is being saved.");
+    } catch (error) {
+      setWrong(`Nothing was saved: ${sentence(error instanceof Refusal ? error.message : "no answer; try it again")}`);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const checkFile = async (): Promise<string> => proofWords(await fetchClipFile(id, range));
+  const checkTimelapse = async (): Promise<string> => {
+    await probe(timelapsePath(id, range));
+    return "A time-lapse carries no proof that this box recorded it.";
   };
   return (
     <form class="chosen-range" id="chosen-range" onSubmit={play} noValidate>
@@ -102,10 +130,22 @@ export function Chosen({ id }: { id: string }) {
         <button type="button" class="button" disabled={busy} onClick={() => void keep()}>
           Keep as a clip
         </button>
-        <a class="button" href={clipFilePath(id, range)} download title="Save the range as one MP4 file, at most a day">
+        <a
+          class="button"
+          href={clipFilePath(id, range)}
+          download
+          title="Save the range as one MP4 file, at most a day"
+          onClick={(event) => void save(event, clipFilePath(id, range), checkFile)}
+        >
           Save as a file
         </a>
-        <a class="button" href={timelapsePath(id, range)} download title="Save a time-lapse of the range, at most a month">
+        <a
+          class="button"
+          href={timelapsePath(id, range)}
+          download
+          title="Save a time-lapse of the range, at most a month"
+          onClick={(event) => void save(event, timelapsePath(id, range), checkTimelapse)}
+        >
           Time-lapse
         </a>
         <button type="button" class="button" onClick={() => choose(null)}>
@@ -115,6 +155,7 @@ export function Chosen({ id }: { id: string }) {
       <p class="wrong" role="alert">
         {wrong}
       </p>
+      {note && <p>{note}</p>}
     </form>
   );
 }

@@ -1,25 +1,22 @@
 // The clips of a camera: played, saved to this machine, deleted when that was confirmed.
-import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { say } from "./announce.js";
-import { deleteClip, fetchClips, Refusal, type Clip } from "./archive.js";
+import { deleteClip, fetchClips, type Clip } from "./archive.js";
+import { ClipList } from "./clip-list.js";
 import { Confirm } from "./confirm.js";
 import { bytesWords } from "./forecast.js";
 import { Bin, Download, Play } from "./icons.js";
 import { lengthWords } from "./moments.js";
 import { SPAN_MAX, type Range } from "./range.js";
 import { serverNow } from "./server.js";
-import { forgetTimeline, showRange } from "./timeline.js";
+import { chart, forgetTimeline, showRange } from "./timeline.js";
 import { playRange } from "./view.js";
 import { sentence, spanWords } from "./words.js";
 
-/** Of the camera on view, newest first; null until they are known. */
-const clips = signal<Clip[] | null>(null);
+const list = new ClipList(fetchClips);
 
 /** A clip that was just made. */
-export function takeClip(clip: Clip): void {
-  clips.value = [clip, ...(clips.peek() ?? [])];
-}
+export const takeClip = (clip: Clip): void => list.add(clip);
 
 const rangeOf = (clip: Clip): Range => ({ from: Date.parse(clip.from), to: Date.parse(clip.to) });
 
@@ -27,23 +24,18 @@ export function Clips({ id }: { id: string }) {
   const [wrong, setWrong] = useState("");
   const [doomed, setDoomed] = useState<Clip | null>(null);
   useEffect(() => {
-    let current = true;
-    clips.value = null;
     setWrong("");
-    fetchClips(id).then(
-      (all) => current && (clips.value = all.sort((a, b) => Date.parse(b.from) - Date.parse(a.from))),
-      (error: unknown) => current && setWrong(error instanceof Refusal ? error.message : "no answer"),
-    );
-    return () => {
-      current = false;
-    };
+    list.watch(id);
+    return () => list.watch(null);
   }, [id]);
+  const known = chart.value;
+  useEffect(() => list.compare(known), [known]);
 
   const remove = async (clip: Clip): Promise<void> => {
     setDoomed(null);
     try {
       await deleteClip(clip.id);
-      clips.value = clips.peek()?.filter((one) => one.id !== clip.id) ?? null;
+      list.remove(clip);
       setWrong("");
       forgetTimeline();
       say(`The clip ${clip.name} is deleted.`);
@@ -53,11 +45,13 @@ export function Clips({ id }: { id: string }) {
       setWrong(`${clip.name} was not deleted: ${error instanceof Error ? error.message : ""}`);
     }
   };
-  const all = clips.value ?? [];
-  if (all.length === 0 && !wrong) return null;
+  const all = list.clips.value ?? [];
+  const trouble = list.trouble.value;
+  if (all.length === 0 && !wrong && !trouble) return null;
   return (
     <section class="list" aria-labelledby="clips">
       <h3 id="clips">Clips</h3>
+      {trouble && <p class="wrong">The clips are not known: {sentence(trouble)}</p>}
       {wrong && (
         <p class="wrong" role="alert">
           {sentence(wrong)}

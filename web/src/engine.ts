@@ -19,6 +19,8 @@ const TICK_MS = 250;
 /** Live pictures that stand still for this long are sought past, and for the longer time loaded afresh. */
 const STUCK_SEEK_MS = 5000;
 const STUCK_RELOAD_MS = 10_000;
+/** Pictures that moved on for so long count as playing: what failed before them is forgotten. */
+const PLAYED_S = 1;
 /** A recording that stands still so close to its end, for so long, is at its end, whether the browser says so or not. */
 const END_S = 0.5;
 const STUCK_END_MS = 1500;
@@ -92,6 +94,9 @@ export class Engine {
   /** Counts loads, so that one that is overtaken while hls.js arrives does nothing. */
   private loads = 0;
   private movedAt = 0;
+  /** Where the picture was last, and how far it moved on by itself since it was loaded, in seconds. */
+  private lastTime = 0;
+  private played = 0;
   private soughtAt = 0;
   /** The first pictures of a source: a jump is not seen yet. */
   private fresh = true;
@@ -110,10 +115,12 @@ export class Engine {
     }
     video.addEventListener("timeupdate", () => {
       this.movedAt = performance.now();
+      this.countPlayed();
       if (!video.paused) this.settle("playing");
     });
     video.addEventListener("seeking", () => {
       this.movedAt = performance.now();
+      this.lastTime = video.currentTime;
       this.ended.value = false;
     });
     video.addEventListener("ended", () => this.finish());
@@ -248,6 +255,7 @@ export class Engine {
     this.video.autoplay = !this.stopped;
     this.phase.value = this.stopped ? "paused" : "loading";
     this.movedAt = performance.now();
+    this.played = 0;
     this.fresh = true;
     if (hasMediaSource()) {
       const Hls = await this.library();
@@ -280,9 +288,6 @@ export class Engine {
     hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
       this.playing.value = this.levels.peek()[level] ?? null;
     });
-    hls.on(Events.FRAG_BUFFERED, () => {
-      this.attempt = 0;
-    });
     hls.on(Events.ERROR, (_, data) => this.onError(Library, data));
     hls.attachMedia(this.video);
     hls.loadSource(source.address);
@@ -293,6 +298,7 @@ export class Engine {
     // hls.js leaves a rung that is gone, and with it the viewer's choice.
     if (listedChoice(this.levels.peek(), this.chosen.peek()) && this.hls?.autoLevelEnabled) this.chosen.value = null;
     if (!data.fatal) return;
+    this.played = 0;
     switch (data.details) {
       case ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR:
       case ErrorDetails.BUFFER_ADD_CODEC_ERROR:
@@ -320,6 +326,14 @@ export class Engine {
     this.owed = this.held;
     if (this.held) return;
     this.retryTimer = window.setTimeout(() => void this.load(), pause);
+  }
+
+  /** What is buffered may not decode: only pictures that move make up for what failed. */
+  private countPlayed(): void {
+    const { currentTime, paused, seeking } = this.video;
+    if (!paused && !seeking) this.played += Math.max(0, currentTime - this.lastTime);
+    this.lastTime = currentTime;
+    if (this.played >= PLAYED_S) this.attempt = 0;
   }
 
   private settle(phase: Phase): void {

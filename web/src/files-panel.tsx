@@ -4,16 +4,16 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "./announce.js";
 import { Confirm } from "./confirm.js";
 import { hasMore, items, others, removeItem, showMore, trouble, uploads, watchFiles } from "./files.js";
-import { itemWords } from "./filewords.js";
-import { Bin, Download, Paper, Picture, Play, SoundOn, Upload } from "./icons.js";
+import { damageWords, itemWords } from "./filewords.js";
+import { Bin, Download, Upload } from "./icons.js";
 import { itemPath, type Item } from "./items.js";
 import { OtherRow, SendingRow } from "./sending.js";
 import { cameras, serverNow } from "./server.js";
-import { Shown } from "./shown.js";
+import { ShowButton } from "./shown.js";
+import { forgetTimeline } from "./timeline.js";
 import { sentence } from "./words.js";
 
 export function Files() {
-  const [shown, setShown] = useState<Item | null>(null);
   const [doomed, setDoomed] = useState<Item | null>(null);
   const [wrong, setWrong] = useState("");
   const dropping = useDropping(take);
@@ -23,6 +23,7 @@ export function Files() {
     setDoomed(null);
     try {
       await removeItem(item);
+      if (item.at !== null) forgetTimeline();
       setWrong("");
       document.getElementById("files")?.focus();
     } catch (error) {
@@ -63,7 +64,7 @@ export function Files() {
         <ul class="list" aria-labelledby="files">
           {all.map((item) => (
             <li key={item.id}>
-              <Row item={item} onShow={() => setShown(item)} onDelete={() => setDoomed(item)} />
+              <Row item={item} onDelete={() => setDoomed(item)} />
             </li>
           ))}
         </ul>
@@ -73,7 +74,6 @@ export function Files() {
           Earlier files
         </button>
       )}
-      {shown && <Shown item={shown} onClose={() => setShown(null)} />}
       {doomed && (
         <Confirm title={`Delete “${doomed.name}”?`} yes="Delete" no="Keep it" onYes={() => void remove(doomed)} onClose={() => setDoomed(null)}>
           The file goes for good. What of it other files share stays with them.
@@ -123,28 +123,17 @@ function Nothing() {
   );
 }
 
-const ICONS = { video: Play, sound: SoundOn, still: Picture, other: Paper };
-const VERBS = { video: "Play", sound: "Play", still: "Show" };
-
-function Row({ item, onShow, onDelete }: { item: Item; onShow: () => void; onDelete: () => void }) {
-  const Icon = ICONS[item.media];
+function Row({ item, onDelete }: { item: Item; onDelete: () => void }) {
   const camera = cameras.value?.find(({ id }) => id === item.camera)?.name ?? item.camera ?? "";
   return (
     <>
-      {item.media === "other" ? (
-        <span class="list-icon">
-          <Icon />
-        </span>
-      ) : (
-        <button type="button" class="icon-button" aria-label={`${VERBS[item.media]} ${item.name}`} title={VERBS[item.media]} onClick={onShow}>
-          <Icon />
-        </button>
-      )}
+      <ShowButton item={item} />
       <span class="list-words">
         <span class="list-name" title={item.name}>
           {item.name}
         </span>
         <span class="list-more">{itemWords(item, camera, serverNow())}</span>
+        {item.damaged && <span class="list-more list-wrong">{damageWords(item)}</span>}
       </span>
       <a class="icon-button" href={itemPath(item.id)} download={item.name} aria-label={`Download ${item.name}`} title="Download">
         <Download />

@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { say } from "./announce.js";
 import { Refusal } from "./archive.js";
 import { deleteItem, deleteUpload, fetchItems, fetchUpload, fetchUploads, renewed, type Item, type ItemPage, type Upload } from "./items.js";
+import { Listed } from "./listed.js";
 import { remembered } from "./remembered.js";
 import { carry } from "./tus.js";
 import { Uploads } from "./uploads.js";
@@ -19,15 +20,10 @@ export const hasMore = computed(() => page.value !== null && page.value.next !==
 /** Why the list is not known, in the server's words; "" while all is well. */
 export const trouble = signal("");
 
-const listed = signal<Upload[]>([]);
+export const uploads = new Uploads({ carry, fetchUpload, deleteUpload: discard, say, stored });
 
-export const uploads = new Uploads({ carry, fetchUpload, deleteUpload: discard, say, stored: () => void renew() });
-
-/** Uploads that are not from this page, or from before it was loaded, and are not done. */
-export const others = computed(() => {
-  const mine = new Set(uploads.all.value.map(({ upload }) => upload));
-  return listed.value.filter(({ id, kind, state }) => !mine.has(id) && kind !== "partial" && state !== "done");
-});
+const listed = new Listed(() => uploads.all.value.map(({ upload }) => upload));
+export const { others } = listed;
 
 /** Whether this browser began it: then the same file chosen again goes on with it. */
 export const isRemembered = (id: string): boolean => remembered.ids().has(id);
@@ -71,11 +67,17 @@ export async function removeItem(item: Item): Promise<void> {
   say(`${item.name} is deleted.`);
 }
 
+/** An upload from this page has become an item. */
+function stored(id: string): void {
+  listed.end(id);
+  void renew();
+}
+
 /** Gives up an upload, on the appliance and in what this browser remembers. */
 async function discard(id: string): Promise<void> {
   await deleteUpload(id).catch(unlessGone);
   remembered.forget(id);
-  listed.value = listed.peek().filter((one) => one.id !== id);
+  listed.end(id);
 }
 
 export const discardOther = (upload: Upload): Promise<void> => discard(upload.id);
@@ -88,7 +90,7 @@ export function watchFiles(): () => void {
     if (document.hidden) return;
     // What this leaves unanswered, the next round asks again.
     const all = await fetchUploads().catch(() => null);
-    if (all) listed.value = all;
+    if (all) listed.take(all);
     const nowDone = (all ?? []).flatMap(({ item }) => item ?? []).join();
     if (round++ % RENEW_EVERY === 0 || trouble.peek() !== "" || (all && nowDone !== done)) await renew();
     if (all) done = nowDone;

@@ -14,7 +14,22 @@ export function itemWords({ media, bytes, new_bytes, source, made }: Item, camer
   return [KINDS[media], bytesWords(bytes), came, camera, room].filter(Boolean).join(", ");
 }
 
+/** "Yesterday 14:02, Video, 1.2 GB": of a file that lies on a timeline at that moment. */
+export const importWords = ({ media, bytes }: Item, at: number, now: number): string => [whenWords(at, now), KINDS[media], bytesWords(bytes)].join(", ");
+
+/** "Blackbird.flac", "Blackbird.flac and 2 more". */
+export const nameWords = (names: string[]): string => (names.length > 1 ? `${names[0]} and ${names.length - 1} more` : (names[0] ?? ""));
+
+/** What is wrong with a file, and what helps; "" while nothing is. */
+export function damageWords({ damaged, damaged_bytes, bytes }: Pick<Item, "damaged" | "damaged_bytes" | "bytes">): string {
+  if (!damaged) return "";
+  return `Damaged on the disk: ${bytesWords(damaged_bytes)} of ${bytesWords(bytes)} cannot be read. Uploading the same file again mends it.`;
+}
+
 const share = (part: number, all: number): number => (all > 0 ? Math.min(100, Math.floor((part / all) * 100)) : 0);
+
+/** Of what has arrived and cannot be stored, as when the disk is full. */
+const waitingWords = (reason: string): string => `${sentence(`Not stored yet: ${reason}`)} It is tried again by itself.`;
 
 /** How far an upload from this page is, and what is in its way. */
 export function sendingWords({ phase, sent, bytes, reason, left }: Sending): string {
@@ -29,7 +44,7 @@ export function sendingWords({ phase, sent, bytes, reason, left }: Sending): str
     case "paused":
       return `Paused at ${far}`;
     case "storing":
-      return `Being stored, ${share(sent, bytes)} %`;
+      return reason ? waitingWords(reason) : `Being stored, ${share(sent, bytes)} %`;
     case "failed":
       return sentence(reason);
     case "refused":
@@ -38,9 +53,10 @@ export function sendingWords({ phase, sent, bytes, reason, left }: Sending): str
 }
 
 /** The same of one that somebody else began, or this browser before the page was loaded again. */
-export function otherWords({ state, bytes, length, reason }: Upload, isMine: boolean): string {
+export function otherWords({ state, bytes, length, reason, imported_bytes }: Upload, isMine: boolean): string {
   if (state === "refused") return sentence(`Not stored: ${reason ?? ""}`);
-  if (state !== "uploading") return "Being stored";
+  if (state !== "uploading" && reason) return waitingWords(reason);
+  if (state !== "uploading") return imported_bytes == null ? "Being stored" : `Being stored, ${share(imported_bytes, bytes)} %`;
   const far = length === null ? bytesWords(bytes) : `${bytesWords(bytes)} of ${bytesWords(length)}`;
   return isMine ? `${far} are there. Choose the same file again, and it goes on.` : `${far} are there, from another browser or program.`;
 }

@@ -16,6 +16,9 @@ export interface Item {
   bytes: number;
   /** Of its bytes, those that were not stored before. */
   new_bytes: number;
+  /** Whether the disk has damaged some of its bytes, and how many: these cannot be had. */
+  damaged: boolean;
+  damaged_bytes: number;
 }
 
 /** One answer of `GET /api/v1/items`, newest first. */
@@ -30,8 +33,8 @@ export interface Upload {
   id: string;
   /** `uploaded`: a part that waits for others. */
   state: "uploading" | "uploaded" | "importing" | "done" | "refused";
-  /** Why it was refused. */
-  reason?: string;
+  /** Why it was refused; beside `importing`, what keeps it from being imported. */
+  reason?: string | null;
   /** What it has become. */
   item?: string;
   /** While it is imported, if that is known: bytes that are dealt with. */

@@ -54,9 +54,11 @@ export function covers({ ask, at }: Asked, wished: Ask, view: Range, now: number
   if (ask.camera !== wished.camera || ask.resolution !== wished.resolution) return false;
   if (ask.from > view.from) return false;
   const reachedNow = ask.to >= at - 2000;
-  if (!reachedNow) return ask.to >= view.to && now - at < (view.to > now - DAY ? HOUR : DAY);
+  // What was asked for under a clock that was set back since is no younger for that.
+  const age = Math.abs(now - at);
+  if (!reachedNow) return ask.to >= view.to && age < (view.to > now - DAY ? HOUR : DAY);
   // It ends where the present was: enough for a view of the past, and for a short time for any other.
-  return ask.to >= view.to || now - at < freshFor(ask.resolution);
+  return ask.to >= view.to || age < freshFor(ask.resolution);
 }
 
 export class Loader {
@@ -69,6 +71,7 @@ export class Loader {
   private wanted: { camera: string; view: Range } | null = null;
   private underWay: (Asked & { control: AbortController }) | null = null;
   private timer = 0;
+  /** By a clock that nobody sets. */
   private failedAt = -Infinity;
 
   /** `clock` says the server's time, in milliseconds since 1970. */
@@ -94,7 +97,7 @@ export class Loader {
     if (underWay && covers(underWay, ask, view, now)) return;
     this.giveUp();
     window.clearTimeout(this.timer);
-    const pause = Math.max(SETTLE_MS, this.failedAt + RETRY_MS - now);
+    const pause = Math.max(SETTLE_MS, this.failedAt + RETRY_MS - performance.now());
     this.timer = window.setTimeout(() => void this.load(), pause);
   }
 
@@ -125,7 +128,7 @@ export class Loader {
       this.trouble.value = "";
     } catch (error) {
       if (this.underWay !== mine) return;
-      this.failedAt = this.clock();
+      this.failedAt = performance.now();
       this.trouble.value = error instanceof Refusal ? error.message : "no answer; it is asked again by itself";
     } finally {
       if (this.underWay === mine) this.underWay = null;

@@ -1,5 +1,5 @@
 // Moments and stretches of time in words, and what was recorded then. Pure; in the viewer's own zone and language.
-import type { Chart } from "./archive.js";
+import type { Chart, Import } from "./archive.js";
 import { DAY, HOUR, MINUTE, unitOf } from "./calendar.js";
 import type { Range } from "./range.js";
 import { holds, spanOf } from "./scale.js";
@@ -92,3 +92,11 @@ export function marksIn(chart: Chart, view: Range): Mark[] {
   const losses = chart.losses.filter(meets).map((loss): Mark => ({ ...loss, kind: "loss", words: "damaged on the disk" }));
   return [...gaps, ...losses].sort((a, b) => b.from - a.from);
 }
+
+/** The files that lie within a view, newest first. */
+export const importsIn = ({ imports }: Pick<Chart, "imports">, view: Range): Import[] =>
+  imports.filter(({ at }) => holds(view, at)).sort((a, b) => b.at - a.at);
+
+/** The files that lie no further than `reach` from a moment, in milliseconds; the nearest first. */
+export const importsNear = ({ imports }: Pick<Chart, "imports">, time: number, reach: number): Import[] =>
+  imports.filter(({ at }) => Math.abs(at - time) <= reach).sort((a, b) => Math.abs(a.at - time) - Math.abs(b.at - time));

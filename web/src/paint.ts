@@ -12,6 +12,9 @@ import { reasonWords } from "./words.js";
 /** In CSS pixels from the top. The style sheet gives the canvas its height. */
 export const TRACK = { clips: 3, clipHeight: 16, top: 23, film: 77, bottom: 91, ticks: 106, bands: 122 } as const;
 
+/** From the middle of a file's mark to its corners. */
+const FILE_PX = 6.5;
+
 export interface Scene {
   view: Range;
   limits: Range;
@@ -64,7 +67,9 @@ class Painter {
       for (const loss of chart.losses) this.loss(loss);
     }
     this.axis();
-    if (chart) for (const clip of chart.clips) this.clip(clip, clip.name);
+    if (!chart) return;
+    for (const clip of chart.clips) this.clip(clip, clip.name);
+    for (const { at } of chart.imports) this.file(at);
   }
 
   /** The left edge and the width in CSS pixels, on whole device pixels; null out of sight. Never thinner than `least`. */
@@ -135,6 +140,25 @@ class Painter {
     context.fillRect(left, TRACK.top, width, TRACK.bottom - TRACK.top);
     context.globalAlpha = 1;
     this.words(name, place, TRACK.clips + TRACK.clipHeight / 2 + 0.5, colours.surface, null);
+  }
+
+  private file(at: number): void {
+    const place = this.place({ from: at, to: at }, 1);
+    if (!place) return;
+    const { context, colours } = this;
+    const [x, y] = [place[0] + place[1] / 2, TRACK.clips + TRACK.clipHeight / 2];
+    context.globalAlpha = 0.45;
+    this.fill(place, y, TRACK.bottom, colours.text);
+    context.globalAlpha = 1;
+    context.beginPath();
+    context.moveTo(x, y - FILE_PX);
+    for (const [across, down] of [[1, 0], [0, 1], [-1, 0]] as const) context.lineTo(x + across * FILE_PX, y + down * FILE_PX);
+    context.closePath();
+    context.fillStyle = colours.text;
+    context.strokeStyle = colours.surface;
+    context.lineWidth = 1.5;
+    context.fill();
+    context.stroke();
   }
 
   private fill([left, width]: [number, number], top: number, bottom: number, colour: string): void {

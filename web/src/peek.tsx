@@ -1,10 +1,14 @@
 // What is below the mouse, the finger or the mark of the keyboard: its time, what there is, a small picture.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { momentWords, stateAt } from "./moments.js";
+import { nameWords } from "./filewords.js";
+import { importsNear, momentWords, stateAt } from "./moments.js";
 import { arrived, pictureOf, PICTURE_WIDTH, wantPeek } from "./pictures.js";
-import { holds, placeOf } from "./scale.js";
+import { holds, placeOf, spanOf } from "./scale.js";
 import type { Picture } from "./strips.js";
 import { chart, now, view } from "./timeline.js";
+
+/** So near to its mark a file is meant, in CSS pixels. */
+export const MARK_PX = 8;
 
 export function Peek({ at, width }: { at: number | null; width: number }) {
   const known = chart.value;
@@ -16,10 +20,12 @@ export function Peek({ at, width }: { at: number | null; width: number }) {
   const state = stateAt(known, at, now.value);
   // Another number when a picture has come: then there may be a finer one.
   void arrived.value;
+  const files = known ? importsNear(known, at, (MARK_PX * spanOf(shown)) / width) : [];
   const picture = known && pictureOf(known, at);
   return (
     <div class="peek" aria-hidden="true" style={{ left: `${left}px` }}>
       {picture && <Still picture={picture} />}
+      {files.length > 0 && <span class="peek-name">{nameWords(files.map(({ item }) => item.name))}</span>}
       <span class="peek-time">{momentWords(Math.floor(at / 1000) * 1000)}</span>
       {state && state !== "recorded" && <span class="peek-state">{state}</span>}
     </div>

@@ -6,6 +6,8 @@ export interface Range {
 }
 
 const MINUTE = 60_000;
+/** A chosen range is no shorter. */
+const CHOSEN_MIN = 100;
 
 export const PRESETS = [
   { id: "5m", label: "Last 5 min", span: 5 * MINUTE },
@@ -18,6 +20,12 @@ export const PRESETS = [
 export const SPAN_MAX = 24 * 60 * MINUTE;
 
 export const presetRange = (span: number, now: number): Range => ({ from: now - span, to: now });
+
+/** The range with one edge elsewhere: within the limits, and not past the other edge. */
+export function withEdge({ from, to }: Range, edge: "from" | "to", at: number, limits: Range): Range {
+  if (edge === "from") return { from: Math.min(Math.max(at, limits.from), to - CHOSEN_MIN), to };
+  return { from, to: Math.min(Math.max(at, from + CHOSEN_MIN), limits.to) };
+}
 
 /** Reads two `datetime-local` values (local time). Returns the range, or what is wrong with it in words. */
 export function typedRange(from: string, to: string, now: number): Range | string {

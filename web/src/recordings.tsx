@@ -1,6 +1,7 @@
 // The recordings of the camera on view: the timeline, ways to move it, spans that are offered, a range chosen by hand.
 import { Chosen } from "./chosen.js";
 import { Clips } from "./clips.js";
+import { Imports } from "./imports.js";
 import { Left, Minus, Plus, Right } from "./icons.js";
 import { Marks } from "./marks.js";
 import { viewWords } from "./moments.js";
@@ -72,6 +73,7 @@ export function Recordings() {
       {choosing && <Chosen id={one.id} />}
       <div class="lists">
         <Clips id={one.id} />
+        <Imports />
         <Marks />
       </div>
     </section>
@@ -138,7 +140,7 @@ function Tools() {
 function Key() {
   return (
     <ul class="key" aria-hidden="true">
-      {["Recorded", "Gap", "Damaged", "Clip"].map((what) => (
+      {["Recorded", "Gap", "Damaged", "Clip", "File"].map((what) => (
         <li key={what}>
           <span class="swatch" data-what={what} />
           {what}

@@ -71,6 +71,15 @@ export function reveal(view: Range, time: number, limits: Range): Range {
   return view;
 }
 
+/**
+ * How far a view that goes along with the time is to be moved when it has become `now`; 0 where it need not be. By whole
+ * pixels of a wide screen: less is not seen. Where the clock was set back, the view goes back with it.
+ */
+export function lag(view: Range, now: number): number {
+  const late = now + spanOf(view) * EDGE - view.to;
+  return late > spanOf(view) / 1500 || now < view.from ? late : 0;
+}
+
 /** Where a time chosen by hand is put: on whole seconds, finer only where single ones can be told apart. */
 export function snap(time: number, perPixel: number): number {
   const step = perPixel > 20 ? 1000 : 100;

@@ -20,8 +20,9 @@ export function SendingRow({ one, onWrong }: { one: Sending; onWrong: (words: st
   const goes = phase === "queued" || phase === "sending" || phase === "broken";
   const [verb, act] = goes ? (["Pause", () => uploads.pause(key)] as const) : ([phase === "failed" ? "Try again" : "Go on", () => uploads.resume(key)] as const);
   const discard = (): void => follow(name, uploads.discard(key), onWrong);
+  const waits = phase === "storing" && one.reason !== "";
   return (
-    <li data-phase={phase}>
+    <li data-phase={waits ? "waiting" : phase}>
       {phase === "storing" || phase === "refused" ? (
         <Plain />
       ) : (
@@ -29,8 +30,8 @@ export function SendingRow({ one, onWrong }: { one: Sending; onWrong: (words: st
           {goes ? <Pause /> : <Play />}
         </button>
       )}
-      <Words name={name} words={sendingWords(one)} done={one.sent} all={one.bytes} plain={phase === "failed" || phase === "refused"} />
-      {phase !== "storing" && <Give name={name} length={one.sent} isOver={phase === "refused"} onGive={discard} />}
+      <Words name={name} words={sendingWords(one)} done={one.sent} all={one.bytes} plain={waits || phase === "failed" || phase === "refused"} />
+      {(phase !== "storing" || waits) && <Give name={name} length={waits ? one.bytes : one.sent} waits={waits} isOver={phase === "refused"} onGive={discard} />}
     </li>
   );
 }
@@ -38,12 +39,14 @@ export function SendingRow({ one, onWrong }: { one: Sending; onWrong: (words: st
 export function OtherRow({ one, onWrong }: { one: Upload; onWrong: (words: string) => void }) {
   const name = one.name ?? "A file without a name";
   const discard = (): void => follow(name, discardOther(one), onWrong);
-  const [done, all] = one.state === "uploading" ? [one.bytes, one.length] : [one.imported_bytes ?? 0, one.bytes];
+  const waits = one.state === "importing" && !!one.reason;
+  const [done, all] = one.state === "uploading" ? [one.bytes, one.length] : [one.imported_bytes, one.bytes];
+  const isPlain = waits || one.state === "refused" || done == null || !all;
   return (
-    <li data-phase={one.state === "refused" ? "refused" : "paused"}>
+    <li data-phase={waits ? "waiting" : one.state === "refused" ? "refused" : "paused"}>
       <Plain />
-      <Words name={name} words={otherWords(one, isRemembered(one.id))} done={done} all={all ?? 0} plain={one.state !== "uploading" || !all} />
-      {one.state !== "importing" && <Give name={name} length={one.bytes} isOver={one.state === "refused"} onGive={discard} />}
+      <Words name={name} words={otherWords(one, isRemembered(one.id))} done={done ?? 0} all={all ?? 0} plain={isPlain} />
+      {(one.state !== "importing" || waits) && <Give name={name} length={one.bytes} waits={waits} isOver={one.state === "refused"} onGive={discard} />}
     </li>
   );
 }
@@ -67,8 +70,18 @@ function Words({ name, words, done, all, plain }: { name: string; words: string;
   );
 }
 
+interface Giving {
+  name: string;
+  /** Bytes that would be lost. */
+  length: number;
+  /** All of it has arrived, and something keeps it from being stored. */
+  waits: boolean;
+  isOver: boolean;
+  onGive: () => void;
+}
+
 /** Gives up what is under way, after a question where something would be lost; takes note of what was refused. */
-function Give({ name, length, isOver, onGive }: { name: string; length: number; isOver: boolean; onGive: () => void }) {
+function Give({ name, length, waits, isOver, onGive }: Giving) {
   const [asks, setAsks] = useState(false);
   const verb = isOver ? "Take off the list" : "Give up";
   return (
@@ -87,7 +100,9 @@ function Give({ name, length, isOver, onGive }: { name: string; length: number; 
             onGive();
           }}
         >
-          What was uploaded of it is deleted. Without this it stays for a week, to go on with.
+          {waits
+            ? "It was uploaded whole, and is deleted. Without this it is stored as soon as that can be."
+            : "What was uploaded of it is deleted. Without this it stays for a week, to go on with."}
         </Confirm>
       )}
     </>

@@ -29,7 +29,11 @@ interface Kept {
 
 /** A hand that sweeps and a view that moves ask for nothing: the server goes on with what was given up. */
 const SETTLE_MS: Record<Owner, number> = { peek: 90, film: 300 };
+/** What failed is left alone for so long, each time twice as long, up to the second; the rest goes on meanwhile. */
 const RETRY_MS = 1500;
+const RETRY_MAX_MS = 60_000;
+/** A request that hangs would keep all the others waiting. */
+const TIMEOUT_MS = 15_000;
 /** The server lets browsers keep an answer for so long, also one that ended in what was then the present. */
 const CACHED_MS = HOUR;
 /** What ends in the present is asked for again no more often than this. */
@@ -50,7 +54,8 @@ export class Strips {
   private timer = 0;
   /** What the timer is for; null while none runs. */
   private armedFor: string | null = null;
-  private failedAt = -Infinity;
+  /** What failed: how often in a row, and until when it is left alone, by a clock that nobody sets. Oldest first. */
+  private failures = new Map<string, { count: number; until: number }>();
 
   /**
    * `clock` says the server's time, and `until` up to when there is a recording, in milliseconds since 1970; `width` is
@@ -94,27 +99,36 @@ export class Strips {
     return OWNERS.flatMap((owner) => this.wanted[owner]);
   }
 
-  /** The most urgent of what is wanted and not there, or not there any more to the present. */
-  private next(): Strip | null {
+  /** What is wanted and not there, or not there any more to the present; the most urgent first. */
+  private missing(): Strip[] {
     const now = this.clock();
-    const isThere = (strip: Strip): boolean => {
+    return this.all().filter((strip) => {
       const kept = this.kept.get(stripKey(strip));
-      if (!kept) return false;
-      return stripEnd(strip) <= kept.until || now - kept.at < Math.max(strip.step, RENEW_MIN_MS);
-    };
-    return this.all().find((strip) => !isThere(strip)) ?? null;
+      if (!kept) return true;
+      // A clock that was set back makes nothing younger.
+      return stripEnd(strip) > kept.until && Math.abs(now - kept.at) >= Math.max(strip.step, RENEW_MIN_MS);
+    });
+  }
+
+  /** For how long a strip is still left alone, in ms. */
+  private restOf(strip: Strip): number {
+    return Math.max(0, (this.failures.get(stripKey(strip))?.until ?? 0) - performance.now());
+  }
+
+  private next(): Strip | null {
+    return this.missing().find((strip) => this.restOf(strip) === 0) ?? null;
   }
 
   /** A hand that moves on within a strip does not put it off. */
   private arm(): void {
-    const next = this.next();
-    const key = next && stripKey(next);
+    const soonest = this.next() ?? this.missing().sort((a, b) => this.restOf(a) - this.restOf(b))[0];
+    const key = soonest ? stripKey(soonest) : null;
     if (key === this.armedFor) return;
     window.clearTimeout(this.timer);
     this.armedFor = key;
-    if (key === null) return;
+    if (!soonest) return;
     const owner = OWNERS.find((one) => this.wanted[one].some((strip) => stripKey(strip) === key))!;
-    const pause = Math.max(SETTLE_MS[owner], this.failedAt + RETRY_MS - this.clock());
+    const pause = Math.max(SETTLE_MS[owner], this.restOf(soonest));
     this.timer = window.setTimeout(() => void this.load(), pause);
   }
 
@@ -124,21 +138,32 @@ export class Strips {
       const mine = { key: stripKey(strip), control: new AbortController() };
       this.underWay = mine;
       const [at, until] = [this.clock(), this.until()];
+      const timer = window.setTimeout(() => mine.control.abort(), TIMEOUT_MS);
       try {
         const image = await this.fetch(stripPath(strip, this.width()), stripEnd(strip) > at - CACHED_MS, mine.control.signal);
         if (this.underWay !== mine) {
           image?.close();
           return;
         }
+        this.failures.delete(mine.key);
         this.keep({ strip, image, at, until });
       } catch {
         if (this.underWay !== mine) return;
-        this.failedAt = this.clock();
-        this.underWay = null;
-        return this.arm();
+        this.leave(mine.key);
+      } finally {
+        window.clearTimeout(timer);
       }
     }
     this.underWay = null;
+    this.arm();
+  }
+
+  /** It failed: it is left alone for a time that grows. */
+  private leave(key: string): void {
+    const count = (this.failures.get(key)?.count ?? 0) + 1;
+    this.failures.delete(key);
+    this.failures.set(key, { count, until: performance.now() + Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (count - 1)) });
+    if (this.failures.size > KEPT_MAX) this.failures.delete(this.failures.keys().next().value!);
   }
 
   private keep(one: Kept): void {

@@ -7,8 +7,8 @@ import { DAY, HOUR, MINUTE, UNIT_MS, type Unit } from "./calendar.js";
 import { nextRecorded } from "./density.js";
 import { Loader } from "./loader.js";
 import { viewWords } from "./moments.js";
-import { presetRange, type Range } from "./range.js";
-import { fit, holds, limitsAt, lookAt, pan, reveal, snap, spanOf, turn, zoom } from "./scale.js";
+import { presetRange, withEdge, type Range } from "./range.js";
+import { fit, holds, lag, limitsAt, lookAt, pan, reveal, snap, spanOf, turn, zoom } from "./scale.js";
 import { serverNow } from "./server.js";
 import { camera, engine, goLive, playRange, recording } from "./view.js";
 
@@ -97,6 +97,15 @@ export const choose = (range: Range | null): void => {
   selection.value = range;
 };
 
+/** Moves an edge of the chosen range by hand, and the view no further than it has to. */
+export function moveEdge(edge: "from" | "to", by: number): void {
+  const range = selection.peek();
+  if (!range) return;
+  const moved = withEdge(range, edge, snap(range[edge] + by, spanOf(view.peek()) / 1000), limits.peek());
+  choose(moved);
+  setView(reveal(view.peek(), moved[edge], limits.peek()));
+}
+
 /** One edge of the chosen range at the moment that the viewer is at. */
 export function chooseEdge(edge: "from" | "to"): void {
   const at = Math.round(cursor.peek());
@@ -143,11 +152,11 @@ export function watchTimeline(): void {
     if (document.hidden) return;
     const before = now.peek();
     batch(() => {
+      // It may jump by years: a box without a clock of its own begins where it stopped, and the page with its own.
       now.value = serverNow();
-      // By whole pixels of a wide screen: less is not seen.
       const shown = view.peek();
-      const late = now.peek() + spanOf(shown) * 0.03 - shown.to;
-      if (follows && holds(shown, before) && late > spanOf(shown) / 1500) view.value = pan(shown, late, limits.peek());
+      const by = lag(shown, now.peek());
+      if (follows && holds(shown, before) && by !== 0) view.value = pan(shown, by, limits.peek());
     });
   }, TICK_MS);
   effect(() => {

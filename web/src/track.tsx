@@ -3,13 +3,15 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Gesture, type Ground, type Target } from "./gesture.js";
 import { keyStep, timelineCommand } from "./keys.js";
-import { lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
+import type { Item } from "./items.js";
+import { importsNear, lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
 import { showsFilm } from "./needs.js";
 import { paint, TRACK } from "./paint.js";
-import { Peek } from "./peek.js";
+import { MARK_PX, Peek } from "./peek.js";
 import { arrived, pictureOf, wantFilm } from "./pictures.js";
-import { placeOf, snap, spanOf, timeAt, holds } from "./scale.js";
+import { placeOf, spanOf, timeAt, holds } from "./scale.js";
 import { theme } from "./settings.js";
+import { isShowable, show } from "./shown.js";
 import {
   chart,
   choose,
@@ -17,6 +19,7 @@ import {
   cursor,
   limits,
   mark,
+  moveEdge,
   moveMark,
   now,
   panBy,
@@ -40,7 +43,10 @@ export function Track({ name }: { name: string }) {
   const width = useSignal(0);
   /** The moment below the mouse, or the one that a finger drags. */
   const hover = useSignal<number | null>(null);
+  /** Whether the mouse is on the mark of a file that can be shown. */
+  const onFile = useSignal(false);
   const gesture = useRef(new Gesture());
+  const pressed = useRef<Item | null>(null);
 
   const isSeen = useSeen(root);
   usePainting(canvas, width);
@@ -56,16 +62,26 @@ export function Track({ name }: { name: string }) {
     else if ("scrub" in wish) mark.value = wish.scrub;
     else playFrom(wish.play);
   };
+  const heightIn = (event: PointerEvent): number => event.clientY - root.current!.getBoundingClientRect().top;
+  /** The file whose mark is pressed or pointed at. */
+  const fileBelow = (event: PointerEvent): Item | null => {
+    const known = chart.peek();
+    if (!known || heightIn(event) >= TRACK.top) return null;
+    const reach = ((event.pointerType === "mouse" ? 1 : 2) * MARK_PX * spanOf(view.peek())) / Math.max(1, width.peek());
+    const near = importsNear(known, timeAt(view.peek(), placeIn(event), width.peek()), reach);
+    return near.find(({ item }) => isShowable(item))?.item ?? null;
+  };
   const look = (event: PointerEvent): void => {
     const at = timeAt(view.peek(), placeIn(event), width.peek());
     const seen = gesture.current.scrubs || (event.pointerType === "mouse" && !gesture.current.active);
     hover.value = seen && at <= limits.peek().to ? at : null;
+    onFile.value = event.pointerType === "mouse" && !gesture.current.active && fileBelow(event) !== null;
   };
   const onPointerDown = (event: PointerEvent): void => {
     if (event.button !== 0) return;
     const grip = (event.target as HTMLElement).closest<HTMLElement>("[data-grip]")?.dataset.grip as Target | undefined;
-    const y = event.clientY - root.current!.getBoundingClientRect().top;
-    gesture.current.down(event.pointerId, placeIn(event), grip ?? (y > TRACK.bottom ? "axis" : "track"), event.pointerType !== "mouse", ground());
+    pressed.current = grip ? null : fileBelow(event);
+    gesture.current.down(event.pointerId, placeIn(event), grip ?? (heightIn(event) > TRACK.bottom ? "axis" : "track"), event.pointerType !== "mouse", ground());
     root.current!.setPointerCapture(event.pointerId);
   };
   const onPointerMove = (event: PointerEvent): void => {
@@ -73,7 +89,9 @@ export function Track({ name }: { name: string }) {
     look(event);
   };
   const onPointerUp = (event: PointerEvent): void => {
-    carryOut(gesture.current.up(event.pointerId, placeIn(event), ground()));
+    const wish = gesture.current.up(event.pointerId, placeIn(event), ground());
+    if (wish && "play" in wish && pressed.current) show(pressed.current);
+    else carryOut(wish);
     look(event);
   };
   const onPointerCancel = (event: PointerEvent): void => {
@@ -115,6 +133,7 @@ export function Track({ name }: { name: string }) {
     <div
       class="timeline"
       ref={root}
+      data-on-file={onFile.value || undefined}
       onPointerDown={onPointerDown}
       onPointerMove={onPointerMove}
       onPointerUp={onPointerUp}
@@ -240,11 +259,6 @@ function Edges({ width }: { width: number }) {
   if (!range) return null;
   const shown = view.value;
   const place = (time: number): number => Math.max(-20, Math.min(width + 20, placeOf(shown, time, width)));
-  const move = (edge: "from" | "to", by: number): void => {
-    const to = snap(range[edge] + by, spanOf(shown) / 1000);
-    if (edge === "from") choose({ from: Math.min(to, range.to - 100), to: range.to });
-    else choose({ from: range.from, to: Math.min(Math.max(to, range.from + 100), limits.peek().to) });
-  };
   return (
     <>
       <div class="chosen" aria-hidden="true" style={{ left: `${place(range.from)}px`, width: `${place(range.to) - place(range.from)}px` }}>
@@ -266,7 +280,7 @@ function Edges({ width }: { width: number }) {
           style={{ transform: `translateX(${place(range[edge])}px)` }}
           onKeyDown={(event) => {
             const command = timelineCommand(event);
-            if (command?.do === "step") move(edge, command.by * keyStep(spanOf(shown)));
+            if (command?.do === "step") moveEdge(edge, command.by * keyStep(spanOf(shown)));
             else if (command?.do === "leave") choose(null);
             else return;
             event.preventDefault();

@@ -1,5 +1,5 @@
 // Sends one file by tus 1.0. The client is a library of its own chunk, fetched with the first upload.
-import type { DetailedError, Upload, UploadOptions } from "tus-js-client";
+import type { DetailedError, HttpRequest, HttpResponse, Upload, UploadOptions } from "tus-js-client";
 import { UPLOADS } from "./items.js";
 import { idOfAddress, markOf, remembered } from "./remembered.js";
 import type { Carrier, Heard } from "./uploads.js";
@@ -17,6 +17,15 @@ export function isPassing(error: Pick<DetailedError, "originalResponse">): boole
   return mayPass(error.originalResponse?.getStatus() ?? 0);
 }
 
+/**
+ * tus-js-client takes each answer to a HEAD but 2xx and 423 for "there is no such upload", and begins anew. What another
+ * attempt may change is made to fail here, so that it is tried again.
+ */
+export function keepUpload(request: Pick<HttpRequest, "getMethod">, response: Pick<HttpResponse, "getStatus">): void {
+  const status = response.getStatus();
+  if (request.getMethod() === "HEAD" && status !== 423 && mayPass(status)) throw new Error(`the answer was ${status}`);
+}
+
 /** The server's own sentence, out of the problem body (RFC 9457). */
 export function reasonOf(error: Error | DetailedError): string {
   const response = "originalResponse" in error ? error.originalResponse : null;
@@ -29,8 +38,11 @@ export function reasonOf(error: Error | DetailedError): string {
   }
 }
 
-export function carry(file: File, hear: Heard): Carrier {
+/** `begun` is the id of the upload that the file goes on with, if that is known. */
+export function carry(file: File, hear: Heard, begun: string | null): Carrier {
   let going: Upload | null = null;
+  /** Where it goes: a browser may be forbidden to remember that, or have no room for it. */
+  let address = begun === null ? null : `${UPLOADS}/${begun}`;
   /** Another number with each start and pause: what belongs to an earlier one is not heard. */
   let turn = 0;
 
@@ -70,7 +82,11 @@ export function carry(file: File, hear: Heard): Carrier {
         }
         return passing;
       },
-      onUploadUrlAvailable: heard(() => hear.begun(idOfAddress(upload.url!))),
+      onAfterResponse: keepUpload,
+      onUploadUrlAvailable: heard(() => {
+        address = upload.url;
+        hear.begun(idOfAddress(upload.url!));
+      }),
       onProgress: heard((sent: number) => hear.progress(sent)),
       onSuccess: heard(() => hear.arrived(idOfAddress(upload.url!))),
       onError: heard((error: Error | DetailedError) => hear.failed(reasonOf(error))),
@@ -80,6 +96,7 @@ export function carry(file: File, hear: Heard): Carrier {
     if (mine !== turn) return;
     const [latest] = before.sort((a, b) => Date.parse(b.creationTime) - Date.parse(a.creationTime));
     if (latest) upload.resumeFromPreviousUpload(latest);
+    else upload.url = address;
     going = upload;
     upload.start();
   };

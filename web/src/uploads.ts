@@ -34,7 +34,7 @@ export interface Sending {
   bytes: number;
   sent: number;
   phase: Phase;
-  /** Why it failed or was refused. */
+  /** Why it failed or was refused, or what keeps it from being stored; "" while all is well. */
   reason: string;
   /** Until all of it is sent, in ms; null while that is not known. */
   left: number | null;
@@ -45,12 +45,13 @@ export interface Sending {
 }
 
 export interface Hooks {
-  carry: (file: File, hear: Heard) => Carrier;
+  /** `begun` is the upload that the file goes on with, if there is one. */
+  carry: (file: File, hear: Heard, begun: string | null) => Carrier;
   fetchUpload: (id: string) => Promise<Upload>;
   deleteUpload: (id: string) => Promise<void>;
   /** Something is to be heard by everybody. */
   say: (words: string) => void;
-  /** A file has become an item. */
+  /** The upload of that id has become an item. */
   stored: (id: string) => void;
 }
 
@@ -63,6 +64,8 @@ export class Uploads {
   readonly all = signal<Sending[]>([]);
   private carriers = new Map<number, Carrier>();
   private speeds = new Map<number, Speed>();
+  /** Given up; their end is not news. */
+  private leaving = new Set<number>();
   private lastKey = 0;
 
   constructor(private readonly hooks: Hooks) {}
@@ -79,8 +82,9 @@ export class Uploads {
     const key = known?.key ?? ++this.lastKey;
     if (known && known.phase !== "paused" && known.phase !== "failed" && known.phase !== "refused") return;
     this.carriers.get(key)?.pause();
-    this.carriers.set(key, this.hooks.carry(file, this.hear(key)));
-    if (known) return this.change(key, { phase: "queued", reason: "", upload: known.phase === "refused" ? null : known.upload });
+    const upload = known && known.phase !== "refused" ? known.upload : null;
+    this.carriers.set(key, this.hooks.carry(file, this.hear(key), upload));
+    if (known) return this.change(key, { phase: "queued", reason: "", upload });
     const fresh: Sending = { key, name: file.name, bytes: file.size, sent: 0, phase: "queued", reason: "", left: null, upload: null, mark };
     this.all.value = [...this.all.peek(), fresh];
   }
@@ -102,8 +106,9 @@ export class Uploads {
     const one = this.find(key);
     this.carriers.get(key)?.pause();
     if (one?.upload) {
-      if (one.phase !== "refused") this.change(key, { phase: "paused", left: null });
-      await this.hooks.deleteUpload(one.upload);
+      if (one.phase !== "refused" && one.phase !== "storing") this.change(key, { phase: "paused", left: null });
+      this.leaving.add(key);
+      await this.hooks.deleteUpload(one.upload).finally(() => this.leaving.delete(key));
     }
     this.remove(key);
     this.pump();
@@ -145,16 +150,19 @@ export class Uploads {
     const one = this.find(key);
     if (!one) return;
     try {
-      const { state, reason, item, imported_bytes } = await this.hooks.fetchUpload(id);
+      const { state, reason, imported_bytes } = await this.hooks.fetchUpload(id);
       if (state === "done") {
+        this.hooks.stored(id);
         this.remove(key);
-        this.hooks.say(`${one.name} is stored.`);
-        return this.hooks.stored(item ?? "");
+        return this.hooks.say(`${one.name} is stored.`);
       }
       if (state === "refused") return this.fail(key, "refused", reason ?? "");
-      this.change(key, { sent: imported_bytes ?? one.sent });
+      // Once, though its figures change.
+      if (reason && !one.reason) this.hooks.say(`${one.name} is not stored yet: ${reason}.`);
+      this.change(key, { sent: imported_bytes ?? one.sent, reason: reason ?? "" });
     } catch (error) {
-      if (error instanceof Refusal && error.status === 404) return this.fail(key, "refused", "it was removed meanwhile");
+      const isGone = error instanceof Refusal && error.status === 404;
+      if (isGone && !this.leaving.has(key)) return this.fail(key, "refused", "it was removed meanwhile");
     }
     window.setTimeout(() => void this.watch(key, id), POLL_MS);
   }

@@ -213,7 +213,8 @@ function saveShown(id: string): void {
   canvas.toBlob((picture) => picture && download(URL.createObjectURL(picture), name), "image/jpeg", 0.95);
 }
 
-function download(address: string, name: string): void {
+/** Without a name it gets the server's. */
+export function download(address: string, name = ""): void {
   const link = document.createElement("a");
   link.href = address;
   link.download = name;

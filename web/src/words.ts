@@ -1,5 +1,6 @@
 // Every figure and state in words. Pure; used by all components.
 import type { Camera, Mode, Problem } from "./api.js";
+import type { ClipFile } from "./archive.js";
 
 /** The first letter large, the last full stop added: reasons from the server come as log lines do. */
 export function sentence(text: string): string {
@@ -127,6 +128,12 @@ export function spanWords(from: number, to: number, now: number): string {
 
 /** What a clip is called whose maker gave it no name. */
 export const clipName = (from: number): string => `Clip of ${dayAndClock.format(from)}`;
+
+/** What is to be known of a saved file that proves nothing; "" for one that does. */
+export function proofWords({ proven, unproven }: ClipFile): string {
+  if (proven !== false) return "";
+  return sentence(`The file carries no proof that this box recorded it${unproven ? `: ${unproven}` : ""}`);
+}
 
 const REASONS: Record<string, string> = {
   camera_gone: "the camera was away",

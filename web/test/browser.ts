@@ -60,6 +60,7 @@ export class Video extends EventTarget {
   autoplay = true;
   paused = true;
   ended = false;
+  seeking = false;
   readyState = 0;
   currentTime = 0;
   duration = Number.NaN;
@@ -120,6 +121,7 @@ export class Library {
   }));
   auto = 2;
   manualLevel = -1;
+  recoveries = 0;
   liveSyncPosition: number | null = null;
   targetLatency: number | null = null;
   private heard = new Map<string, (event: string, data: unknown) => void>();
@@ -153,6 +155,9 @@ export class Library {
   }
   loadSource(): void {}
   stopLoad(): void {}
+  recoverMediaError(): void {
+    this.recoveries++;
+  }
   destroy(): void {
     this.video?.empty();
   }

@@ -59,6 +59,33 @@ test("where the viewer sought to is where a recording goes on", async () => {
   assert.equal(Library.of(video).config.startPosition, 70);
 });
 
+test("what never decodes is tried again less and less often, until pictures move", async () => {
+  const { video } = await playing(RECORDING);
+  const loads = (): number => Library.all(video).length;
+  const fail = (): void => Library.of(video).say("error", { fatal: true, type: "mediaError", details: "bufferAppendError" });
+  fail();
+  assert.deepEqual([Library.of(video).recoveries, loads()], [1, 1]);
+  const pauses: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    // It arrives and is buffered each time.
+    Library.of(video).say("buffered");
+    const before = loads();
+    fail();
+    let pause = 0;
+    for (; loads() === before; pause += 500) await pass(500);
+    pauses.push(pause);
+    await loaded(video);
+  }
+  assert.deepEqual(pauses, [2000, 4000, 4000]);
+  for (const time of [0.4, 0.8, 1.2]) {
+    video.currentTime = time;
+    video.dispatchEvent(new Event("timeupdate"));
+  }
+  fail();
+  await pass(10_000);
+  assert.deepEqual([Library.of(video).recoveries, loads()], [1, 4]);
+});
+
 test("another source starts at its beginning, playing, though the one before was paused", async () => {
   const { engine, video } = await playing(RECORDING);
   video.fill(100, 42);

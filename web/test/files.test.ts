@@ -3,13 +3,15 @@ import "./berlin.js";
 import { pass, settled } from "./browser.js";
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { signal } from "@preact/signals";
 import type { PreviousUpload } from "tus-js-client";
 import { Refusal } from "../src/archive.js";
-import { itemWords, otherWords, sendingWords } from "../src/filewords.js";
+import { damageWords, itemWords, otherWords, sendingWords } from "../src/filewords.js";
 import { renewed, type Item, type ItemPage, type Upload } from "../src/items.js";
+import { Listed } from "../src/listed.js";
 import { markOf, Remembered } from "../src/remembered.js";
 import { Speed } from "../src/speed.js";
-import { isPassing, reasonOf } from "../src/tus.js";
+import { isPassing, keepUpload, reasonOf } from "../src/tus.js";
 import { Uploads, type Heard, type Sending } from "../src/uploads.js";
 
 function check<T>(got: T, expected: T): void {
@@ -19,7 +21,7 @@ function check<T>(got: T, expected: T): void {
 const NOW = Date.parse("2026-11-21T16:00:00Z");
 const item = (id: string, changes: Partial<Item> = {}): Item => ({
   ...{ id, name: `${id}.mp4`, media: "video", source: "upload", camera: null, at: null },
-  ...{ made: new Date(NOW - 3_600_000).toISOString(), bytes: 1.24e9, new_bytes: 1e9, ...changes },
+  ...{ made: new Date(NOW - 3_600_000).toISOString(), bytes: 1.24e9, new_bytes: 1e9, damaged: false, damaged_bytes: 0, ...changes },
 });
 const upload = (changes: Partial<Upload> = {}): Upload => ({
   ...{ id: "1", state: "uploading", kind: "single", name: "a.mp4", bytes: 3e6, length: 10e6, ...changes },
@@ -33,6 +35,14 @@ test("a file is told by its kind, size, origin and camera", () => {
   check(told({ media: "other", bytes: 0, new_bytes: 0 }), "File, 0 bytes, uploaded T");
 });
 
+test("a file that the disk has damaged says so, and what mends it", () => {
+  check(damageWords(item("a")), "");
+  check(
+    damageWords(item("a", { damaged: true, damaged_bytes: 64_000 })),
+    "Damaged on the disk: 64 kB of 1.2 GB cannot be read. Uploading the same file again mends it.",
+  );
+});
+
 test("an upload says how far it is and what is in its way", () => {
   const told = (changes: Partial<Sending>): string =>
     sendingWords({ key: 1, name: "a", bytes: 10e6, sent: 2e6, phase: "sending", reason: "", left: null, upload: null, mark: "", ...changes });
@@ -41,11 +51,14 @@ test("an upload says how far it is and what is in its way", () => {
   check(told({ phase: "queued", sent: 0 }), "10 MB; waits for its turn");
   check(told({ phase: "broken" }), "2 MB of 10 MB. The connection broke; it goes on by itself.");
   check(told({ phase: "storing", sent: 5e6 }), "Being stored, 50 %");
+  check(told({ phase: "storing", sent: 0, reason: "the disk is full" }), "Not stored yet: the disk is full. It is tried again by itself.");
   check(told({ phase: "failed", reason: "the disk is full" }), "The disk is full.");
   check(told({ phase: "refused", reason: "it is no media" }), "Not stored: it is no media.");
   check(otherWords(upload(), true), "3 MB of 10 MB are there. Choose the same file again, and it goes on.");
   check(otherWords(upload({ length: null }), false), "3 MB are there, from another browser or program.");
   check(otherWords(upload({ state: "importing" }), true), "Being stored");
+  check(otherWords(upload({ state: "importing", bytes: 10e6, imported_bytes: 4e6 }), true), "Being stored, 40 %");
+  check(otherWords(upload({ state: "importing", reason: "the disk is full" }), true), "Not stored yet: the disk is full. It is tried again by itself.");
   check(otherWords(upload({ state: "refused", reason: "it is no media" }), true), "Not stored: it is no media.");
 });
 
@@ -78,13 +91,15 @@ test("what an upload still takes is told after some seconds, and anew after it w
 function rig() {
   const started: string[] = [];
   const paused: string[] = [];
+  const begun: (string | null)[] = [];
   const heard = new Map<string, Heard>();
   const said: string[] = [];
   const stored: string[] = [];
   const deleted: string[] = [];
   const answers = new Map<string, Upload | Error>();
   const uploads = new Uploads({
-    carry: (file, hear) => {
+    carry: (file, hear, upload) => {
+      begun.push(upload);
       heard.set(file.name, hear);
       return { start: () => started.push(file.name), pause: () => paused.push(file.name) };
     },
@@ -95,6 +110,7 @@ function rig() {
     },
     deleteUpload: async (id) => {
       if (id === "held") throw new Refusal("it is being imported", 409);
+      if (id === "slow") await new Promise<void>((resolve) => void window.setTimeout(resolve, 2000));
       deleted.push(id);
     },
     say: (words) => said.push(words),
@@ -103,7 +119,7 @@ function rig() {
   const phases = (): string => uploads.all.peek().map(({ name, phase }) => `${name} ${phase}`).join(", ");
   const key = (name: string): number => uploads.all.peek().find((one) => one.name === name)!.key;
   uploads.add(["a", "b", "c"].map((name) => new File(["0123456789"], name)));
-  return { uploads, started, paused, heard, said, stored, deleted, answers, phases, key };
+  return { uploads, started, paused, begun, heard, said, stored, deleted, answers, phases, key };
 }
 
 test("two uploads go at a time, and what stops makes room for the next", () => {
@@ -136,6 +152,22 @@ test("the same file chosen again goes on, and is not sent twice at a time", () =
   check(started.join(""), "abcdd");
 });
 
+test("a file chosen again goes on with its upload, and with another one if that was refused", async () => {
+  const { uploads, begun, heard, answers, key } = rig();
+  const again = new File(["0123456789"], "d", { lastModified: 7 });
+  uploads.add([again]);
+  for (const name of ["a", "b", "c"]) uploads.pause(key(name));
+  heard.get("d")!.begun("7");
+  uploads.pause(key("d"));
+  uploads.add([again]);
+  heard.get("d")!.arrived("7");
+  await settled();
+  answers.set("7", upload({ state: "refused", reason: "it is no media" }));
+  await pass(2000);
+  uploads.add([again]);
+  check(begun, [null, null, null, null, "7", null]);
+});
+
 test("what has arrived is watched until it is stored", async () => {
   const { uploads, heard, said, stored, answers, phases } = rig();
   heard.get("a")!.begun("1");
@@ -149,7 +181,7 @@ test("what has arrived is watched until it is stored", async () => {
   await pass(3000);
   answers.set("1", upload({ state: "done", item: "i1" }));
   await pass(1500);
-  check([phases(), stored, said], ["b sending, c sending", ["i1"], ["a is stored."]]);
+  check([phases(), stored, said], ["b sending, c sending", ["1"], ["a is stored."]]);
 });
 
 test("what is refused after it arrived says so, and so does what vanished", async () => {
@@ -163,6 +195,31 @@ test("what is refused after it arrived says so, and so does what vanished", asyn
   check(said, ["a was not stored: it is no media.", "b was not stored: it was removed meanwhile."]);
 });
 
+test("what cannot be stored says why, once, and can be given up", async () => {
+  const { uploads, heard, said, answers, deleted, phases, key } = rig();
+  heard.get("a")!.begun("slow");
+  heard.get("a")!.arrived("slow");
+  await settled();
+  for (const left of [12, 11]) {
+    answers.set("slow", upload({ state: "importing", reason: `the disk is full: ${left} MB are left` }));
+    await pass(3000);
+  }
+  const { reason, phase } = uploads.all.peek()[0]!;
+  check([reason, phase], ["the disk is full: 11 MB are left", "storing"]);
+  check(said, ["a is not stored yet: the disk is full: 12 MB are left."]);
+  answers.set("slow", upload({ state: "importing", imported_bytes: 5 }));
+  await pass(1500);
+  check(uploads.all.peek()[0]!.reason, "");
+  // That it is gone is no news to whoever gave it up.
+  const given = uploads.discard(key("a"));
+  answers.set("slow", new Refusal("there is no such upload", 404));
+  await pass(1500);
+  check(phases(), "a storing, b sending, c sending");
+  await pass(1500);
+  await given;
+  check([deleted, phases(), said.length], [["slow"], "b sending, c sending", 1]);
+});
+
 test("what is given up is deleted on the appliance, unless that says no", async () => {
   const { uploads, deleted, heard, phases, key } = rig();
   heard.get("a")!.begun("1");
@@ -173,6 +230,23 @@ test("what is given up is deleted on the appliance, unless that says no", async 
   check(phases(), "b paused, c sending");
   await uploads.discard(key("c"));
   check([deleted, uploads.busy], [["1"], false]);
+});
+
+test("an upload that was seen to its end does not come back with an older list", () => {
+  const mine = signal<(string | null)[]>([null, "1"]);
+  const listed = new Listed(() => mine.value);
+  const others = (): string[] => listed.others.value.map(({ id }) => id);
+  const all = ["1", "2", "3"].map((id) => upload({ id }));
+  listed.take([...all, upload({ id: "4", kind: "partial" }), upload({ id: "5", state: "done" })]);
+  check(others(), ["2", "3"]);
+  listed.end("1");
+  mine.value = [];
+  check(others(), ["2", "3"]);
+  listed.take(all);
+  check(others(), ["2", "3"]);
+  listed.end("3");
+  listed.take(all);
+  check(others(), ["2"]);
 });
 
 function memory(): Storage {
@@ -231,6 +305,11 @@ test("only what may pass is tried again, and a refusal is told in the server's w
     });
   check([null, 409, 423, 429, 500, 503].map((status) => isPassing(error(status))), Array(6).fill(true));
   check([400, 403, 404, 410, 413, 415, 507].map((status) => isPassing(error(status))), Array(7).fill(false));
+  // What passes leaves the upload where it is; what is gone is begun anew, and a lock the client knows itself.
+  const answered = (method: string, status: number): void => keepUpload({ getMethod: () => method }, { getStatus: () => status });
+  for (const status of [409, 429, 500, 502, 503]) assert.throws(() => answered("HEAD", status));
+  for (const status of [200, 204, 403, 404, 410, 423]) answered("HEAD", status);
+  for (const method of ["POST", "PATCH"]) answered(method, 503);
   check(reasonOf(error(507, '{"title":"Full","detail":"the disk has no room"}')), "the disk has no room");
   check(reasonOf(error(400, "<html>")), "the answer was 400");
   check(reasonOf(error(null)), "the file was changed or is gone; choose it again");

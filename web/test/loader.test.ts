@@ -111,10 +111,26 @@ test("a refusal is said in the server's words, and asked again after a pause", a
     await pass(1000);
   }
   check(asked.length, 1);
-  clock.now += 2500;
+  // The pause is as long though the clock is set meanwhile.
+  clock.now -= 400 * DAY;
   loader.want("test", day(3));
   await pass(1500);
+  check(asked.length, 1);
+  await pass(1000);
   check(asked.length, 2);
   await asked[1]!.answer();
   check(loader.trouble.value, "");
+});
+
+test("what was asked for up to now is asked for again when the clock was set back", async () => {
+  const { loader, asked, clock } = rig();
+  const view = { from: NOW - DAY, to: NOW + HOUR };
+  loader.want("test", view);
+  await pass(200);
+  await asked[0]!.answer();
+  clock.now -= 3 * HOUR;
+  loader.want("test", view);
+  await pass(200);
+  check(asked.length, 2);
+  check(asked[1]!.range.to, NOW - 3 * HOUR);
 });

@@ -18,6 +18,7 @@ import {
   modeWords,
   positionWords,
   problemWords,
+  proofWords,
   reasonWords,
   recordingWords,
   sentence,
@@ -134,6 +135,15 @@ test("what is recorded, or why not", () => {
 test("why nothing was recorded is said in words, also for a reason that is new", () => {
   check(reasonWords("disk_full"), "the disk was full");
   check(reasonWords("sun_spots"), "sun spots");
+});
+
+test("a file that proves nothing is said to, and why", () => {
+  check([proofWords({}), proofWords({ proven: true, unproven: null })], ["", ""]);
+  check(proofWords({ proven: false, unproven: null }), "The file carries no proof that this box recorded it.");
+  check(
+    proofWords({ proven: false, unproven: "the last minute is not signed yet" }),
+    "The file carries no proof that this box recorded it: the last minute is not signed yet.",
+  );
 });
 
 test("rungs are named by their address", () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { page, pass, settled, timers } from "./browser.js";
+import { announced, say } from "../src/announce.js";
 import { watchServer } from "../src/server.js";
 
 test("a page shown again while an answer is due keeps to one chain of questions", async () => {
@@ -21,4 +22,17 @@ test("a page shown again while an answer is due keeps to one chain of questions"
   assert.equal(timers.size, 1);
   await pass(2100);
   assert.equal(waiting.length, 1);
+});
+
+test("what is said within a moment is one, and the same words again are news", async () => {
+  const { turn } = announced.value;
+  say("Sound off.");
+  say("Back to live.");
+  await pass(200);
+  assert.deepEqual(announced.value, { words: "Sound off. Back to live.", turn: turn + 1 });
+  for (const more of [2, 3]) {
+    say("Sound off.");
+    await pass(200);
+    assert.deepEqual(announced.value, { words: "Sound off.", turn: turn + more });
+  }
 });

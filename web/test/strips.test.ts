@@ -44,7 +44,7 @@ test("every moment lies in one picture of one strip of each step", () => {
 
 const chart = (...spans: Range[]): Chart => ({
   ...{ camera: "test", from: 0, to: NOW, resolution: 10_000, oldest: 0, newest: NOW },
-  ...{ spans, gaps: [], losses: [], clips: [], density: [] },
+  ...{ spans, gaps: [], losses: [], clips: [], imports: [], density: [] },
 });
 
 test("the film takes few strips at every scale, and none where nothing is recorded or from far away", () => {
@@ -219,6 +219,63 @@ test("what fails is asked again after a pause, if it is still wanted", async () 
   await asked[1]!.answer(new Error("503"));
   strips.want("film", []);
   await later(5000);
+  check(asked.length, 2);
+});
+
+test("what cannot be made is asked for less and less often, and keeps nothing else waiting", async () => {
+  const { strips, asked, later } = rig();
+  const broken = stripPath(at(0), 160);
+  strips.want("film", [at(0), at(1), at(-1)]);
+  await later(400);
+  await asked[0]!.answer(new Error("500"));
+  check(asked.map(({ address }) => address), [broken, stripPath(at(1), 160)]);
+  await asked[1]!.answer(1000);
+  await asked[2]!.answer(1000);
+  const times: number[] = [];
+  for (let second = 0; second < 300; second++) {
+    const before = asked.length;
+    strips.want("film", [at(0), at(1), at(-1)]);
+    await later(1000);
+    if (asked.length === before) continue;
+    times.push(second);
+    check([asked.length, asked.at(-1)!.address], [before + 1, broken]);
+    await asked.at(-1)!.answer(new Error("500"));
+  }
+  const pauses = times.slice(1).map((second, index) => second - times[index]!);
+  check(pauses.slice(0, 5), [3, 6, 12, 24, 48]);
+  check(pauses.slice(5).every((pause) => pause >= 59 && pause <= 62), true);
+  // Another one is asked for at once, though that one rests.
+  strips.want("peek", [at(-5)]);
+  await later(100);
+  check(asked.at(-1)!.address, stripPath(at(-5), 160));
+  await asked.at(-1)!.answer(1000);
+  // What comes at last is as good as any.
+  const { length } = asked;
+  while (asked.length === length) await later(1000);
+  await asked.at(-1)!.answer(1000);
+  check(strips.find("test", at(0).from, always)?.width, 5);
+});
+
+test("a request that hangs is given up, and the next is served", async () => {
+  const { strips, asked, later } = rig();
+  strips.want("film", [at(0), at(1)]);
+  await later(400);
+  await later(14_000);
+  check([asked.length, asked[0]!.signal.aborted], [1, false]);
+  await later(2000);
+  check([asked.length, asked[0]!.signal.aborted], [2, true]);
+  await asked[1]!.answer(1000);
+  await later(2000);
+  check([asked.length, asked[2]!.address], [3, stripPath(at(0), 160)]);
+});
+
+test("a clock that is set changes no pause", async () => {
+  const { strips, asked, clock, later } = rig();
+  strips.want("film", [at(0)]);
+  await later(400);
+  await asked[0]!.answer(new Error("503"));
+  clock.now -= 400 * 24 * HOUR;
+  await later(2000);
   check(asked.length, 2);
 });
 

@@ -5,12 +5,14 @@ import { test } from "node:test";
 import { chartOf, clipFilePath, timelapsePath, type Chart, type Store } from "../src/archive.js";
 import { DAY, HOUR, MINUTE, period, shifted, startOf, unitOf } from "../src/calendar.js";
 import { barsOf, columnsOf, nextRecorded } from "../src/density.js";
+import { importWords, nameWords } from "../src/filewords.js";
 import { bytesWords, daysWords, forecastWords, plotOf, roomOf, storedWords } from "../src/forecast.js";
 import { Gesture, type Ground } from "../src/gesture.js";
 import { keyStep, timelineCommand } from "../src/keys.js";
-import { lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
-import { inputValue, type Range } from "../src/range.js";
-import { fit, limitsAt, lookAt, pan, pinch, placeOf, reveal, snap, spanOf, timeAt, turn, VIEW_MAX, VIEW_MIN, zoom } from "../src/scale.js";
+import type { Item } from "../src/items.js";
+import { importsIn, importsNear, lengthWords, marksIn, momentWords, stateAt, viewWords } from "../src/moments.js";
+import { inputValue, withEdge, type Range } from "../src/range.js";
+import { fit, lag, limitsAt, lookAt, pan, pinch, placeOf, reveal, snap, spanOf, timeAt, turn, VIEW_MAX, VIEW_MIN, zoom } from "../src/scale.js";
 import { axisOf } from "../src/ticks.js";
 
 function check<T>(got: T, expected: T): void {
@@ -75,6 +77,21 @@ test("the view ends at now, with a little room, and no further back than there i
   check(reveal(inside, NOW - 2 * DAY, LIMITS).to > NOW - 2 * DAY, true);
 });
 
+test("a view that follows the time is moved by what is seen, and goes back with a clock that is set back", () => {
+  const first = lookAt("day", { from: NOW - DAY, to: NOW }, NOW, LIMITS);
+  const view = pan(first, lag(first, NOW), LIMITS);
+  check([lag(view, NOW), lag(view, NOW + 10_000)], [0, 0]);
+  near(lag(view, NOW + 5 * MINUTE), 5 * MINUTE);
+  // The rest of a day that has begun may be on view.
+  check(lag(period("day", NOW), NOW), 0);
+  for (const jump of [-400 * DAY, 400 * DAY]) {
+    const moved = pan(view, lag(view, NOW + jump), limitsAt(null, NOW + jump));
+    near(moved.to, NOW + jump + 0.03 * spanOf(view), 2);
+    near(spanOf(moved), spanOf(view));
+  }
+  check(lag(view, NOW - HOUR), 0);
+});
+
 test("two fingers hold the times below them", () => {
   const view = { from: NOW - 10 * DAY, to: NOW - 9 * DAY };
   const [a, b] = [timeAt(view, 400, 1000), timeAt(view, 600, 1000)];
@@ -130,7 +147,7 @@ test("every scale has ticks that can be read, within the view and in order", () 
 
 const chart = (changes: Partial<Chart> = {}): Chart => ({
   ...{ camera: "test", from: 0, to: 100_000, resolution: 10_000, oldest: 0, newest: 100_000 },
-  ...{ spans: [], gaps: [], losses: [], clips: [], density: [], ...changes },
+  ...{ spans: [], gaps: [], losses: [], clips: [], imports: [], density: [], ...changes },
 });
 
 test("a bar's area is what was recorded, at every scale", () => {
@@ -163,15 +180,31 @@ test("playing begins with what is recorded next", () => {
   check(nextRecorded(null, 0), null);
 });
 
+const file = (id: string, at: string | null): Item => ({
+  ...{ id, name: id, media: "sound", source: "import", camera: "test", at, made: "1970-01-01T00:00:00Z" },
+  ...{ bytes: 2000, new_bytes: 0, damaged: false, damaged_bytes: 0 },
+});
+
 test("an answer becomes milliseconds", () => {
   const z = "1970-01-01T00:00:01Z";
   const got = chartOf({
     ...{ camera: "test", from: z, to: z, resolution_s: 2, oldest: z, newest: null },
     ...{ spans: [{ from: z, to: z }], gaps: [{ from: z, to: z, reason: "stopped" }], losses: [], clips: [{ id: 1, name: "a", from: z, to: z }] },
+    imports: [file("a", z), file("b", null)],
     density: [{ from: z, bytes: 5, media_s: 1 }],
   });
   check([got.from, got.resolution, got.oldest, got.newest, got.spans[0]!.to, got.density[0]!.from], [1000, 2000, 1000, null, 1000, 1000]);
   check(got.gaps[0], { from: 1000, to: 1000, reason: "stopped" });
+  check(got.imports.map(({ at, item }) => [at, item.id]), [[1000, "a"]]);
+});
+
+test("files are found within a view and near to a moment", () => {
+  const one = chart({ imports: [10_000, 20_000, 21_000, 90_000].map((at) => ({ at, item: file(String(at), null) })) });
+  check(importsIn(one, { from: 10_000, to: 30_000 }).map(({ at }) => at), [21_000, 20_000, 10_000]);
+  check(importsNear(one, 20_600, 1000).map(({ at }) => at), [21_000, 20_000]);
+  check(importsNear(one, 50_000, 1000), []);
+  check([["a"], ["a", "b", "c"], []].map(nameWords), ["a", "a and 2 more", ""]);
+  assert.match(importWords(file("a", null), NOW, NOW), /\d.*, Sound, 2 kB$/);
 });
 
 const VIEW = { from: NOW - 1000_000, to: NOW };
@@ -224,6 +257,15 @@ test("an edge of the range is moved, past the other too; the playhead scrubs and
   // Nothing is chosen of the future.
   hand.down(1, 900, "playhead", false, ground({ view: { from: NOW - 500_000, to: NOW + 500_000 } }));
   check(hand.move(1, 900, ground({ view: { from: NOW - 500_000, to: NOW + 500_000 } })), { scrub: NOW });
+});
+
+test("an edge moved by keys stays within what there is, and does not pass the other", () => {
+  const range = { from: NOW - 2 * HOUR, to: NOW - HOUR };
+  check(withEdge(range, "from", NOW - 3 * HOUR, LIMITS), { from: NOW - 3 * HOUR, to: NOW - HOUR });
+  check(withEdge(range, "from", NOW, LIMITS), { from: NOW - HOUR - 100, to: NOW - HOUR });
+  check(withEdge(range, "from", 0, LIMITS), { from: LIMITS.from, to: NOW - HOUR });
+  check(withEdge(range, "to", NOW + HOUR, LIMITS), { from: NOW - 2 * HOUR, to: NOW });
+  check(withEdge(range, "to", NOW - 3 * HOUR, LIMITS), { from: NOW - 2 * HOUR, to: NOW - 2 * HOUR + 100 });
 });
 
 test("times chosen by hand are whole seconds, tenths where those can be seen", () => {

@@ -1,0 +1,90 @@
+// The list of clips, against a server that takes its time, and a timeline that knows more.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pass, settled } from "./browser.js";
+import { Refusal, type Chart, type Clip } from "../src/archive.js";
+import { ClipList } from "../src/clip-list.js";
+
+function check<T>(got: T, expected: T): void {
+  assert.deepEqual(got, expected);
+}
+
+const time = (second: number): string => new Date(second * 1000).toISOString();
+/** A clip of ten seconds that begins at its number. */
+const clip = (id: number): Clip => ({ ...{ id, camera: "test", name: `clip ${id}`, bytes: 1, made: time(0) }, from: time(id), to: time(id + 10) });
+const chart = (ids: number[], changes: Partial<Chart> = {}): Chart => ({
+  ...{ camera: "test", from: 0, to: 100_000, resolution: 10_000, oldest: 0, newest: 100_000, spans: [], gaps: [], losses: [], imports: [], density: [] },
+  clips: ids.map((id) => ({ id, name: "", from: id * 1000, to: id * 1000 + 10_000 })),
+  ...changes,
+});
+
+/** A list whose requests are answered by hand. */
+function rig() {
+  const asked: { camera: string; answer: (told: number[] | Error) => Promise<void> }[] = [];
+  const list = new ClipList(
+    (camera) =>
+      new Promise((resolve, reject) => {
+        const answer = (told: number[] | Error): Promise<void> => {
+          if (told instanceof Error) reject(told);
+          else resolve(told.map(clip));
+          return settled();
+        };
+        asked.push({ camera, answer });
+      }),
+  );
+  const shown = (): string => list.clips.value?.map(({ id }) => id).join() ?? "unknown";
+  return { list, asked, shown };
+}
+
+test("clips are asked for again when the timeline shows others, and only then", async () => {
+  const { list, asked, shown } = rig();
+  list.watch("test");
+  list.compare(chart([1]));
+  check([asked.length, shown()], [1, "unknown"]);
+  await asked[0]!.answer([1, 30, 200]);
+  check(shown(), "200,30,1");
+  list.compare(chart([30, 1]));
+  list.compare(chart([1], { to: 20_000 }));
+  list.compare(chart([], { camera: "other" }));
+  list.compare(null);
+  check(asked.length, 1);
+  // One more, made elsewhere; then one less.
+  list.compare(chart([1, 30, 50]));
+  check(asked.length, 2);
+  await asked[1]!.answer([1, 30, 50, 200]);
+  check(shown(), "200,50,30,1");
+  list.compare(chart([1, 50]));
+  await asked[2]!.answer([1, 50, 200]);
+  check(shown(), "200,50,1");
+});
+
+test("clips that were not answered for are asked for again, and the list stays meanwhile", async () => {
+  const { list, asked, shown } = rig();
+  list.watch("test");
+  await asked[0]!.answer(new Refusal("the index is being made again", 503));
+  check([list.trouble.value, asked.length], ["the index is being made again", 1]);
+  await pass(4500);
+  await asked[1]!.answer([1]);
+  check([list.trouble.value, shown()], ["", "1"]);
+  list.compare(chart([1, 2]));
+  await asked[2]!.answer(new Error("no network"));
+  check([list.trouble.value, shown()], ["no answer; it is asked again by itself", "1"]);
+  list.watch("other");
+  check([list.trouble.value, shown(), asked.at(-1)!.camera], ["", "unknown", "other"]);
+  await asked.at(-1)!.answer([]);
+  await pass(10_000);
+  check([asked.length, shown()], [4, ""]);
+});
+
+test("what was made or deleted here is not undone by an answer from before", async () => {
+  const { list, asked, shown } = rig();
+  list.watch("test");
+  await asked[0]!.answer([1, 2]);
+  list.compare(chart([1, 2, 3]));
+  list.remove(clip(2));
+  await asked[1]!.answer([1, 2, 3]);
+  check(shown(), "1");
+  list.add(clip(50));
+  list.add(clip(7));
+  check(shown(), "50,7,1");
+});
