@@ -55,7 +55,7 @@ impl Made {
             }
             ("GET", UPLOAD) => shown.map_or_else(|| status("404 Not Found"), |shown| ok(&shown)),
             ("GET", "/api/v1/items/7") => ok(&format!(
-                "{{\"id\":\"{}\",\"media\":\"video\",\"bytes\":{},\"new_bytes\":5,\"digest\":\"{}\"}}",
+                "{{\"id\":\"{}\",\"media\":\"video\",\"bytes\":{},\"new_bytes\":5,\"damaged_bytes\":0,\"digest\":\"{}\"}}",
                 "07".repeat(16),
                 self.length,
                 "ab".repeat(32)

@@ -97,11 +97,12 @@ fn an_upload_of_which_the_disk_has_lost_bytes_becomes_no_shorter_file() {
     };
     let (store, clock) = open_with(&disk, dir.path(), options);
     let large = single(&store, 20).unwrap().id;
+    let small = single(&store, 1).unwrap().id;
     send(&store, large, 20 * MIB - 1).unwrap();
+    send(&store, small, MIB - 1).unwrap();
     disk.tell_space((74 * MIB) as u64, (1000 * MIB) as u64);
     assert!(send(&store, large, 1).unwrap().state.is_complete);
-    let small = single(&store, 1).unwrap().id;
-    send(&store, small, MIB).unwrap();
+    send(&store, small, 1).unwrap();
     // It comes behind the large one, which was tried and waits.
     assert!(imported_bytes(&store, small) == bytes_at(0, MIB));
 
