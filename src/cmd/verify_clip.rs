@@ -115,6 +115,7 @@ fn check_media(
             kind,
             run: leaf.run,
             msn: leaf.msn,
+            wall_start: leaf.wall_start,
             duration_ms: leaf.duration_ms,
             bytes_count: place.bytes_count(),
             fragments: &fragments,
