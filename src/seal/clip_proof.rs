@@ -4,6 +4,7 @@
 
 use super::checkpoint::{CheckpointError, NOTE_BYTES_MAX, SignedCheckpoint};
 use super::clip_order::{SegmentFault, chain_faults, order_faults};
+use super::clip_sound::{Silence, silences};
 use super::leaf::{Leaf, LeafError, take};
 use super::merkle::{NodeHash, TileSource, Tree, TreeError, root_of_cover};
 use super::origin::Origin;
@@ -128,6 +129,8 @@ pub struct VerifiedClip {
     pub signed_at: Wall,
     /// Each rendition, in the order in which they appear.
     pub tracks: Vec<TrackSpan>,
+    /// Where it has pictures without sound, in their order.
+    pub silences: Vec<Silence>,
 }
 
 impl ClipProof {
@@ -162,7 +165,7 @@ impl ClipProof {
     }
 
     /// The records of the segments whose digests [`Self::verify`] asks for, in that order. Not to be trusted yet.
-    pub fn leaves(&self) -> impl ExactSizeIterator<Item = &Leaf> {
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = &Leaf> + Clone {
         self.entries.iter().map(|entry| &entry.leaf)
     }
 
@@ -199,6 +202,7 @@ impl ClipProof {
             origin: checkpoint.origin.clone(),
             signed_at: checkpoint.signed_at,
             tracks: self.tracks(),
+            silences: silences(self.leaves()),
         })
     }
 

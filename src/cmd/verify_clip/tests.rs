@@ -2,6 +2,7 @@
 
 mod forgeries;
 mod joined;
+mod sound;
 
 use std::ops::Range;
 use std::sync::Arc;

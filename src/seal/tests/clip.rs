@@ -101,6 +101,7 @@ fn a_whole_clip_is_proven_with_its_times() {
             span(RenditionId::video(Rung::High)),
             span(RenditionId::audio(Rung::High)),
         ],
+        silences: vec![],
     };
     assert_eq!(verified, expected);
 }
