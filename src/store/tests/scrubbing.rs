@@ -174,6 +174,30 @@ fn damage_is_found_marked_and_never_offered_again() {
 }
 
 #[test]
+fn nothing_is_found_because_retention_was_faster() {
+    let dir = folder();
+    let mut recorder = recorder(dir.path());
+    accept(&mut recorder, 0..10);
+    let reader = Reader::new(dir.path());
+    let removed = std::cell::Cell::new(false);
+    let index = std::cell::RefCell::new(&mut recorder);
+    // After the first of its segments, of which the others are gone then.
+    let next = scrub_next(dir.path(), &reader, FIRST, NOON, || {
+        if !removed.replace(true) {
+            index.borrow_mut().index_mut().forget_reels(&[1]).unwrap();
+            std::fs::remove_file(reel(dir.path(), 1)).unwrap();
+        }
+        false
+    });
+    let next = next.unwrap().unwrap();
+    assert_eq!(next.position.reel, 1);
+    assert_eq!(
+        (next.segments.segments_sound, next.segments.damaged.len()),
+        (1, 0)
+    );
+}
+
+#[test]
 fn nothing_is_marked_because_retention_was_faster() {
     let dir = folder();
     let mut recorder = recorder(dir.path());
