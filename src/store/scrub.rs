@@ -21,6 +21,7 @@ use super::import::{
     repair_records, tell_damage, trace_damage, verify_pack,
 };
 use super::index::Index;
+use super::last_words::LastWords;
 use super::lock_directory;
 use super::reader::Reader;
 use super::status::RecordingState;
@@ -101,7 +102,9 @@ impl Scrubber {
         std::thread::Builder::new()
             .name("store-scrub".to_owned())
             .spawn(move || {
-                let _told = Told;
+                let _last_words = LastWords(
+                    "the store's scrubber panicked; what is stored is not read again until perch starts again",
+                );
                 run(&dir, &writer, &*clock, &heard);
             })?;
         Ok(Self(bell))
@@ -116,19 +119,6 @@ impl Scrubber {
 impl Drop for Scrubber {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Recording goes on without it, but not without a word.
-struct Told;
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(
-                "the store's scrubber panicked; what is stored is not read again until perch starts again"
-            );
-        }
     }
 }
 
