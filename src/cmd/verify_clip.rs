@@ -3,6 +3,7 @@
 //! of the file must be one that perch writes there: the head is made again (see `cmaf::HeadCheck`), the media is the
 //! proven segments and nothing else, and behind it stands the evidence alone.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -16,8 +17,10 @@ use crate::cmaf::{
     FILE_BOX_HEADER_BYTES_MAX, FileBox, FragmentHead, HeadCheck, ReadFragment, ReadHeader,
     RecordedSegment, file_box, read_fragment_head,
 };
+use crate::media::TrackKind;
 use crate::seal::{
-    CLIP_PROOF_UUID, ClipEvidence, ClipProofError, PublicKeys, SegmentPlace, VerifiedClip,
+    CLIP_PROOF_UUID, ClipEvidence, ClipProofError, PublicKeys, SegmentPlace, Silence, SilenceKind,
+    TrackSpan, VerifiedClip,
 };
 use crate::store::load_public_keys;
 
@@ -26,6 +29,9 @@ const PIECE_BYTES_MAX: u64 = 512 << 20;
 
 /// What a file consists of at its top level.
 const BOXES: [&[u8; 4]; 4] = [b"ftyp", b"moov", b"mdat", b"uuid"];
+
+/// Nothing is wrong, but not all is proven.
+const NOT_PROVEN: u8 = 2;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +42,10 @@ struct Report {
     origin: Option<String>,
     signed_at: Option<String>,
     tracks: Vec<Track>,
+    /// Whether there is any sound.
+    sound: bool,
+    /// Where there are pictures and no sound beside them.
+    without_sound: Vec<WithoutSound>,
     faults: Vec<String>,
 }
 
@@ -48,18 +58,53 @@ struct Track {
     segments: usize,
 }
 
-/// Status 0 if the clip is what the box signed, else 1.
+#[derive(Debug, Serialize)]
+struct WithoutSound {
+    from: String,
+    to: String,
+    because: Because,
+}
+
+/// Why there is no sound, as far as the proof tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Because {
+    /// The box recorded none.
+    NotRecorded,
+    /// Nothing shows whether it recorded any.
+    NotShown,
+    /// Neither does anything here, but there is sound of the same run beside it.
+    Missing,
+}
+
+impl From<&Silence> for WithoutSound {
+    fn from(silence: &Silence) -> Self {
+        Self {
+            from: silence.from.to_string(),
+            to: silence.to.to_string(),
+            because: match silence.kind {
+                SilenceKind::NotRecorded => Because::NotRecorded,
+                SilenceKind::NotShown => Because::NotShown,
+                SilenceKind::Missing => Because::Missing,
+            },
+        }
+    }
+}
+
+/// Status 0 if the clip is what the box signed, 1 if something is wrong, 2 if what it has is genuine but sound is
+/// missing in it.
 pub(super) fn run(path: &Path, keys: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let keys = load_public_keys(keys).context("name the box's public keys with --key")?;
     let report = verify(path, &keys).with_context(|| path.display().to_string())?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print(&report);
+        print!("{report}");
     }
-    Ok(match report.proven {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(match (report.proven, report.faults.is_empty()) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(NOT_PROVEN),
     })
 }
 
@@ -115,6 +160,7 @@ fn check_media(
             kind,
             run: leaf.run,
             msn: leaf.msn,
+            wall_start: leaf.wall_start,
             duration_ms: leaf.duration_ms,
             bytes_count: place.bytes_count(),
             fragments: &fragments,
@@ -152,10 +198,13 @@ fn read_fragments(
 }
 
 fn of_verified(verified: VerifiedClip, faults: Vec<String>) -> Report {
+    let is_missing = |silence: &Silence| silence.kind == SilenceKind::Missing;
+    let is_sound = |track: &TrackSpan| track.rendition.kind == TrackKind::Audio;
     Report {
-        proven: faults.is_empty(),
+        proven: faults.is_empty() && !verified.silences.iter().any(is_missing),
         origin: Some(verified.origin.to_string()),
         signed_at: Some(verified.signed_at.to_string()),
+        sound: verified.tracks.iter().any(is_sound),
         tracks: verified
             .tracks
             .into_iter()
@@ -167,6 +216,7 @@ fn of_verified(verified: VerifiedClip, faults: Vec<String>) -> Report {
                 segments: track.segments,
             })
             .collect(),
+        without_sound: verified.silences.iter().map(Into::into).collect(),
         faults,
     }
 }
@@ -177,25 +227,48 @@ fn of_faults(faults: Vec<String>) -> Report {
         origin: None,
         signed_at: None,
         tracks: Vec::new(),
+        sound: false,
+        without_sound: Vec::new(),
         faults,
     }
 }
 
-fn print(report: &Report) {
-    for track in &report.tracks {
-        println!(
-            "{} {}: {} segments from {} to {}",
-            track.camera, track.rendition, track.segments, track.from, track.to
-        );
-    }
-    for fault in &report.faults {
-        println!("{fault}");
-    }
-    match (&report.origin, &report.signed_at, report.proven) {
-        (Some(origin), Some(at), true) => {
-            println!("this is what {origin} recorded and signed at {at}");
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for track in &self.tracks {
+            writeln!(
+                f,
+                "{} {}: {} segments from {} to {}",
+                track.camera, track.rendition, track.segments, track.from, track.to
+            )?;
         }
-        _ => println!("this is not proven to be what the box recorded"),
+        for WithoutSound { from, to, because } in &self.without_sound {
+            let because = match because {
+                Because::NotRecorded => "the box recorded none",
+                Because::NotShown => "nothing shows whether the box recorded any",
+                Because::Missing => {
+                    "there is more of the same run, and nothing shows that it was not taken out"
+                }
+            };
+            writeln!(f, "without sound from {from} to {to}: {because}")?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "{fault}")?;
+        }
+        let without = if self.sound { "" } else { ", without sound" };
+        match (&self.origin, &self.signed_at) {
+            (Some(origin), Some(at)) if self.proven => {
+                writeln!(
+                    f,
+                    "this is what {origin} recorded and signed at {at}{without}"
+                )
+            }
+            (Some(origin), Some(at)) if self.faults.is_empty() => writeln!(
+                f,
+                "what is in it is what {origin} recorded and signed at {at}; that its sound is whole is not proven"
+            ),
+            _ => writeln!(f, "this is not proven to be what the box recorded"),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::leaf::Leaf;
 use crate::base::{CameraId, Digest, Wall};
-use crate::media::RenditionId;
+use crate::media::{RenditionId, TrackKind};
 
 /// Which segment, in words that its owner knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,15 +87,24 @@ impl fmt::Display for SegmentFault {
     }
 }
 
-/// Breaks of the chain that runs through the leaves of each rendition.
+/// Breaks of the chain that runs through the leaves of each rendition. Sound may break where numbers are left out by the
+/// pictures: a clip has none of what was heard while its pictures paused.
 pub(super) fn chain_faults<'a>(leaves: impl IntoIterator<Item = &'a Leaf>) -> Vec<SegmentFault> {
-    let mut last = HashMap::new();
+    let mut last: HashMap<_, (&Leaf, usize)> = HashMap::new();
     let mut faults = Vec::new();
+    let mut pauses = 0;
     for leaf in leaves {
-        let before = last.insert((&leaf.camera, leaf.rendition), leaf.hash());
-        if before.is_some() && before != leaf.previous {
-            faults.push(SegmentFault::LeftOutBefore(SegmentName::of(leaf)));
+        let track = (&leaf.camera, leaf.rendition);
+        let is_sound = leaf.rendition.kind == TrackKind::Audio;
+        let before = last.get(&track).copied();
+        if let Some((before, pauses_then)) = before {
+            pauses += usize::from(!is_sound && before.msn.saturating_add(1) < leaf.msn);
+            let may_break = is_sound && pauses > pauses_then;
+            if leaf.previous != Some(before.hash()) && !may_break {
+                faults.push(SegmentFault::LeftOutBefore(SegmentName::of(leaf)));
+            }
         }
+        last.insert(track, (leaf, pauses));
     }
     faults
 }

@@ -4,6 +4,7 @@
 
 use super::checkpoint::{CheckpointError, NOTE_BYTES_MAX, SignedCheckpoint};
 use super::clip_order::{SegmentFault, chain_faults, order_faults};
+use super::clip_sound::{Silence, silences};
 use super::leaf::{Leaf, LeafError, take};
 use super::merkle::{NodeHash, TileSource, Tree, TreeError, root_of_cover};
 use super::origin::Origin;
@@ -77,6 +78,10 @@ pub enum ClipProofError {
     /// A record, an index or a hash was altered: they do not lead to the root that the box signed.
     #[error("the records of the proof are not those that the box signed")]
     OtherRoot,
+    /// It is of segments of two cameras: runs and numbers of both begin alike, so that the pictures of one would pass
+    /// for those of what was heard at the other, hours apart.
+    #[error("the proof is of segments of {0} and of {1}; a clip is of one camera")]
+    SeveralCameras(CameraId, CameraId),
     /// The proof holds, the segments do not. Never empty.
     #[error("{}", list(.0))]
     Segments(Vec<SegmentFault>),
@@ -124,11 +129,14 @@ pub struct VerifiedClip {
     pub signed_at: Wall,
     /// Each rendition, in the order in which they appear.
     pub tracks: Vec<TrackSpan>,
+    /// Where it has pictures without sound, in their order.
+    pub silences: Vec<Silence>,
 }
 
 impl ClipProof {
-    /// Makes the proof of the given segments, each with its index in the log, in the order in which the clip has them;
-    /// those of one rendition in the order in which they were recorded. `tree` has the size that `checkpoint` signs.
+    /// Makes the proof of the given segments of one camera, each with its index in the log, in the order in which the
+    /// clip has them; those of one rendition in the order in which they were recorded. `tree` has the size that
+    /// `checkpoint` signs.
     pub fn make<S: TileSource>(
         checkpoint: &SignedCheckpoint,
         tree: &mut Tree<S>,
@@ -157,7 +165,7 @@ impl ClipProof {
     }
 
     /// The records of the segments whose digests [`Self::verify`] asks for, in that order. Not to be trusted yet.
-    pub fn leaves(&self) -> impl ExactSizeIterator<Item = &Leaf> {
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = &Leaf> + Clone {
         self.entries.iter().map(|entry| &entry.leaf)
     }
 
@@ -174,6 +182,14 @@ impl ClipProof {
             Ok(root) if root == checkpoint.root => {}
             _ => return Err(ClipProofError::OtherRoot),
         }
+        let mut cameras = self.leaves().map(|leaf| &leaf.camera);
+        let camera = cameras.next().ok_or(ClipProofError::Malformed)?;
+        if let Some(other) = cameras.find(|other| *other != camera) {
+            return Err(ClipProofError::SeveralCameras(
+                camera.clone(),
+                other.clone(),
+            ));
+        }
         // A clip cannot hold more than a proof may tell of; one more shows that it does.
         let found: Vec<_> = digests.into_iter().take(CLIP_SEGMENTS_MAX + 1).collect();
         let expected: Vec<_> = self.leaves().collect();
@@ -186,6 +202,7 @@ impl ClipProof {
             origin: checkpoint.origin.clone(),
             signed_at: checkpoint.signed_at,
             tracks: self.tracks(),
+            silences: silences(self.leaves()),
         })
     }
 

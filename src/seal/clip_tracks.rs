@@ -267,6 +267,7 @@ impl Rendition<'_> {
     }
 }
 
-fn goes_on(before: &Leaf, behind: &Leaf) -> bool {
+/// Whether nothing can lie between two segments.
+pub(super) fn goes_on(before: &Leaf, behind: &Leaf) -> bool {
     before.run == behind.run && before.msn.checked_add(1) == Some(behind.msn)
 }

@@ -6,6 +6,7 @@ mod checkpoint;
 mod clip_evidence;
 mod clip_order;
 mod clip_proof;
+mod clip_sound;
 mod clip_tracks;
 mod leaf;
 mod merkle;
@@ -24,6 +25,7 @@ pub use clip_proof::{
     CLIP_PROOF_UUID, CLIP_SEGMENTS_MAX, ClipProof, ClipProofError, MakeProofError, TrackSpan,
     VerifiedClip,
 };
+pub use clip_sound::{Silence, SilenceKind};
 pub use clip_tracks::{FileRange, TrackFault};
 pub use leaf::{Leaf, LeafError};
 pub use merkle::{

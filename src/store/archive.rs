@@ -146,10 +146,9 @@ impl Archive {
                     .map(|(place, _)| place.bytes)
                     .sum::<u64>();
                 progress(done.min(total), total);
-                if !found.damaged.is_empty() && !self.has_reel(reel.id)? {
-                    continue;
+                if found.damaged.is_empty() || has_reel(&self.reader, reel.id)? {
+                    report.add(found);
                 }
-                report.add(found);
             }
         }
     }
@@ -168,7 +167,7 @@ impl Archive {
         &self.dir
     }
 
-    pub(super) fn reader(&self) -> &Reader {
+    pub(super) fn reader(&self) -> &Arc<Reader> {
         &self.reader
     }
 
@@ -195,15 +194,17 @@ impl Archive {
             Ok(connection.query_row(count, (), |row| row.get(0))?)
         })
     }
+}
 
-    fn has_reel(&self, id: i64) -> Result<bool, ReadError> {
-        self.reader.read(|connection| {
-            let known = connection
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM reel WHERE id = ?)")?
-                .query_row([id], |row| row.get(0))?;
-            Ok(known)
-        })
-    }
+/// Whether a reel is there, by the index. Retention takes its row first and then its file: of one whose row is still
+/// there it has taken nothing.
+pub(super) fn has_reel(reader: &Reader, id: i64) -> Result<bool, ReadError> {
+    reader.read(|connection| {
+        let known = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM reel WHERE id = ?)")?
+            .query_row([id], |row| row.get(0))?;
+        Ok(known)
+    })
 }
 
 /// The reels behind one, at most `count`.

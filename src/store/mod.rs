@@ -39,6 +39,7 @@ mod index;
 mod index_file;
 mod journal;
 mod keeper;
+mod last_words;
 mod log_files;
 mod marks;
 mod numbers;

@@ -1,23 +1,17 @@
 //! Shows of recorded segments that the log holds them, under the last checkpoint that the box signed. Reads reels, the
 //! log's files and the public keys; writes nothing, and works beside a running appliance.
 
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-
-use rusqlite::{OptionalExtension, params};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::box_keys::{BoxKeysError, load_public_keys, public_keys_path};
 use super::error::ReadError;
 use super::log_files::{TileFiles, last_checkpoint};
-use super::parameters::decode_parameters;
 use super::reader::Reader;
-use super::recorder::reel_path;
-use super::reel::{Trailer, bytes_with_trailer, check_segment};
-use super::reel_writer::Place;
-use super::rows::REEL_SEGMENTS_MAX;
 use super::segment_log::leaf_of;
+use super::segment_source::SegmentSource;
 use crate::base::CameraId;
 use crate::media::RenditionId;
 use crate::seal::{
@@ -131,10 +125,15 @@ impl Reader {
         segments: &[(RenditionId, u64)],
     ) -> Result<ClipProof, ProveError> {
         let signed = SignedLog::open(dir, None)?;
-        let mut files = ReelFiles::default();
+        let reader = Arc::new(self.clone());
+        let source = |rendition| SegmentSource::new(Arc::clone(&reader), camera.clone(), rendition);
+        let mut sources = BTreeMap::new();
         let mut leaves = Vec::with_capacity(segments.len());
         for &(rendition, msn) in segments {
-            let evidence = self.evidence(dir, camera, (rendition, msn), &mut files)?;
+            let source = sources
+                .entry(rendition)
+                .or_insert_with(|| source(rendition));
+            let evidence = evidence(source, msn)?;
             let (index, leaf) = evidence.leaf.ok_or(ProveError::BeforeTheLog(msn))?;
             if index >= signed.checkpoint.size {
                 return Err(ProveError::NotYetSigned(msn));
@@ -147,99 +146,12 @@ impl Reader {
             other => ProveError::Log(other.to_string()),
         })
     }
-
-    /// Reads a segment and what its reel says of it.
-    pub(super) fn evidence(
-        &self,
-        dir: &Path,
-        camera: &CameraId,
-        (rendition, msn): (RenditionId, u64),
-        files: &mut ReelFiles,
-    ) -> Result<Evidence, ProveError> {
-        let found = self.read(|connection| {
-            let found = connection
-                .prepare_cached(
-                    "SELECT reel.id, reel.day, reel.run, segment.offset, segment.bytes, run.parameters
-                     FROM camera JOIN track ON track.camera = camera.id AND track.rendition = ?2
-                     JOIN reel ON reel.id = (
-                         SELECT id FROM reel WHERE track = track.id AND first_msn <= ?3
-                         ORDER BY first_msn DESC LIMIT 1
-                     )
-                     JOIN run ON run.track = reel.track AND run.run = reel.run
-                     JOIN segment ON segment.id = reel.id * ?4 + ?3 - reel.first_msn
-                     WHERE camera.name = ?1 AND ?3 < reel.first_msn + ?4",
-                )?
-                .query_row(
-                    params![camera.as_str(), rendition.name(), msn as i64, REEL_SEGMENTS_MAX],
-                    |row| {
-                        let day: String = row.get(1)?;
-                        let place = Place {
-                            offset: row.get(3)?,
-                            bytes: row.get(4)?,
-                        };
-                        let path = reel_path(dir, camera, &day, row.get(0)?);
-                        Ok((path, row.get::<_, u64>(2)?, place, row.get::<_, Vec<u8>>(5)?))
-                    },
-                )
-                .optional()?;
-            Ok(found)
-        })?;
-        let (path, run, place, parameters) = found.ok_or(ProveError::NotRecorded(msn))?;
-        let damaged = |what| ReadError::Damaged {
-            path: path.clone(),
-            offset: place.offset,
-            what,
-        };
-        let timescale = decode_parameters(&parameters)
-            .ok_or_else(|| damaged("its parameters cannot be read"))?
-            .timescale();
-        let trailer = files.read(&path, place, (msn, run))?;
-        Ok(Evidence {
-            leaf: leaf_of(camera, rendition, timescale, &trailer),
-        })
-    }
 }
 
-/// The reels that are read, the last one kept open.
-#[derive(Debug, Default)]
-pub(super) struct ReelFiles {
-    open: Option<(PathBuf, File, u64)>,
-    buffer: Vec<u8>,
-}
-
-impl ReelFiles {
-    /// The trailer of a segment whose bytes are what they were.
-    fn read(
-        &mut self,
-        path: &Path,
-        place: Place,
-        (msn, run): (u64, u64),
-    ) -> Result<Trailer, ReadError> {
-        let damaged = |what| ReadError::Damaged {
-            path: path.to_owned(),
-            offset: place.offset,
-            what,
-        };
-        let io = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::NotFound => damaged("the file is gone"),
-            io::ErrorKind::UnexpectedEof => damaged("the file ends early"),
-            _ => ReadError::Io {
-                path: path.to_owned(),
-                cause,
-            },
-        };
-        if self.open.as_ref().is_none_or(|(of, ..)| of != path) {
-            let file = File::open(path).map_err(io)?;
-            let size = file.metadata().map_err(io)?.len();
-            self.open = Some((path.to_owned(), file, size));
-        }
-        let (_, file, size) = self.open.as_ref().expect("the file was just opened");
-        let count =
-            bytes_with_trailer(place, *size).ok_or_else(|| damaged("the file ends early"))?;
-        self.buffer.resize(count, 0);
-        file.read_exact_at(&mut self.buffer, place.offset)
-            .map_err(io)?;
-        let checked = check_segment(&self.buffer, place.bytes, (msn, run));
-        checked.map(|(trailer, _)| trailer).map_err(damaged)
-    }
+/// Reads a segment and what its reel says of it.
+pub(super) fn evidence(source: &mut SegmentSource, msn: u64) -> Result<Evidence, ProveError> {
+    let found = source.check(msn)?;
+    let (trailer, timescale) = found.ok_or(ProveError::NotRecorded(msn))?;
+    let leaf = leaf_of(source.camera(), source.rendition(), timescale, &trailer);
+    Ok(Evidence { leaf })
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::archive::{Archive, DamagedSegment, ReelToRead, VerifyReport, reels_after, verify_reel};
+use super::archive::{
+    Archive, DamagedSegment, ReelToRead, VerifyReport, has_reel, reels_after, verify_reel,
+};
 use super::error::{OpenError, ReadError};
 use super::file_system::RealFileSystem;
 use super::import::{
@@ -19,6 +21,7 @@ use super::import::{
     repair_records, tell_damage, trace_damage, verify_pack,
 };
 use super::index::Index;
+use super::last_words::LastWords;
 use super::lock_directory;
 use super::reader::Reader;
 use super::status::RecordingState;
@@ -99,7 +102,9 @@ impl Scrubber {
         std::thread::Builder::new()
             .name("store-scrub".to_owned())
             .spawn(move || {
-                let _told = Told;
+                let _last_words = LastWords(
+                    "the store's scrubber panicked; what is stored is not read again until perch starts again",
+                );
                 run(&dir, &writer, &*clock, &heard);
             })?;
         Ok(Self(bell))
@@ -117,53 +122,88 @@ impl Drop for Scrubber {
     }
 }
 
-/// Recording goes on without it, but not without a word.
-struct Told;
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(
-                "the store's scrubber panicked; what is stored is not read again until perch starts again"
-            );
-        }
+fn run(dir: &Path, writer: &Writer, clock: &dyn Clock, bell: &Bell) {
+    let mut round = Round::new(dir, writer);
+    let mut rest = REST_AT_START;
+    while !bell.sleep(rest) {
+        rest = round.step(clock.wall(), || bell.sleep(SEGMENT_REST));
     }
 }
 
-fn run(dir: &Path, writer: &Writer, clock: &dyn Clock, bell: &Bell) {
-    let reader = Reader::new(dir);
-    let mut position = None;
-    let mut rest = REST_AT_START;
-    while !bell.sleep(rest) {
-        let pause = || bell.sleep(SEGMENT_REST);
-        let last = match position {
-            Some(position) => Ok(position),
-            None => last_position(&reader),
+/// Scrubbing as it goes round, a reel or a pack at a time.
+pub(super) struct Round<'a> {
+    dir: &'a Path,
+    reader: Reader,
+    writer: &'a Writer,
+    /// Up to where the writer has noted what was found; `None` until that is looked up.
+    position: Option<ScrubPosition>,
+    /// What the log was told last: not again, if that is read again.
+    told: Option<ScrubPosition>,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(dir: &'a Path, writer: &'a Writer) -> Self {
+        Self {
+            dir,
+            reader: Reader::new(dir),
+            writer,
+            position: None,
+            told: None,
+        }
+    }
+
+    /// Reads the next reel or pack and has noted what of it is damaged; returns how long to rest. What the writer does
+    /// not note, because it takes nothing or the disk is full, is read again after that. `pause` is as for
+    /// [`scrub_next`].
+    pub(super) fn step(&mut self, now: Wall, pause: impl Fn() -> bool) -> Duration {
+        let rest = self.read_and_note(now, &pause);
+        rest.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is stored cannot be read again for now");
+            REST_MAX
+        })
+    }
+
+    fn read_and_note(
+        &mut self,
+        now: Wall,
+        pause: &impl Fn() -> bool,
+    ) -> Result<Duration, ReadError> {
+        let last = match self.position {
+            Some(position) => position,
+            None => last_position(&self.reader)?,
         };
-        let next = last.and_then(|last| scrub_next(dir, &reader, last, clock.wall(), pause));
-        rest = match next {
-            Ok(Some(scrubbed)) => {
-                let rest = scrubbed.rest;
-                position = Some(scrubbed.position);
-                scrubbed.tell();
-                repair(&reader, writer, &scrubbed.packs);
-                let asked = writer.ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
-                    recorder.note_scrubbed(&scrubbed);
-                });
-                if asked.is_err() && bell.sleep(Duration::ZERO) {
-                    return;
-                }
-                if let Err(error) = trace(&reader, writer) {
-                    tracing::warn!(%error, "which files are damaged is looked for again later");
-                }
-                rest
-            }
-            Ok(None) => REST_MAX,
-            Err(error) => {
-                tracing::warn!(%error, "what is stored cannot be read again for now");
-                REST_MAX
-            }
+        let Some(scrubbed) = scrub_next(self.dir, &self.reader, last, now, pause)? else {
+            return Ok(REST_MAX);
         };
+        let (position, rest) = (scrubbed.position, scrubbed.rest);
+        if self.told.replace(position) != Some(position) {
+            scrubbed.tell();
+        }
+        repair(&self.reader, self.writer, &scrubbed.packs);
+        let noted = self
+            .writer
+            .ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
+                recorder.note_scrubbed(&scrubbed)
+            });
+        if noted != Ok(true) {
+            if !pause() {
+                tracing::warn!(
+                    "what was read again could not be noted, and is read once more later"
+                );
+            }
+            return Ok(REST_MAX);
+        }
+        self.position = Some(position);
+        if let Err(error) = trace(&self.reader, self.writer) {
+            tracing::warn!(%error, "which files are damaged is looked for again later");
+        }
+        Ok(rest)
+    }
+
+    /// Up to where what was found is noted.
+    #[cfg(test)]
+    pub(super) fn position(&self) -> Option<ScrubPosition> {
+        self.position
     }
 }
 
@@ -291,6 +331,10 @@ fn scrub_reel(
         }
     }
     forget_cached(&reel.path);
+    // Retention was faster.
+    if !report.damaged.is_empty() && !has_reel(reader, reel.id)? {
+        report.damaged.clear();
+    }
     Ok(Some(Scrubbed {
         rest: rest_after(reel.bytes(), remaining, now - position.began),
         position,

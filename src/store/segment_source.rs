@@ -1,5 +1,5 @@
 //! Reads recorded segments one after the other, whole or in pieces, with the reel of the last one kept open: what
-//! makes files of a long stretch asks the index once a reel instead of once a segment.
+//! makes files of a long stretch, or proves it, asks the index once a reel instead of once a segment.
 
 use std::fs::File;
 use std::io;
@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::error::ReadError;
 use super::file_system::read_up_to;
+use super::parameters::decode_parameters;
 use super::reader::{Reader, read_place};
 use super::recorder::reel_path;
 use super::reel::{TRAILER_BYTES_MAX, Trailer, check_segment, first_trailer};
@@ -34,6 +35,8 @@ struct OpenReel {
     path: PathBuf,
     file: File,
     run: u64,
+    /// Ticks a second; `None` if the index does not tell any more.
+    timescale: Option<u32>,
     first_msn: u64,
     /// By the distance from `first_msn`.
     places: Vec<(u64, Place)>,
@@ -42,6 +45,7 @@ struct OpenReel {
 struct ReelRow {
     path: PathBuf,
     run: u64,
+    timescale: Option<u32>,
     first_msn: u64,
     places: Vec<(u64, Place)>,
 }
@@ -54,6 +58,14 @@ impl SegmentSource {
             rendition,
             open: None,
         }
+    }
+
+    pub(super) fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    pub(super) fn rendition(&self) -> RenditionId {
+        self.rendition
     }
 
     /// Reads a segment's bytes from `offset` on, as many as `buffer` takes; false if it is not recorded any more.
@@ -100,11 +112,8 @@ impl SegmentSource {
         let said = |trailer: &Trailer| (trailer.msn, trailer.run, trailer.segment_bytes);
         let trailer = first_trailer(&buffer[..count]);
         let trailer = trailer.filter(|trailer| said(trailer) == (msn, reel.run, place.bytes));
-        trailer.map(Some).ok_or_else(|| ReadError::Damaged {
-            path: reel.path.clone(),
-            offset: place.offset,
-            what: "what stands behind it is not what it was",
-        })
+        let altered = || reel.damaged(place, "what stands behind it is not what it was");
+        trailer.map(Some).ok_or_else(altered)
     }
 
     /// A whole segment, compared with its digest; `None` if it is not recorded any more.
@@ -112,14 +121,20 @@ impl SegmentSource {
         let Some((reel, place)) = self.find(msn)? else {
             return Ok(None);
         };
-        let mut bytes = read_place(&reel.file, place).map_err(|cause| reel.error(place, cause))?;
-        check_segment(&bytes, place.bytes, (msn, reel.run)).map_err(|what| ReadError::Damaged {
-            path: reel.path.clone(),
-            offset: place.offset,
-            what,
-        })?;
+        let (mut bytes, _) = reel.read_checked(msn, place)?;
         bytes.truncate(place.bytes as usize);
         Ok(Some(bytes.into()))
+    }
+
+    /// What the reel says of a segment that was read and is what it was, and how many ticks make its second; `None` if
+    /// it is not recorded any more.
+    pub(super) fn check(&mut self, msn: u64) -> Result<Option<(Trailer, u32)>, ReadError> {
+        let Some((reel, place)) = self.find(msn)? else {
+            return Ok(None);
+        };
+        let (_, trailer) = reel.read_checked(msn, place)?;
+        let unknown = || reel.damaged(place, "its parameters cannot be read");
+        Ok(Some((trailer, reel.timescale.ok_or_else(unknown)?)))
     }
 
     /// The reel of a segment, opened if need be, and where in it that lies.
@@ -145,6 +160,7 @@ impl SegmentSource {
                 path: row.path,
                 file,
                 run: row.run,
+                timescale: row.timescale,
                 first_msn: row.first_msn,
                 places: row.places,
             })),
@@ -170,12 +186,13 @@ impl SegmentSource {
         self.reader.read(|connection| {
             let reel = connection
                 .prepare_cached(
-                    "SELECT reel.id, reel.day, reel.run, reel.first_msn
+                    "SELECT reel.id, reel.day, reel.run, reel.first_msn, run.parameters
                      FROM camera JOIN track ON track.camera = camera.id AND track.rendition = ?2
                      JOIN reel ON reel.id = (
                          SELECT id FROM reel WHERE track = track.id AND first_msn <= ?3
                          ORDER BY first_msn DESC LIMIT 1
                      )
+                     LEFT JOIN run ON run.track = reel.track AND run.run = reel.run
                      WHERE camera.name = ?1 AND ?3 < reel.first_msn + ?4",
                 )?
                 .query_row(
@@ -186,14 +203,22 @@ impl SegmentSource {
                         REEL_SEGMENTS_MAX
                     ],
                     |row| {
-                        let day: String = row.get(1)?;
-                        Ok((row.get::<_, i64>(0)?, day, row.get(2)?, row.get(3)?))
+                        let (day, parameters): (String, Option<Vec<u8>>) =
+                            (row.get(1)?, row.get(4)?);
+                        Ok((
+                            row.get::<_, i64>(0)?,
+                            day,
+                            row.get(2)?,
+                            row.get(3)?,
+                            parameters,
+                        ))
                     },
                 )
                 .optional()?;
-            let Some((id, day, run, first_msn)) = reel else {
+            let Some((id, day, run, first_msn, parameters)) = reel else {
                 return Ok(None);
             };
+            let parameters = parameters.as_deref().and_then(decode_parameters);
             let first_key = id * REEL_SEGMENTS_MAX as i64;
             let mut segments = connection.prepare_cached(
                 "SELECT id, offset, bytes FROM segment WHERE id >= ?1 AND id < ?2 ORDER BY id",
@@ -216,6 +241,7 @@ impl SegmentSource {
             Ok(has_it.then(|| ReelRow {
                 path: reel_path(self.reader.dir(), &self.camera, &day, id),
                 run,
+                timescale: parameters.map(|parameters| parameters.timescale()),
                 first_msn,
                 places,
             }))
@@ -232,12 +258,27 @@ impl OpenReel {
         found.ok().map(|index| self.places[index].1)
     }
 
-    fn error(&self, place: Place, cause: io::Error) -> ReadError {
-        let path = self.path.clone();
-        if cause.kind() == io::ErrorKind::UnexpectedEof {
-            let (offset, what) = (place.offset, "the file ends early");
-            return ReadError::Damaged { path, offset, what };
+    /// A segment and what stands behind it, compared with its digest.
+    fn read_checked(&self, msn: u64, place: Place) -> Result<(Vec<u8>, Trailer), ReadError> {
+        let bytes = read_place(&self.file, place).map_err(|cause| self.error(place, cause))?;
+        let (trailer, _) = check_segment(&bytes, place.bytes, (msn, self.run))
+            .map_err(|what| self.damaged(place, what))?;
+        Ok((bytes, trailer))
+    }
+
+    fn damaged(&self, place: Place, what: &'static str) -> ReadError {
+        ReadError::Damaged {
+            path: self.path.clone(),
+            offset: place.offset,
+            what,
         }
+    }
+
+    fn error(&self, place: Place, cause: io::Error) -> ReadError {
+        if cause.kind() == io::ErrorKind::UnexpectedEof {
+            return self.damaged(place, "the file ends early");
+        }
+        let path = self.path.clone();
         ReadError::Io { path, cause }
     }
 }

@@ -2,13 +2,15 @@
 //! looked up in the log, and the chain of records followed from the segment before the stretch to the one behind it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
 use super::archive::Archive;
-use super::proof::{Evidence, ProveError, ReelFiles, SignedLog};
+use super::proof::{Evidence, ProveError, SignedLog, evidence};
 use super::reader::{Reader, SegmentEntry, tracks};
 use super::rows::REEL_SEGMENTS_MAX;
+use super::segment_source::SegmentSource;
 use super::status::Gap;
 use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
@@ -100,9 +102,9 @@ impl Archive {
         };
         let entries = recording.renditions.iter().flat_map(|t| &t.segments);
         let (mut done, total) = (0, entries.map(|entry| entry.bytes).sum());
-        let (mut logged, mut files) = (Vec::new(), ReelFiles::default());
+        let mut logged = Vec::new();
         for rendition in &recording.renditions {
-            let mut track = Track::new(reader, dir, camera, rendition.id)?;
+            let mut track = Track::new(reader, camera, rendition.id)?;
             let mut counts = RangeTrack {
                 rendition: rendition.id,
                 proven: 0,
@@ -110,10 +112,10 @@ impl Archive {
                 before_the_log: 0,
             };
             if let Some(first) = rendition.segments.first() {
-                track.start_before(first.msn, &mut files)?;
+                track.start_before(first.msn)?;
             }
             for entry in &rendition.segments {
-                let evidence = reader.evidence(dir, camera, (rendition.id, entry.msn), &mut files);
+                let evidence = evidence(&mut track.source, entry.msn);
                 done += entry.bytes;
                 progress(done, total);
                 let evidence = match evidence {
@@ -123,8 +125,11 @@ impl Archive {
                         track.last = None;
                         continue;
                     }
-                    // Retention took it meanwhile.
-                    Err(ProveError::NotRecorded(_)) => continue,
+                    // Retention took it meanwhile, and with it what the next one follows.
+                    Err(ProveError::NotRecorded(_)) => {
+                        track.last = None;
+                        continue;
+                    }
                     Err(error) => return Err(error),
                 };
                 if let Some(what) = track.step(&evidence) {
@@ -144,7 +149,7 @@ impl Archive {
                 }
             }
             if let Some(last) = rendition.segments.last()
-                && let Some((msn, what)) = track.end_behind(last.msn, &mut files)?
+                && let Some((msn, what)) = track.end_behind(last.msn)?
             {
                 let behind = SegmentEntry { msn, ..*last };
                 report.fault(rendition.id, &behind, what);
@@ -211,9 +216,7 @@ impl RangeReport {
 /// The chain of one rendition's records, followed from segment to segment.
 struct Track<'a> {
     reader: &'a Reader,
-    dir: &'a Path,
-    camera: &'a CameraId,
-    rendition: RenditionId,
+    source: SegmentSource,
     track: Option<i64>,
     /// Record of the segment before; `None` if it is not known.
     last: Option<NodeHash>,
@@ -221,18 +224,15 @@ struct Track<'a> {
 
 impl<'a> Track<'a> {
     fn new(
-        reader: &'a Reader,
-        dir: &'a Path,
-        camera: &'a CameraId,
+        reader: &'a Arc<Reader>,
+        camera: &CameraId,
         rendition: RenditionId,
     ) -> Result<Self, ProveError> {
         let known = reader.read(|connection| tracks(connection, camera))?;
         let track = known.into_iter().find(|(id, _)| *id == rendition);
         Ok(Self {
             reader,
-            dir,
-            camera,
-            rendition,
+            source: SegmentSource::new(Arc::clone(reader), camera.clone(), rendition),
             track: track.map(|(_, track)| track),
             last: None,
         })
@@ -246,11 +246,9 @@ impl<'a> Track<'a> {
         broken.then(|| "what was recorded right before it is missing".to_owned())
     }
 
-    fn start_before(&mut self, msn: u64, files: &mut ReelFiles) -> Result<(), ProveError> {
+    fn start_before(&mut self, msn: u64) -> Result<(), ProveError> {
         if let Some(before) = self.neighbour(msn, Side::Before)?
-            && let Ok(evidence) =
-                self.reader
-                    .evidence(self.dir, self.camera, (self.rendition, before), files)
+            && let Ok(evidence) = evidence(&mut self.source, before)
         {
             self.step(&evidence);
         }
@@ -258,16 +256,11 @@ impl<'a> Track<'a> {
     }
 
     /// Number of the segment behind the last one, and what is missing between the two.
-    fn end_behind(
-        &mut self,
-        msn: u64,
-        files: &mut ReelFiles,
-    ) -> Result<Option<(u64, String)>, ProveError> {
+    fn end_behind(&mut self, msn: u64) -> Result<Option<(u64, String)>, ProveError> {
         let Some(behind) = self.neighbour(msn, Side::Behind)? else {
             return Ok(None);
         };
-        let name = (self.rendition, behind);
-        let evidence = self.reader.evidence(self.dir, self.camera, name, files);
+        let evidence = evidence(&mut self.source, behind);
         let fault = evidence.ok().and_then(|evidence| self.step(&evidence));
         Ok(fault.map(|what| (behind, what)))
     }

@@ -16,6 +16,10 @@ use crate::cmaf::sample_table::{TrackSamples, read_track};
 use crate::cmaf::{ReadError, ReadFragment, ReadHeader};
 use crate::media::TrackKind;
 
+/// Pictures and sound of a number get one label. Of two that differ by more than this, in milliseconds, which is what
+/// the labels of a reel may drift, one is of another time.
+const LABELS_APART_MS_MAX: u64 = 10_000;
+
 /// Why a head is not what perch writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
@@ -36,6 +40,9 @@ pub enum HeadFault {
     /// Sound lies elsewhere than behind the pictures that were recorded with it.
     #[error("the sound of segment {0} does not stand behind its pictures")]
     SoundApart(u64),
+    /// Sound was recorded at another time than the pictures before it.
+    #[error("the sound of segment {0} was recorded at another time than its pictures")]
+    SoundOfAnotherTime(u64),
     /// The file has sound, and no track for it.
     #[error("the sound that is in the file does not play")]
     NotHeard,
@@ -56,6 +63,8 @@ pub struct RecordedSegment<'a> {
     pub run: u64,
     /// Media sequence number.
     pub msn: u64,
+    /// Its label.
+    pub wall_start: Wall,
     /// How long it lasts.
     pub duration_ms: u32,
     /// Its size in bytes.
@@ -74,8 +83,8 @@ pub struct HeadCheck<'a> {
     /// The first picture that the head says is shown, in ticks.
     cut: u64,
     writer: ClipWriter,
-    /// Run and number of the pictures pushed last.
-    last: Option<(u64, u64)>,
+    /// Run, number and label of the pictures pushed last.
+    last: Option<(u64, u64, Wall)>,
     /// Whether not all pictures pushed last are listed.
     is_cut_behind: bool,
     /// Where in the file the next segment begins.
@@ -129,9 +138,10 @@ impl<'a> HeadCheck<'a> {
             kind,
             run,
             msn,
+            wall_start,
+            duration_ms,
             bytes_count,
             fragments,
-            ..
         } = *segment;
         let at = self.at;
         self.at = at.saturating_add(bytes_count);
@@ -143,7 +153,7 @@ impl<'a> HeadCheck<'a> {
             (TrackKind::Video, _) => self.pictures.entry_of(run, place),
             (TrackKind::Audio, Some(sound)) => sound.entry_of(run, place),
             (TrackKind::Audio, None) => {
-                assumed = SampleEntry::assumed_sound(ticks_of(fragments), segment.duration_ms);
+                assumed = SampleEntry::assumed_sound(ticks_of(fragments), duration_ms);
                 &assumed
             }
         };
@@ -153,22 +163,29 @@ impl<'a> HeadCheck<'a> {
             fragments,
         };
         if kind == TrackKind::Audio {
-            if self.last != Some((run, msn)) {
+            let pictures = self
+                .last
+                .filter(|(of, number, _)| (*of, *number) == (run, msn));
+            let Some((.., label)) = pictures else {
                 return Err(HeadFault::SoundApart(msn));
+            };
+            if wall_start.0.abs_diff(label.0) > LABELS_APART_MS_MAX {
+                return Err(HeadFault::SoundOfAnotherTime(msn));
             }
             return Ok(self.writer.push_sound(&segment)?);
         }
         if self.is_cut_behind {
             return Err(HeadFault::LeftOutBefore(msn));
         }
-        let goes_on = |(of, before): (u64, u64)| of == run && before.checked_add(1) == Some(msn);
+        let goes_on =
+            |(of, before, _): (u64, u64, Wall)| of == run && before.checked_add(1) == Some(msn);
         let joint = match self.last.is_some_and(goes_on) {
             true => Joint::GoesOn,
             false => Joint::Starts,
         };
         let end = start_of_sample(fragments, left);
         self.is_cut_behind = end.is_some();
-        self.last = Some((run, msn));
+        self.last = Some((run, msn, wall_start));
         let end = end.unwrap_or(u64::MAX);
         Ok(self.writer.push_pictures(&segment, joint, self.cut, end)?)
     }

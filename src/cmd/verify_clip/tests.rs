@@ -1,6 +1,8 @@
 //! Clips from end to end: recorded, signed, exported, and verified with the public keys and nothing else of the box.
 
 mod forgeries;
+mod joined;
+mod sound;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,10 +24,15 @@ struct Porch {
 
 impl Porch {
     fn recorded() -> Self {
+        Self::with(recorded)
+    }
+
+    /// A box that has recorded and signed what `record` does.
+    fn with(record: impl FnOnce(&Store)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = SimulatedClock::new(NOON);
         let store = open(dir.path(), &clock);
-        recorded(&store);
+        record(&store);
         store.close();
         let keys = load_public_keys(&dir.path().join("keys/box.pub")).unwrap();
         Self { dir, clock, keys }

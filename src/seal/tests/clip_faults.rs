@@ -99,6 +99,22 @@ fn several_faults_are_all_told() {
 }
 
 #[test]
+fn pictures_of_one_camera_with_the_sound_of_another_are_refused() {
+    let refused = |clip: Vec<(u64, Leaf)>| {
+        let proof = RECORDED.make(clip.clone());
+        let refused = RECORDED.verify(&proof, digests(&clip));
+        matches!(refused, Err(ClipProofError::SeveralCameras(a, b)) if a != b)
+    };
+    // The garden's pictures, and behind each the porch's sound of the same run and number.
+    let segment = |index: usize| (index as u64, RECORDED.leaves[index].clone());
+    let joined = |msn: usize| [segment(msn * 3 + 2), segment(msn * 3 + 1)];
+    assert!(refused((50..70).flat_map(joined).collect()));
+    assert!(refused(joined(50).to_vec()));
+    // The whole log, which leads to its root.
+    assert!(refused((0..600).map(segment).collect()));
+}
+
+#[test]
 fn a_segment_left_out_of_clip_and_proof_breaks_the_chain() {
     let mut clip = RECORDED.clip();
     clip.remove(10);

@@ -6,6 +6,7 @@ mod evidence;
 mod keys;
 mod notes;
 mod records;
+mod sound;
 mod tracks;
 mod trees;
 mod vectors;

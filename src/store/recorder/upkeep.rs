@@ -88,20 +88,20 @@ impl Recorder {
     }
 
     /// A reel or a pack was read again: what of it is damaged is not given out any more. The position goes with the
-    /// next commit.
-    pub(in crate::store) fn note_scrubbed(&mut self, scrubbed: &Scrubbed) {
+    /// next commit. Returns whether all that is damaged is marked; otherwise it has to be read again.
+    pub(in crate::store) fn note_scrubbed(&mut self, scrubbed: &Scrubbed) -> bool {
         if matches!(self.status.state, RecordingState::Poisoned { .. }) {
-            return;
+            return false;
         }
         let (segments, packs) = (&scrubbed.segments, &scrubbed.packs);
+        if let Err(error) = self.mark_found(segments, packs) {
+            self.fail(commit_failed(&error));
+            return false;
+        }
         self.status.bytes_scrubbed += segments.bytes_sound + packs.bytes_sound;
         self.status.pack_records_damaged += packs.records_damaged.len() as u64;
-        match self.mark_found(segments, packs) {
-            Ok(()) => self.batch.scrub = Some(scrubbed.position),
-            Err(error) => {
-                self.fail(commit_failed(&error));
-            }
-        }
+        self.batch.scrub = Some(scrubbed.position);
+        true
     }
 
     fn mark_found(

@@ -67,6 +67,12 @@ impl FaultyDisk {
         disk
     }
 
+    /// Lets the next few operations find the disk full.
+    pub(super) fn fill(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.fault = Some((state.operations, Fault::Full));
+    }
+
     /// Lets the next sync of a file fail.
     pub(super) fn fail_next_sync(&self) {
         self.0.lock().unwrap().next_sync_fails = true;

@@ -54,6 +54,19 @@ pub(crate) fn record(
     msns: [u64; 3],
     start: Wall,
 ) {
+    record_of(store, &front(), rendition, run, width, msns, start);
+}
+
+/// The same of any camera.
+pub(crate) fn record_of(
+    store: &Store,
+    camera: &CameraId,
+    rendition: RenditionId,
+    run: u64,
+    width: u32,
+    msns: [u64; 3],
+    start: Wall,
+) {
     let [base, first, end] = msns;
     let parameters = parameters(rendition, width);
     let timescale = u64::from(parameters.timescale());
@@ -89,7 +102,7 @@ pub(crate) fn record(
             init: Arc::clone(&init),
             parts: own.cloned().collect(),
         };
-        store.append(&front(), rendition, Arc::new(segment));
+        store.append(camera, rendition, Arc::new(segment));
         store.flush();
     }
 }

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use super::durable::{open, open_whatever};
 use super::faults::{check_files, folder};
+use super::faulty_disk::FaultyDisk;
 use super::fixture::copy;
 use super::made::*;
 use crate::base::{SimulatedClock, Wall};
 use crate::media::RenditionId;
-use crate::store::file_system::RealFileSystem;
+use crate::store::file_system::{FileSystem, RealFileSystem};
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
-use crate::store::scrub::{ScrubPosition, last_position, scrub_next};
+use crate::store::scrub::{Round, ScrubPosition, last_position, scrub_next};
+use crate::store::writer::Writer;
 use crate::store::{
-    Archive, GapReason, ScrubReport, Store, StoreOptions, open_recorder, rebuild_index, scrub_once,
+    Archive, GapReason, ScrubReport, Store, StoreOptions, lock_directory, open_recorder,
+    rebuild_index, scrub_once,
 };
 
 const FIRST: ScrubPosition = ScrubPosition {
@@ -26,12 +29,16 @@ const FIRST: ScrubPosition = ScrubPosition {
 };
 
 fn recorder(dir: &Path) -> Recorder {
+    recorder_on(dir, Arc::new(RealFileSystem))
+}
+
+fn recorder_on(dir: &Path, files: Arc<dyn FileSystem>) -> Recorder {
     let options = StoreOptions {
         reel_duration: Duration::from_secs(6),
         ..patient()
     };
     let clock: Arc<dyn crate::base::Clock> = Arc::new(SimulatedClock::new(NOON));
-    let opened = open_recorder(dir, &options, &clock, Arc::new(RealFileSystem));
+    let opened = open_recorder(dir, &options, &clock, files);
     opened.unwrap().0
 }
 
@@ -89,7 +96,7 @@ fn pass(dir: &Path, recorder: &mut Recorder) -> usize {
         if next.position.reel <= position.reel {
             return reels;
         }
-        recorder.note_scrubbed(&next);
+        assert!(recorder.note_scrubbed(&next));
         (position, reels) = (next.position, reels + 1);
     }
 }
@@ -174,6 +181,83 @@ fn damage_is_found_marked_and_never_offered_again() {
 }
 
 #[test]
+fn what_could_not_be_noted_is_not_taken_for_noted() {
+    let dir = folder();
+    let disk = FaultyDisk::default();
+    let mut recorder = recorder_on(dir.path(), Arc::new(disk.clone()));
+    accept(&mut recorder, 0..6);
+    flip(&reel(dir.path(), 1), 400);
+    let reader = Reader::new(dir.path());
+    let next = scrub_next(dir.path(), &reader, FIRST, NOON, || false);
+    let next = next.unwrap().unwrap();
+    assert_eq!(next.segments.damaged.len(), 1);
+    disk.fill();
+    let refused = (0..9)
+        .take_while(|_| !recorder.note_scrubbed(&next))
+        .count();
+    assert!((1..9).contains(&refused), "{refused}");
+    let status = recorder.status();
+    assert_eq!(status.segments_damaged, 1);
+    assert_eq!(status.bytes_scrubbed, next.segments.bytes_sound);
+    assert_eq!(losses(dir.path()).len(), 1);
+}
+
+#[test]
+fn what_the_writer_does_not_take_is_read_again() {
+    let dir = folder();
+    let mut recorder = recorder(dir.path());
+    accept(&mut recorder, 0..6);
+    flip(&reel(dir.path(), 1), 400);
+    let spawn = |recorder: Recorder| {
+        let lock = lock_directory(dir.path()).unwrap();
+        let clock = Arc::new(SimulatedClock::new(NOON));
+        Writer::spawn_writer(recorder, lock, clock).unwrap()
+    };
+    let writer = spawn(recorder);
+    assert!(writer.close(Duration::from_secs(60)));
+    let mut round = Round::new(dir.path(), &writer);
+    for _ in 0..2 {
+        let rest = round.step(NOON, || false);
+        assert_eq!((round.position(), rest), (None, Duration::from_secs(3600)));
+    }
+    assert_eq!(losses(dir.path()), []);
+
+    let writer = spawn(self::recorder(dir.path()));
+    let mut round = Round::new(dir.path(), &writer);
+    for reel in [1, 2] {
+        round.step(NOON, || false);
+        assert_eq!(round.position().map(|noted| noted.reel), Some(reel));
+    }
+    assert_eq!(losses(dir.path()).len(), 1);
+    assert_eq!(writer.status().segments_damaged, 1);
+    assert!(writer.close(Duration::from_secs(60)));
+}
+
+#[test]
+fn nothing_is_found_because_retention_was_faster() {
+    let dir = folder();
+    let mut recorder = recorder(dir.path());
+    accept(&mut recorder, 0..10);
+    let reader = Reader::new(dir.path());
+    let removed = std::cell::Cell::new(false);
+    let index = std::cell::RefCell::new(&mut recorder);
+    // After the first of its segments, of which the others are gone then.
+    let next = scrub_next(dir.path(), &reader, FIRST, NOON, || {
+        if !removed.replace(true) {
+            index.borrow_mut().index_mut().forget_reels(&[1]).unwrap();
+            std::fs::remove_file(reel(dir.path(), 1)).unwrap();
+        }
+        false
+    });
+    let next = next.unwrap().unwrap();
+    assert_eq!(next.position.reel, 1);
+    assert_eq!(
+        (next.segments.segments_sound, next.segments.damaged.len()),
+        (1, 0)
+    );
+}
+
+#[test]
 fn nothing_is_marked_because_retention_was_faster() {
     let dir = folder();
     let mut recorder = recorder(dir.path());
@@ -184,7 +268,7 @@ fn nothing_is_marked_because_retention_was_faster() {
     let next = next.unwrap().unwrap();
     assert_eq!(next.segments.damaged.len(), 3);
     recorder.index_mut().forget_reels(&[1]).unwrap();
-    recorder.note_scrubbed(&next);
+    assert!(recorder.note_scrubbed(&next));
     assert_eq!(recorder.status().segments_damaged, 0);
     assert_eq!(losses(dir.path()), []);
 }
