@@ -15,8 +15,9 @@
 //! The tracks of the file's `moov` take their samples from these places and from nowhere else, in this order:
 //! [`ClipEvidence::track_faults`] compares them. Whoever verifies a file makes the boxes before its media again out of
 //! the segments (`cmaf::HeadCheck`), so that pace and edits are those of the recording, too. Not proven are where it is
-//! cut within its first and last segment, when the file says that it was made, and the parameter sets, which can be
-//! changed so that the picture is distorted or not shown at all.
+//! cut within its first and last segment, when the file says that it was made, whether there was sound where it begins or
+//! ends without any (see [`super::Silence`]), and the parameter sets, which can be changed so that the picture is
+//! distorted or not shown at all.
 
 use super::clip_proof::{ClipProof, ClipProofError, VerifiedClip};
 use super::clip_tracks::{FileRange, TrackFault, track_faults};
