@@ -16,6 +16,7 @@ use crate::base::Monotonic;
 use crate::chunk::{ItemName, ItemSource};
 use crate::store::file_system::is_damage;
 use crate::store::import::{ImportError, ImportMeta, ImportProgress, Imports, Origin};
+use crate::store::last_words::LastWords;
 use crate::store::reader::Reader;
 use crate::store::writer::Asker;
 use crate::upload::{UploadId, UploadKind};
@@ -172,6 +173,9 @@ impl Spool {
         self.0.importing.look();
         let thread = std::thread::Builder::new().name("upload-importer".to_owned());
         thread.spawn(move || {
+            let _last_words = LastWords(
+                "the importer of uploads panicked; what is uploaded becomes no item until perch starts again",
+            );
             let reader = Reader::new(&spool.0.dir);
             let (mut wait, mut waiting) = (None, Waiting::default());
             // What the log was told last, which need not be told of each upload and each time.
