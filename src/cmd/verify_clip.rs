@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
+use super::verify::NOT_PROVEN;
 use crate::cmaf::{
     FILE_BOX_HEADER_BYTES_MAX, FileBox, FragmentHead, HeadCheck, ReadFragment, ReadHeader,
     RecordedSegment, file_box, read_fragment_head,
@@ -29,9 +30,6 @@ const PIECE_BYTES_MAX: u64 = 512 << 20;
 
 /// What a file consists of at its top level.
 const BOXES: [&[u8; 4]; 4] = [b"ftyp", b"moov", b"mdat", b"uuid"];
-
-/// Nothing is wrong, but not all is proven.
-const NOT_PROVEN: u8 = 2;
 
 #[cfg(test)]
 mod tests;
