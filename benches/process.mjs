@@ -86,12 +86,12 @@ export async function run(program, words, options = {}) {
     const now = await residentMb(child.pid, "VmHWM").catch(() => 0);
     peak_mb = Math.max(peak_mb, now);
   }, 20);
+  // Also of one that cannot be started at all: the timer would keep this process from ending.
   const code = await new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", resolve);
-  });
+  }).finally(() => clearInterval(look));
   const seconds = (performance.now() - began) / 1000;
-  clearInterval(look);
   if (code !== 0) throw new Error(`${program} ${words[0]} ended with ${code}:\n${errors}`);
   return { seconds, peak_mb, out };
 }
