@@ -24,11 +24,11 @@ function freePort() {
   });
 }
 
-/** Starts `perch run` on the test scene. */
-export async function start(binary, data) {
+/** Starts `perch run`, by itself on the test scene. */
+export async function start(binary, data, source = "test") {
   const port = await freePort();
   const began = performance.now();
-  const child = spawn(binary, ["run", "--source", "test", "--listen", `127.0.0.1:${port}`, "--data", data], {
+  const child = spawn(binary, ["run", "--source", source, "--listen", `127.0.0.1:${port}`, "--data", data], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let words = "";
