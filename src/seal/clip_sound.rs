@@ -1,7 +1,7 @@
 //! Where a clip shows pictures and has no sound beside them, and what its records tell of that. Between two records of
 //! sound the chain shows that there is none; at the ends of what is heard, and beside times without pictures, somebody
-//! may have taken sound out, and nothing shows whether he has. Knows records only: that they are genuine and stand in order is for the proof to say, and that
-//! sound stands behind its pictures for `cmaf::HeadCheck`.
+//! may have taken sound out, and nothing shows whether he has. Knows records only: that they are genuine and stand in
+//! order is for the proof to say, and that sound stands behind its pictures for `cmaf::HeadCheck`.
 
 use std::collections::BTreeSet;
 

@@ -27,7 +27,7 @@ interface Kept {
   until: number;
 }
 
-/** A hand that sweeps and a view that moves ask for nothing: the server goes on with what was given up. */
+/** A hand that sweeps and a view that moves ask for nothing: what is given up was begun all the same. */
 const SETTLE_MS: Record<Owner, number> = { peek: 90, film: 300 };
 /** What failed is left alone for so long, each time twice as long, up to the second; the rest goes on meanwhile. */
 const RETRY_MS = 1500;
