@@ -1,16 +1,11 @@
 // The gaps and losses of what the timeline shows, as a list: what the drawing says, for everybody.
-import { useState } from "preact/hooks";
 import { lengthWords, marksIn } from "./moments.js";
 import { serverNow } from "./server.js";
+import { ShortList } from "./short-list.js";
 import { chart, showRange, view } from "./timeline.js";
 import { whenWords } from "./words.js";
 
-const SHOWN = 4;
-/** More than a person reads. */
-const SHOWN_MAX = 200;
-
 export function Marks() {
-  const [open, setOpen] = useState(false);
   const all = chart.value ? marksIn(chart.value, view.value) : [];
   if (all.length === 0) return null;
   const losses = all.filter((one) => one.kind === "loss").length;
@@ -18,8 +13,9 @@ export function Marks() {
   return (
     <section class="list" aria-labelledby="marks">
       <h3 id="marks">{counts.join(", ")} on view</h3>
-      <ul>
-        {all.slice(0, open ? SHOWN_MAX : SHOWN).map((one) => (
+      <ShortList
+        all={all}
+        row={(one) => (
           <li key={`${one.kind} ${one.from}`}>
             <button type="button" class="mark" data-kind={one.kind} onClick={() => showRange(one)}>
               <span class="swatch" data-what={one.kind === "gap" ? "Gap" : "Damaged"} />
@@ -28,13 +24,8 @@ export function Marks() {
               <span class="list-more">{one.words}</span>
             </button>
           </li>
-        ))}
-      </ul>
-      {all.length > SHOWN && (
-        <button type="button" class="button small" aria-expanded={open} onClick={() => setOpen(!open)}>
-          {open ? "Fewer" : `All ${all.length}`}
-        </button>
-      )}
+        )}
+      />
     </section>
   );
 }
