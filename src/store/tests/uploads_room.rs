@@ -45,15 +45,14 @@ fn wait_forgotten(store: &Store, id: UploadId) {
     panic!("{id} is still there");
 }
 
-#[test]
-fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = FaultyDisk::default();
+/// A store, its clock, and two uploads that are complete: one of 20 MiB that finds no room on the disk and waits, and one
+/// behind it that was imported.
+fn one_waits(disk: &FaultyDisk, dir: &Path) -> (Store, SimulatedClock, UploadId, UploadId) {
     let options = StoreOptions {
         free_bytes_min: (32 * MIB) as u64,
         ..patient()
     };
-    let (store, _) = open_with(&disk, dir.path(), options);
+    let (store, clock) = open_with(disk, dir, options);
     let large = single(&store, 20).unwrap().id;
     let small = single(&store, 1).unwrap().id;
     send(&store, large, 20 * MIB - 1).unwrap();
@@ -63,6 +62,14 @@ fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
     assert!(send(&store, large, 1).unwrap().state.is_complete);
     assert!(send(&store, small, 1).unwrap().state.is_complete);
     assert!(imported_bytes(&store, small) == bytes_at(0, MIB));
+    (store, clock, large, small)
+}
+
+#[test]
+fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let (store, _, large, small) = one_waits(&disk, dir.path());
     let waiting = store.upload(large).unwrap().unwrap();
     assert_eq!(waiting.phase, UploadPhase::Complete);
     // Why is told of that one alone.
@@ -91,20 +98,7 @@ fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
 fn an_upload_of_which_the_disk_has_lost_bytes_becomes_no_shorter_file() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();
-    let options = StoreOptions {
-        free_bytes_min: (32 * MIB) as u64,
-        ..patient()
-    };
-    let (store, clock) = open_with(&disk, dir.path(), options);
-    let large = single(&store, 20).unwrap().id;
-    let small = single(&store, 1).unwrap().id;
-    send(&store, large, 20 * MIB - 1).unwrap();
-    send(&store, small, MIB - 1).unwrap();
-    disk.tell_space((74 * MIB) as u64, (1000 * MIB) as u64);
-    assert!(send(&store, large, 1).unwrap().state.is_complete);
-    send(&store, small, 1).unwrap();
-    // It comes behind the large one, which was tried and waits.
-    assert!(imported_bytes(&store, small) == bytes_at(0, MIB));
+    let (store, clock, large, _) = one_waits(&disk, dir.path());
 
     let file = std::fs::File::options()
         .write(true)
