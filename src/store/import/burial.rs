@@ -221,12 +221,16 @@ fn dead(connection: &Connection, buried: bool) -> rusqlite::Result<Vec<Dead>> {
 }
 
 /// Forgets packs that take nothing more and in which nothing counts, and packs of tombstones about no pack. Notes
-/// their files as garbage. Returns how many, and their bytes.
+/// their files as garbage. Returns how many, and their bytes. A count alone takes no pack away: were it ever wrong, the
+/// rows that name the pack keep it until all is counted again.
 fn forget_packs(transaction: &Transaction<'_>) -> rusqlite::Result<(u64, u64)> {
     let (mut count, mut bytes) = (0, 0);
     // Packs first: with them goes what graves speak of.
     for condition in [
-        "graves = 0",
+        "graves = 0
+         AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.pack = pack.id)
+         AND NOT EXISTS (SELECT 1 FROM item_list WHERE item_list.pack = pack.id)
+         AND NOT EXISTS (SELECT 1 FROM item WHERE item.pack = pack.id)",
         "graves = 1 AND NOT EXISTS (SELECT 1 FROM grave WHERE grave.pack = pack.id)",
     ] {
         let empty: Vec<(i64, PackId, u64)> = transaction

@@ -75,3 +75,29 @@ fn chunks_that_are_named_and_not_there_are_told() {
     index(dir.path()).execute(gone, ()).unwrap();
     assert_eq!(store.collect_garbage(false).unwrap().recount.missing, 2);
 }
+
+#[test]
+fn a_pack_that_rows_name_stays_whatever_its_count_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let bytes = noise(4, 3 << 20);
+    let store = open(dir.path());
+    let id = import(&store, &file(outside.path(), "a", &bytes)).id;
+    let live = number(dir.path(), "SELECT live FROM pack");
+    let other = import(&store, &file(outside.path(), "b", &noise(5, 1 << 20))).id;
+    let wrong = "UPDATE pack SET live = live - ?, open = 0";
+    index(dir.path()).execute(wrong, [live]).unwrap();
+    // Buries, and counts nothing before.
+    assert!(store.remove_item(other).unwrap());
+    assert!(content(&store, id) == bytes);
+    assert_eq!(
+        store
+            .collect_garbage(false)
+            .unwrap()
+            .recount
+            .packs_miscounted,
+        1
+    );
+    assert!(content(&store, id) == bytes);
+    check_imports(dir.path());
+}
