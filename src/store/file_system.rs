@@ -8,11 +8,17 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
-use nix::sys::uio::pwritev;
+use nix::fcntl::{
+    FallocateFlags, FcntlArg, OFlag, PosixFadviseAdvice, fallocate, fcntl, posix_fadvise,
+};
+use nix::sys::uio::{pwrite, pwritev};
 
 /// Linux takes no more pieces in one vectored write (UIO_MAXIOV).
 const WRITE_PIECES_MAX: usize = 1024;
+
+/// What is written past the system's cache lies at multiples of this, in memory and in the file: no file system asks
+/// for more (open(2), O_DIRECT).
+pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// A disk. Every method may fail with the operating system's error.
 pub(super) trait FileSystem: Send + Sync + fmt::Debug {
@@ -72,6 +78,12 @@ impl From<FolderSyncError> for io::Error {
 pub(super) trait StoredFile: Send + fmt::Debug {
     /// Writes pieces one after the other at `offset`; may write less than asked. Returns the bytes written.
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
+    /// The same for whole blocks at multiples of [`BLOCK_BYTES`] that will hardly be read soon: past the system's cache,
+    /// which would only copy them, and give up for them what others read. Where the file system has no such way they go
+    /// as all others do.
+    fn write_blocks_at(&mut self, blocks: &[u8], offset: u64) -> io::Result<usize> {
+        self.write_at(&[IoSlice::new(blocks)], offset)
+    }
     /// Fills `buffer` from `offset`; fails with `UnexpectedEof` where the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Sets disk space aside without changing the size. A file system that cannot is no failure.
@@ -105,12 +117,12 @@ impl FileSystem for RealFileSystem {
             .write(true)
             .create_new(true)
             .open(path)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::new(file)))
     }
 
     fn open_file(&self, path: &Path) -> io::Result<Box<dyn StoredFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::new(file)))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -154,42 +166,83 @@ impl FileSystem for RealFileSystem {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    /// The file system has not refused to write past the cache.
+    past_cache: bool,
+}
+
+impl RealFile {
+    fn new(file: File) -> Self {
+        let past_cache = true;
+        Self { file, past_cache }
+    }
+
+    fn set_past_cache(&self, past_cache: bool) -> nix::Result<()> {
+        let flags = if past_cache {
+            OFlag::O_DIRECT
+        } else {
+            OFlag::empty()
+        };
+        fcntl(&self.file, FcntlArg::F_SETFL(flags)).map(|_| ())
+    }
+}
 
 impl StoredFile for RealFile {
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         let pieces = &pieces[..pieces.len().min(WRITE_PIECES_MAX)];
-        Ok(pwritev(&self.0, pieces, offset as i64)?)
+        Ok(pwritev(&self.file, pieces, offset as i64)?)
+    }
+
+    fn write_blocks_at(&mut self, blocks: &[u8], offset: u64) -> io::Result<usize> {
+        if self.past_cache {
+            let written = self
+                .set_past_cache(true)
+                .and_then(|()| pwrite(&self.file, blocks, offset as i64));
+            // What comes next may be no whole blocks.
+            self.set_past_cache(false)?;
+            // Refused by some file systems at the one place, by some at the other.
+            if written != Err(Errno::EINVAL) {
+                return Ok(written?);
+            }
+            self.past_cache = false;
+        }
+        self.write_at(&[IoSlice::new(blocks)], offset)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(&self.0, buffer, offset)
+        FileExt::read_exact_at(&self.file, buffer, offset)
     }
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
-        allocate(&self.0, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, bytes)
+        allocate(
+            &self.file,
+            FallocateFlags::FALLOC_FL_KEEP_SIZE,
+            offset,
+            bytes,
+        )
     }
 
     fn punch(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        allocate(&self.0, flags, offset, bytes)
+        allocate(&self.file, flags, offset, bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
+        self.file.set_len(bytes)
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn let_go(&self) {
         // Zero bytes are all of them (posix_fadvise(2)). One that is not taken costs memory that can be taken back.
-        let _ = posix_fadvise(&self.0, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }
 
@@ -235,4 +288,34 @@ pub(super) fn read_up_to(file: &File, offset: u64, buffer: &mut [u8]) -> io::Res
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_and_loose_bytes_make_one_file_whichever_way_they_went() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The second lies in memory, where not every kernel knows a way past the cache.
+        for folder in [folder.path(), Path::new("/dev/shm")] {
+            let path = folder.join(format!("perch-blocks-{}", std::process::id()));
+            let mut file = RealFileSystem.create_file(&path).expect("made");
+            let mut blocks = memmap2::MmapMut::map_anon(4 * BLOCK_BYTES).expect("memory");
+            blocks.fill(1);
+            let count = file.write_blocks_at(&blocks, 0).expect("written");
+            assert_eq!(count, blocks.len());
+            let end = blocks.len() as u64;
+            write_all_at(&mut *file, &mut [IoSlice::new(b"loose")], end).expect("written");
+            file.sync().expect("durable");
+            // Not at a block: the file system refuses the way past the cache, and all goes well nevertheless.
+            let count = file
+                .write_blocks_at(&blocks[1..7], end + 5)
+                .expect("written");
+            assert_eq!(count, 6);
+            let found = fs::read(&path).expect("read");
+            fs::remove_file(&path).expect("removed");
+            assert_eq!(found, [&blocks[..], b"loose", &[1; 6]].concat());
+        }
+    }
 }

@@ -1,14 +1,15 @@
 //! One pack being appended to. Keeps the file's rules (format, size, reserved space); what goes in, and when it is
 //! named by rows, is the caller's decision.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::DIGEST_KIND;
 use super::error::ImportError;
+use super::stage::Stage;
 use super::{PACK_FOLDER, pack_path, random_name};
 use crate::chunk::{PACK_BYTES_MAX, PackHeader, PackId, RecordHeader};
-use crate::store::file_system::{FileSystem, StoredFile, write_all_at};
+use crate::store::file_system::{FileSystem, StoredFile};
 use crate::store::reel_writer::is_full;
 
 /// Disk space is set aside in such steps: few extents, little waste.
@@ -24,6 +25,8 @@ pub(super) struct PackWriter {
     path: PathBuf,
     committed: u64,
     end: u64,
+    /// What the file does not have yet of what lies before `end`.
+    stage: Stage,
     reserved: u64,
     /// The disk refused something for another reason than that it is full.
     failed: bool,
@@ -47,10 +50,11 @@ impl PackWriter {
             path,
             committed: 0,
             end: 0,
+            stage: Stage::new(0),
             reserved: 0,
             failed: false,
         };
-        if let Err(error) = pack.write(&mut [IoSlice::new(&header.encode())]) {
+        if let Err(error) = pack.push(&[&header.encode()]) {
             pack.abandon(files);
             return Err(error);
         }
@@ -72,6 +76,7 @@ impl PackWriter {
             path,
             committed,
             end: committed,
+            stage: Stage::new(committed),
             reserved: committed,
             failed: false,
         }
@@ -92,7 +97,7 @@ impl PackWriter {
         })
     }
 
-    /// Appends a record, to be made durable later. Returns its offset. After an error nothing was appended.
+    /// Appends a record, to be made durable later. Returns its offset. After an error only [`Self::roll_back`] is of use.
     pub(super) fn append(
         &mut self,
         record: &RecordHeader,
@@ -100,31 +105,38 @@ impl PackWriter {
     ) -> Result<u64, ImportError> {
         let offset = self.end;
         let header = record.encode(self.header.id, offset);
-        let pieces = [&header[..], payload, record.padding()];
-        self.write(&mut pieces.map(IoSlice::new))?;
+        self.push(&[&header, payload, record.padding()])?;
         Ok(offset)
     }
 
-    fn write(&mut self, pieces: &mut [IoSlice<'_>]) -> Result<(), ImportError> {
+    fn push(&mut self, pieces: &[&[u8]]) -> Result<(), ImportError> {
         let bytes: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         let end = self.end + bytes;
-        let mut write = || {
+        let mut push = || {
             if end > self.reserved {
                 let room = PACK_BYTES_MAX.saturating_sub(self.reserved);
                 let step = RESERVE_BYTES.min(room).max(end - self.reserved);
                 self.file.reserve(self.reserved, step)?;
                 self.reserved += step;
             }
-            write_all_at(&mut *self.file, pieces, self.end)
+            let mut pieces = pieces.iter();
+            pieces.try_for_each(|piece| self.stage.push(piece, &mut *self.file))
         };
-        let written = write();
-        written.map_err(|error| self.fail(&error))?;
+        let pushed = push();
+        pushed.map_err(|error| self.fail(&error))?;
         self.end = end;
         Ok(())
     }
 
+    /// Hands what was appended to the disk, without waiting for it to be durable.
+    fn write_out(&mut self) -> Result<(), ImportError> {
+        let written = self.stage.write_out(&mut *self.file);
+        written.map_err(|error| self.fail(&error))
+    }
+
     /// Makes what was appended durable, and the file's name. After an error nobody knows what is.
     pub(super) fn sync(&mut self, files: &dyn FileSystem) -> Result<(), ImportError> {
+        self.write_out()?;
         let synced = self.file.sync();
         // Even where the disk is only full, nobody knows what a failed sync has kept.
         self.failed |= synced.is_err();
@@ -157,6 +169,7 @@ impl PackWriter {
 
     /// Gives the space back that was set aside.
     pub(super) fn trim(&mut self) -> Result<(), ImportError> {
+        self.write_out()?;
         if self.reserved > self.end {
             let trimmed = self.file.truncate(self.end);
             trimmed.map_err(|error| ImportError::from_disk(&self.path, &error))?;
@@ -172,6 +185,7 @@ impl PackWriter {
             return false;
         }
         (self.end, self.reserved) = (self.committed, self.committed);
+        self.stage = Stage::new(self.committed);
         self.file.truncate(self.committed).is_ok() && !self.failed
     }
 
