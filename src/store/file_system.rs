@@ -16,8 +16,8 @@ use nix::sys::uio::{pwrite, pwritev};
 /// Linux takes no more pieces in one vectored write (UIO_MAXIOV).
 const WRITE_PIECES_MAX: usize = 1024;
 
-/// What is written past the system's cache lies at multiples of this, in memory and in the file: no file system asks
-/// for more (open(2), O_DIRECT).
+/// What is written past the system's cache lies at multiples of this, in memory and in the file (open(2), O_DIRECT). A
+/// disk that asks for more has it written through the cache.
 pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// A disk. Every method may fail with the operating system's error.
@@ -292,29 +292,44 @@ pub(super) fn read_up_to(file: &File, offset: u64, buffer: &mut [u8]) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
     use super::*;
 
     #[test]
     fn blocks_and_loose_bytes_make_one_file_whichever_way_they_went() {
-        let folder = tempfile::tempdir().expect("a folder");
         // The second lies in memory, where not every kernel knows a way past the cache.
-        for folder in [folder.path(), Path::new("/dev/shm")] {
-            let path = folder.join(format!("perch-blocks-{}", std::process::id()));
-            let mut file = RealFileSystem.create_file(&path).expect("made");
+        for within in [std::env::temp_dir().as_path(), Path::new("/dev/shm")] {
+            let folder = tempfile::tempdir_in(within).expect("a folder");
+            let path = folder.path().join("blocks");
+            let options = || {
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .clone()
+            };
+            let knows_a_way = options()
+                .custom_flags(OFlag::O_DIRECT.bits())
+                .open(&path)
+                .is_ok();
+            let mut file = RealFile::new(options().open(&path).expect("opened"));
             let mut blocks = memmap2::MmapMut::map_anon(4 * BLOCK_BYTES).expect("memory");
             blocks.fill(1);
             let count = file.write_blocks_at(&blocks, 0).expect("written");
             assert_eq!(count, blocks.len());
+            assert_eq!(file.past_cache, knows_a_way);
+            let flags = fcntl(&file.file, FcntlArg::F_GETFL).expect("flags");
+            assert!(!OFlag::from_bits_truncate(flags).contains(OFlag::O_DIRECT));
             let end = blocks.len() as u64;
-            write_all_at(&mut *file, &mut [IoSlice::new(b"loose")], end).expect("written");
+            write_all_at(&mut file, &mut [IoSlice::new(b"loose")], end).expect("written");
             file.sync().expect("durable");
-            // Not at a block: the file system refuses the way past the cache, and all goes well nevertheless.
+            // Not at a block, which a file system may refuse; all goes well nevertheless.
             let count = file
                 .write_blocks_at(&blocks[1..7], end + 5)
                 .expect("written");
             assert_eq!(count, 6);
             let found = fs::read(&path).expect("read");
-            fs::remove_file(&path).expect("removed");
             assert_eq!(found, [&blocks[..], b"loose", &[1; 6]].concat());
         }
     }

@@ -4,8 +4,8 @@
 //! An import is read and cut by one thread, digested by a second and written by the caller's, while a third makes the
 //! pack before durable, so that it takes what two processors can do and waits for the disk only where that is slower.
 //! Recording does not wait for it: packs are written here, and only rows, of at most 64 MiB of a file at a time, go
-//! through the writer. Nor does an import push what others read out of memory: packs are written past the system's
-//! cache, which halves what the system does for a byte.
+//! through the writer. Packs are written past the system's cache, which halves what the system does for a byte; what is
+//! written pushes nothing that others read out of memory.
 //!
 //! Order of durability: records are appended to a pack; the file is synced, then the folder that names it, then the
 //! rows go in, those of one batch after those of the batch before. An item refers to its chunks list by list, also

@@ -157,7 +157,8 @@ impl PackWriter {
     }
 
     fn fail(&mut self, error: &io::Error) -> ImportError {
-        self.failed |= !is_full(error);
+        // Nor has the disk refused what there was no memory for.
+        self.failed |= !is_full(error) && error.kind() != io::ErrorKind::OutOfMemory;
         ImportError::from_disk(&self.path, error)
     }
 

@@ -135,6 +135,14 @@ impl FaultyDisk {
         }
     }
 
+    /// Counts an operation that is done whole or not at all, and needs no room, so that a full disk does it.
+    fn step_roomless(&self) -> io::Result<()> {
+        match self.step_whole() {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+            other => other,
+        }
+    }
+
     /// Counts an operation that is done whole or not at all.
     fn step_whole(&self) -> io::Result<()> {
         match self.step()? {
@@ -231,6 +239,18 @@ impl FileSystem for FaultyDisk {
     }
 }
 
+impl FaultyFile {
+    /// What a write does that the fault befalls.
+    fn write_half(&mut self, all: &[u8], offset: u64, fault: Option<Fault>) -> io::Result<usize> {
+        let half = &all[..all.len().div_ceil(2)];
+        let written = self.file.write_at(&[IoSlice::new(half)], offset)?;
+        match fault {
+            Some(Fault::PowerCut) => Err(Errno::EIO.into()),
+            _ => Ok(written),
+        }
+    }
+}
+
 impl StoredFile for FaultyFile {
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         let fault = self.disk.step()?;
@@ -238,12 +258,15 @@ impl StoredFile for FaultyFile {
             return self.file.write_at(pieces, offset);
         }
         let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
-        let half = &all[..all.len().div_ceil(2)];
-        let written = self.file.write_at(&[IoSlice::new(half)], offset)?;
-        match fault {
-            Some(Fault::PowerCut) => Err(Errno::EIO.into()),
-            _ => Ok(written),
+        self.write_half(&all, offset, fault)
+    }
+
+    fn write_blocks_at(&mut self, blocks: &[u8], offset: u64) -> io::Result<usize> {
+        let fault = self.disk.step()?;
+        if fault.is_none() {
+            return self.file.write_blocks_at(blocks, offset);
         }
+        self.write_half(blocks, offset, fault)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -278,7 +301,7 @@ impl StoredFile for FaultyFile {
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        self.disk.step_whole()?;
+        self.disk.step_roomless()?;
         self.file.truncate(bytes)
     }
 

@@ -37,7 +37,8 @@ fn work(dir: &Path, outside: &Path, disk: &FaultyDisk) -> Told {
     let Some(store) = open_on(dir, disk) else {
         return told;
     };
-    let (a, b) = (noise(1, 600 << 10), noise(2, 300 << 10));
+    // Each more than is gathered in memory before the disk is handed it.
+    let (a, b) = (noise(1, 1200 << 10), noise(2, 1100 << 10));
     let both = [&a[..], &b].concat();
     for (name, bytes) in [("a", a), ("both", both), ("b", b)] {
         let path = file(outside, name, &bytes);
@@ -48,7 +49,7 @@ fn work(dir: &Path, outside: &Path, disk: &FaultyDisk) -> Told {
             && let Some(at) = told
                 .imported
                 .iter()
-                .position(|(_, bytes)| bytes.len() < 700 << 10)
+                .position(|(_, bytes)| bytes.len() < 1300 << 10)
         {
             let (id, bytes) = told.imported.swap_remove(at);
             match store.remove_item(id) {
@@ -165,6 +166,40 @@ fn a_disk_without_room_is_told_and_the_import_goes_on_once_there_is_some() {
     let store = open_on(dir.path(), &disk).unwrap();
     assert!(content(&store, imported.id) == bytes);
     check_imports(dir.path());
+}
+
+#[test]
+fn a_pack_that_rows_name_is_gone_on_with_behind_them_after_the_disk_was_full() {
+    let outside = folder();
+    let (a, b) = (noise(6, 300 << 10), noise(7, 2 << 20));
+    let paths = [file(outside.path(), "a", &a), file(outside.path(), "b", &b)];
+    let import_both = |dir: &Path, disk: &FaultyDisk| {
+        let store = open_on(dir, disk).unwrap();
+        let first = import(&store, &paths[0]).id;
+        let before = disk.operations();
+        let mut refused = 0;
+        let second = loop {
+            match try_import(&store, &paths[1]) {
+                Ok(imported) => break imported.id,
+                Err(ImportError::DiskFull(_)) if refused < 9 => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let during = before..disk.operations();
+        assert!(content(&store, first) == a && content(&store, second) == b);
+        store.close();
+        check_imports(dir);
+        (during, refused)
+    };
+    let whole = folder();
+    let (during, _) = import_both(whole.path(), &FaultyDisk::default());
+    let mut gone_on_with = 0;
+    for at in during {
+        let dir = folder();
+        let (_, refused) = import_both(dir.path(), &FaultyDisk::failing(at, Fault::Full));
+        gone_on_with += usize::from(refused > 0 && packs(dir.path()).len() == 1);
+    }
+    assert!(gone_on_with > 2, "{gone_on_with}");
 }
 
 #[test]
