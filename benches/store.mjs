@@ -12,7 +12,7 @@ import { counter, poll, quantile, residentMb, run, say, sleep, start } from "./p
 
 const ROUNDS = 5;
 const QUERIES = 400;
-const IMPORT_ROUNDS = 3;
+const IMPORT_ROUNDS = 5;
 const HOUR = 3_600_000;
 /** With a camera that is away nothing is encoded, and what is asked has the processors. */
 const NO_CAMERA = "/dev/no-camera";
@@ -170,6 +170,8 @@ async function measureImport(binary, folder) {
       await before?.();
       // What the one before has left to write is not this one's.
       await run("sync", []);
+      // borg has the system forget the file it has read; the disk is to be nobody's advantage.
+      await run("dd", [`if=${file}`, "of=/dev/null", "bs=1M", "status=none"]);
       const { seconds, peak_mb } = await go();
       rates.push(bytes / 1e6 / seconds);
       peaks.push(peak_mb);
