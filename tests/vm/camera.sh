@@ -59,7 +59,8 @@ expect 'its live view is listed' within 60 answers /live/one/master.m3u8
 expect 'with a whole segment' within 60 has_segment one
 expect 'six seconds can be watched from outside' plays /live/one/master.m3u8 6
 expect 'a still can be had' answers /api/v1/cameras/one/still.jpg
-expect 'no picture was copied' test "$(metric capture_frame_copies one)" = 0
+expect 'no picture is copied' within 60 copies_nothing one
+expect 'nor on its way to the encoder' test "$(metric encode_frame_copies one)" = 0
 
 lost=$(metric capture_frames_lost one)
 set_control $one percentage_of_dropped_buffers=30

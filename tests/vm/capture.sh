@@ -49,7 +49,10 @@ expect "twins have names of their own" [ "$(grep -c '^vivid\(-....\)\? (vivid, /
 cp $log /run/guest/first
 "$capture" list >$log 2>&1
 expect "names stay from one start to the next" cmp $log /run/guest/first
-expect "a mode is chosen" logged 'best 640x480 I420 25'
+# Of its larger sizes vivid gives a fluent rate on newer kernels only: 6.8 does, 6.1 does not.
+best='640x480 I420 25'
+if logged 'mode 1920x1080 I420 .*/30'; then best='1920x1080 I420 30'; fi
+expect "a mode is chosen" logged "best $best"
 one=$(sed -n 's/^vivid (vivid, \(.*\))/\1/p' $log)
 other=$(sed -n 's/^vivid-.... (vivid, \(.*\))/\1/p' $log)
 

@@ -43,6 +43,15 @@ last_gap_ms() {
 metric() { get /metrics | sed -n "s/^perch_$1\(_total\)\?{[^}]*camera=\"$2\"[^}]*} \([0-9]*\).*/\2/p" | head -n 1; }
 grew() { [ "$(metric "$1" "$2")" -gt "$3" ]; }
 
+# CAMERA: goes on, and leaves every picture where the driver put it, for three seconds. Where the encoder cannot keep up
+# with the camera copies are made, so that this may have to be waited for.
+copies_nothing() {
+  local copied frames
+  copied=$(metric capture_frame_copies "$1") frames=$(metric capture_frames "$1")
+  sleep 3
+  grew capture_frames "$1" $((frames + 15)) && [ "$(metric capture_frame_copies "$1")" = "$copied" ]
+}
+
 rendition() { get "/live/$1/master.m3u8" | grep -v '^#' | head -n 1; }
 playlist() { get "/live/$1/$(rendition "$1")"; }
 has_segment() { playlist "$1" | grep -q '^#EXTINF'; }

@@ -119,15 +119,6 @@ is_in_time() {
       }'
 }
 
-# CAMERA: goes on, and leaves every picture where the driver put it, for three seconds. Where the encoder cannot keep up
-# with the camera copies are made, so that this may have to be waited for.
-copies_nothing() {
-  local copied frames
-  copied=$(metric capture_frame_copies "$1") frames=$(metric capture_frames "$1")
-  sleep 3
-  grew capture_frames "$1" $((frames + 15)) && [ "$(metric capture_frame_copies "$1")" = "$copied" ]
-}
-
 # CAMERA FILM: every picture of what was copied is one of the film, to the last bit.
 is_untouched() {
   pictures() { ffmpeg -v error -i "$1" -map 0:v -f framemd5 - | sed -n 's/.*, *//; /^[0-9a-f]\{32\}$/p' | sort -u; }

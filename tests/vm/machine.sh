@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# A virtual machine with a real V4L2 driver: Debian's stock kernel with `vivid`, the host's own root read-only below
-# a RAM overlay, so that what was built here runs there. Needs no KVM and no rights. Sourced by `run` and by scenarios:
+# A virtual machine with a real V4L2 driver: Debian's or Ubuntu's stock kernel with `vivid`, the host's own root
+# read-only below a RAM overlay, so that what was built here runs there. Needs no KVM and no rights. Sourced by `run` and
+# by scenarios:
 #
 #   machine_boot [systemd]  boots, with systemd as the first process or none but ours; returns once it takes commands
 #   guest COMMAND...        runs a shell command in it (as root, in the repository), prints its output, returns its status;
@@ -53,25 +54,59 @@ machine_need() {
   ! ldd "$(command -v busybox)" >/dev/null 2>&1 || machine_fail "busybox is not static (apt-get install busybox-static)"
 }
 
+# The packages that hold the stock kernel and all its modules, one a line; none where this system's sources have neither
+# Debian's nor Ubuntu's. Debian's image has all of them; Ubuntu's leaves them to a package of the common ones and, where
+# there is one, another of the rest, vivid among them.
+machine_kernel_packages() {
+  local image version
+  image=$(machine_newest_image linux-image-amd64)
+  [ -z "$image" ] || { echo "$image"; return; }
+  image=$(machine_newest_image linux-image-generic)
+  [ -n "$image" ] || return 0
+  version=${image#linux-image-}
+  printf '%s\n' "$image" "linux-modules-$version"
+  ! apt-cache show "linux-modules-extra-$version" >/dev/null 2>&1 || echo "linux-modules-extra-$version"
+}
+
+# The image that a meta package leads to. apt answers in the user's language.
+machine_newest_image() {
+  LC_ALL=C apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1
+}
+
 # The kernel is downloaded and unpacked once, never installed.
 machine_fetch_kernel() {
   [ ! -e "$machine_cache/kernel/ready" ] || return 0
-  local package fresh version
-  package=$(LC_ALL=C apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-  [ -n "$package" ] || machine_fail "this system's packages have no linux-image-amd64; put an unpacked Debian kernel package in $machine_cache/kernel, with an empty file 'ready'"
-  machine_say "downloading $package, once"
+  local packages package fresh version
+  mapfile -t packages < <(machine_kernel_packages)
+  [ ${#packages[@]} -gt 0 ] || machine_fail "this system's packages have neither Debian's linux-image-amd64 nor Ubuntu's linux-image-generic (apt-get update?); elsewhere put either's kernel, unpacked, in $machine_cache/kernel, with an empty file 'ready'"
+  machine_say "downloading ${packages[*]}, once"
   mkdir -p "$machine_cache"
   fresh=$(mktemp -d "$machine_cache/kernel.XXXXXX")
-  (cd "$fresh" && apt-get -qq download "$package" 2>/dev/null) || machine_fail "$package could not be downloaded (apt-get update?)"
-  dpkg-deb -x "$fresh"/linux-image-*.deb "$fresh"
-  rm "$fresh"/linux-image-*.deb
+  (cd "$fresh" && apt-get -qq download "${packages[@]}" 2>/dev/null) || machine_fail "${packages[*]} could not be downloaded (apt-get update?)"
+  for package in "$fresh"/*.deb; do
+    dpkg-deb -x "$package" "$fresh"
+    rm "$package"
+  done
+  # Since Debian 13 they are below /usr.
+  [ -d "$fresh/lib/modules" ] || { mkdir -p "$fresh/lib" && mv "$fresh/usr/lib/modules" "$fresh/lib/modules"; }
   version=$(ls "$fresh/lib/modules")
-  # Newer kernel packages compress their modules; busybox loads plain ones.
-  find "$fresh/lib/modules" -name '*.ko.xz' -print0 | xargs -0 -r -n 64 -P "$(nproc)" xz -d
+  # Newer kernel packages compress their modules, Debian's as .xz and Ubuntu's as .zst; busybox loads plain ones.
+  machine_unpack_modules "$fresh" xz xz -d
+  machine_unpack_modules "$fresh" zst zstd -q -d --rm
   busybox depmod -b "$fresh" "$version"
   touch "$fresh/ready"
   rm -rf "$machine_cache/kernel"
   mv "$fresh" "$machine_cache/kernel"
+}
+
+# FOLDER SUFFIX COMMAND... : the command replaces files by what they hold.
+machine_unpack_modules() {
+  local folder=$1 suffix=$2
+  shift 2
+  [ -n "$(find "$folder/lib/modules" -name "*.ko.$suffix" -print -quit)" ] || return 0
+  command -v "$1" >/dev/null || machine_fail "missing: $1, which this kernel's modules are packed with (scripts/setup vm)"
+  find "$folder/lib/modules" -name "*.ko.$suffix" -print0 | xargs -0 -n 64 -P "$(nproc)" "$@" ||
+    machine_fail "the kernel's modules could not be unpacked (is the disk full?)"
 }
 
 # The paths of a module and of what it needs, in the order of loading, below the modules' folder.
