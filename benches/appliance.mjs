@@ -55,7 +55,7 @@ async function counters(server) {
     handed: sum("store_written_bytes"),
     written: Number(/^write_bytes: (\d+)/m.exec(io)[1]),
     frames: sum("capture_frames"),
-    copies: sum("capture_frame_copies"),
+    copies: sum("capture_frame_copies") + sum("encode_frame_copies"),
     dropped: sum("encode_frames_dropped"),
   };
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::board;
+use crate::config::Config;
 use crate::encode::{
     Doubts, EncodeError, EncoderChoice, ProbeOptions, TABLE, TrialTask, choose_encoder,
+    is_installed,
 };
 use crate::media::{FrameRate, RungSpec};
 
@@ -20,15 +22,16 @@ pub fn verdict_folder(data_dir: &Path) -> PathBuf {
     data_dir.join("encoders")
 }
 
-/// How this machine's encoders are found out, for the largest rung of `ladder` (not empty).
+/// How this machine's encoders are found out, for the largest rung of `ladder` (not empty). Verdicts are kept in
+/// `cache_dir`, if any.
 pub fn probe_options(
-    cache_dir: &Path,
+    cache_dir: Option<&Path>,
     element: Option<&str>,
     ladder: &[RungSpec],
     rate: FrameRate,
 ) -> ProbeOptions {
     ProbeOptions {
-        cache_dir: cache_dir.to_owned(),
+        cache_dir: cache_dir.map(Path::to_owned),
         board: board::board_name(),
         program: vec![THIS_PROGRAM.into(), TRIAL_SUBCOMMAND.into()],
         task: TrialTask {
@@ -38,6 +41,30 @@ pub fn probe_options(
         order: element.map(str::to_owned).into_iter().collect(),
         distrusted: Vec::new(),
     }
+}
+
+/// Fails if the configuration names an encoder that Perch does not know.
+pub fn check_encoder_name(config: &Config) -> anyhow::Result<()> {
+    let Some(name) = &config.encoder else {
+        return Ok(());
+    };
+    anyhow::ensure!(
+        TABLE.iter().any(|entry| entry.element == name),
+        "ladder.encoder: `{name}` is no encoder that Perch knows; `perch doctor` lists them"
+    );
+    Ok(())
+}
+
+/// Fails if no plugin of this machine brings the encoder that the configuration names.
+pub(crate) fn check_encoder_installed(config: &Config) -> anyhow::Result<()> {
+    let Some(name) = &config.encoder else {
+        return Ok(());
+    };
+    anyhow::ensure!(
+        is_installed(name)?,
+        "ladder.encoder: `{name}` is not installed here; choose \"auto\", or one of those that `perch doctor` found to work"
+    );
+    Ok(())
 }
 
 /// Chooses encoders.
@@ -50,20 +77,13 @@ pub(crate) struct Encoders {
 }
 
 impl Encoders {
-    /// Takes the configured element, if any. Fails if Perch knows no encoder of that name.
-    pub(crate) fn new(element: Option<String>, cache_dir: PathBuf) -> anyhow::Result<Self> {
-        if let Some(name) = &element
-            && !TABLE.iter().any(|entry| entry.element == name)
-        {
-            anyhow::bail!(
-                "ladder.encoder: `{name}` is no encoder that Perch knows; `perch doctor` lists them"
-            );
-        }
-        Ok(Self {
+    /// Takes the configured element, if any.
+    pub(crate) fn new(element: Option<String>, cache_dir: PathBuf) -> Self {
+        Self {
             element,
             cache_dir,
             doubts: Mutex::default(),
-        })
+        }
     }
 
     /// The encoder for a ladder, one of the `distrusted` factories only if no other works. Tries what was never tried
@@ -77,7 +97,7 @@ impl Encoders {
         let element = self.element.as_deref();
         let options = ProbeOptions {
             distrusted: distrusted.to_vec(),
-            ..probe_options(&self.cache_dir, element, ladder, rate)
+            ..probe_options(Some(&self.cache_dir), element, ladder, rate)
         };
         let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         choose_encoder(&options, &mut doubts)

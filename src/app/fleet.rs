@@ -417,7 +417,7 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (store, _) =
             Store::open(folder.path(), StoreOptions::default(), clock).expect("an empty store");
-        let encoders = Encoders::new(None, folder.path().join("encoders")).expect("any encoder");
+        let encoders = Encoders::new(None, folder.path().join("encoders"));
         let lifeline = Lifeline::default();
         let config = Arc::new(Config::default());
         let fleet = Fleet::new(config, store, Arc::new(encoders), lifeline);

@@ -208,8 +208,13 @@ const CAMERA_COUNTERS: &[CameraCounter] = &[
     ),
     (
         "capture_frame_copies",
-        "Raw pictures that were copied",
+        "Raw pictures that were copied because the encoders held all others",
         |s| s.capture.copied,
+    ),
+    (
+        "encode_frame_copies",
+        "Raw pictures that the largest quality's encoder got in other memory than the source's, though it takes them as they are",
+        |s| s.encode.frames_copied,
     ),
     ("capture_runs_ended", "Times that the source ended", |s| {
         s.runs
@@ -225,14 +230,29 @@ const CAMERA_COUNTERS: &[CameraCounter] = &[
         |s| s.encode.frames_repeated,
     ),
     (
+        "encode_frames_surplus",
+        "Pictures left out because they came faster than the steady rate",
+        |s| s.encode.frames_surplus,
+    ),
+    (
+        "encode_frames_malformed",
+        "Pictures refused because their shape was not the promised one",
+        |s| s.encode.frames_malformed,
+    ),
+    (
+        "encode_sound_blocks_dropped",
+        "Blocks of sound dropped because the encoders were behind",
+        |s| s.encode.blocks_dropped,
+    ),
+    ("encode_sound_gaps", "Gaps in the sound", |s| {
+        s.encode.sound_gaps
+    }),
+    (
         "packager_units_refused",
         "Access units that fit nowhere",
         |s| s.refused_units,
     ),
     ("packager_video_parts", "Parts published", |s| s.video_parts),
-    ("camera_live", "1 while pictures flow", |s| {
-        u64::from(s.live)
-    }),
 ];
 
 const RUNG_METRICS: &[RungCounter] = &[
@@ -276,9 +296,15 @@ impl Snapshot {
             let values: Vec<_> = seen.iter().map(|(id, seen)| (*id, value(seen))).collect();
             counter(encoder, name, help, &values)?;
         }
+        let kind = ConstGauge::<f64>::new(0.0).metric_type();
+        let help = "1 while pictures flow";
+        let mut family = encoder.encode_descriptor("camera_live", help, None, kind)?;
+        for (id, seen) in &seen {
+            let live = f64::from(u8::from(seen.live));
+            ConstGauge::new(live).encode(family.encode_family(&[("camera", *id)])?)?;
+        }
         for (name, help, value) in RUNG_METRICS {
-            let constant = ConstGauge::<f64>::new(0.0);
-            let mut family = encoder.encode_descriptor(name, help, None, constant.metric_type())?;
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
             for (id, seen) in &seen {
                 for rung in &seen.encode.rungs {
                     let labels = [("camera", *id), ("rung", rung.rung.name())];

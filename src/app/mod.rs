@@ -35,10 +35,10 @@ use crate::config::{Config, SourceSelector};
 use crate::serve;
 use crate::store::{LostSegment, RecoveryReport, Store, StoreOptions};
 
-pub use encoders::{TRIAL_SUBCOMMAND, probe_options, verdict_folder};
+pub use encoders::{TRIAL_SUBCOMMAND, check_encoder_name, probe_options, verdict_folder};
 pub use logging::start_logging;
 
-use encoders::Encoders;
+use encoders::{Encoders, check_encoder_installed};
 use fleet::Fleet;
 use thread::{Lifeline, PanicGuard};
 
@@ -66,6 +66,8 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
     decline_huge_pages();
     let config = Arc::new(config);
     let files_max = raise_files_limit();
+    check_encoder_name(&config)?;
+    check_encoder_installed(&config)?;
     check_sources(&config)?;
     let listener = serve::bind(config.listen)?;
     let address = listener.local_addr().context("the listening address")?;
@@ -84,10 +86,8 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
         tell_missing(&recovery);
     }
     let lifeline = Lifeline::default();
-    let encoders = Arc::new(Encoders::new(
-        config.encoder.clone(),
-        verdict_folder(&data_dir),
-    )?);
+    let encoders = Encoders::new(config.encoder.clone(), verdict_folder(&data_dir));
+    let encoders = Arc::new(encoders);
     let fleet = Arc::new(Fleet::new(
         Arc::clone(&config),
         store.clone(),

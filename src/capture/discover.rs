@@ -50,7 +50,8 @@ impl fmt::Display for CameraDevice {
     }
 }
 
-/// The cameras that are plugged in now, by node number. Nodes that cannot be opened are said in the log and left out.
+/// The cameras that are plugged in now, by node number. Nodes that cannot be opened are said in the log and left out;
+/// [`unreadable_nodes`] gives them.
 pub fn discover(names: &mut CameraNames) -> Vec<CameraDevice> {
     let found: Vec<_> = sysfs::video_nodes(Path::new(sysfs::SYSFS))
         .iter()

@@ -51,6 +51,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// What was opened, by the name that it was opened by.
+    pub fn device(&self) -> &Path {
+        match self {
+            Self::Busy(device)
+            | Self::Vanished(device)
+            | Self::Permission(device)
+            | Self::NotACamera { device, .. }
+            | Self::NoUsableMode { device, .. }
+            | Self::Refused { device, .. } => device,
+        }
+    }
+
     /// Sorts failures of calls on `device`, made to `step`, by what the owner can do about them.
     pub(super) fn when(device: &Path, step: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::from_io(device, step, source)

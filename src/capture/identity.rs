@@ -50,6 +50,15 @@ impl CameraNames {
         })
     }
 
+    /// The same for who only looks: `file` stays as it is, whatever new names are given.
+    pub fn recall(file: &Path) -> io::Result<Self> {
+        let names = Self::load(file)?;
+        Ok(Self {
+            file: None,
+            ..names
+        })
+    }
+
     /// Names the cameras that are present together, each with its card's name, in the order given.
     /// A camera that was seen before keeps its name: by serial and port, then by serial alone if it moved to
     /// another port. A new one is named after its card, with four digits more if that name is taken.
@@ -244,6 +253,11 @@ mod tests {
         let both = names(&mut given, &twins);
         let mut again = CameraNames::load(&file).expect("what was saved can be read");
         assert_eq!(names(&mut again, &twins[1..]), both[1..]);
+        let before = fs::read(&file).expect("the names");
+        let mut recalled = CameraNames::recall(&file).expect("what was saved can be read");
+        let third = [twins[1].clone(), camera("usb-3", None)];
+        assert_eq!(names(&mut recalled, &third)[0], both[1]);
+        assert_eq!(fs::read(&file).expect("the names"), before);
         fs::write(&file, b"{").expect("room for a byte");
         assert!(CameraNames::load(&file).is_err());
     }

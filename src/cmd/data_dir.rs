@@ -43,8 +43,7 @@ pub(super) fn check_owner(dir: &Path) -> anyhow::Result<()> {
     };
     let owner = Uid::from_raw(found.uid());
     if is_foreign(Uid::effective(), owner) {
-        let name = User::from_uid(owner).ok().flatten();
-        let name = name.map_or_else(|| format!("'#{owner}'"), |user| user.name);
+        let name = user_name(owner);
         bail!(
             "data directory {}: it belongs to {name}, who could not write to what root leaves there; run this as \
              `sudo -u {name} perch …`",
@@ -52,6 +51,23 @@ pub(super) fn check_owner(dir: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether a directory is there and belongs to the user that this process runs as.
+pub(super) fn is_own(dir: &Path) -> bool {
+    dir.metadata()
+        .is_ok_and(|found| found.is_dir() && found.uid() == Uid::effective().as_raw())
+}
+
+/// Whom a file or directory belongs to, as `sudo -u` takes it; `None` if it is not there.
+pub(super) fn owner_name(path: &Path) -> Option<String> {
+    let found = path.metadata().ok()?;
+    Some(user_name(Uid::from_raw(found.uid())))
+}
+
+fn user_name(user: Uid) -> String {
+    let known = User::from_uid(user).ok().flatten();
+    known.map_or_else(|| format!("'#{user}'"), |known| known.name)
 }
 
 /// Whether a process is there and is one of the directory's owner. (proc(5): a process owns its folder.)
@@ -90,7 +106,28 @@ mod tests {
         assert!(check_owner(dir.path()).is_ok());
         assert!(check_owner(&dir.path().join("none")).is_ok());
         assert!(runs_as_owner(std::process::id(), dir.path()));
+        assert_eq!(
+            owner_name(dir.path()),
+            Some(user_name(Uid::effective())),
+            "who made it"
+        );
+        assert_eq!(owner_name(&dir.path().join("none")), None);
         // Linux gives no number above four million (proc(5), pid_max).
         assert!(!runs_as_owner(u32::MAX, dir.path()));
+    }
+
+    #[test]
+    fn only_a_directory_that_is_there_is_somebodys_own() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(is_own(dir.path()));
+        assert!(!is_own(&dir.path().join("none")));
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").expect("a file");
+        assert!(!is_own(&file));
+        let others = dir.path().join("others");
+        std::fs::create_dir(&others).expect("a folder");
+        // Root alone gives its folders away, and to anybody else the file system's root is another's.
+        let is_given = std::os::unix::fs::chown(&others, Some(1), None).is_ok();
+        assert!(!is_own(if is_given { &others } else { Path::new("/") }));
     }
 }

@@ -1,19 +1,22 @@
 //! `perch devices`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::table;
+use super::{data_dir, table};
 use crate::capture::{
-    CameraDevice, CameraNames, Control, ControlKind, Mode, discover, list_controls,
+    CameraDevice, CameraNames, Control, ControlKind, Mode, OpenError, discover, list_controls,
+    unreadable_nodes,
 };
+use crate::config::Config;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Where recordings are kept; the cameras' names are remembered there.
+    /// Where recordings are kept; the cameras' names are remembered there [default: ./perch-data, or else
+    /// /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// JSON for programs.
@@ -43,18 +46,51 @@ struct ControlReport {
     read_only: bool,
 }
 
-/// Every camera that is plugged in, with its modes and controls.
-pub(super) fn list(names: &mut CameraNames) -> Vec<DeviceReport> {
-    discover(names).iter().map(report).collect()
+/// A video node that may be a camera and that this user cannot use now.
+#[derive(Serialize)]
+pub(super) struct UnusableNode {
+    path: PathBuf,
+    /// Names the node and says what to do.
+    problem: String,
 }
 
-/// The names remembered in a data directory; none if there is no such directory yet.
-pub(super) fn remembered_names(data_dir: &std::path::Path) -> CameraNames {
-    let file = data_dir.join("cameras.json");
-    if !file.exists() {
-        return CameraNames::default();
+/// What this machine's video nodes turn out to be.
+pub(super) struct Nodes {
+    pub(super) cameras: Vec<CameraDevice>,
+    pub(super) unusable: Vec<OpenError>,
+}
+
+impl Nodes {
+    /// Asks each node. The cameras have the names that are remembered in a data directory; nothing is written there.
+    pub(super) fn look(data_dir: &Path) -> Self {
+        let names = CameraNames::recall(&data_dir.join("cameras.json"));
+        Self {
+            // Without the names that were given, because nobody gave any or this user may not read them, cameras are
+            // named as at a first start.
+            cameras: discover(&mut names.unwrap_or_default()),
+            unusable: unreadable_nodes(),
+        }
     }
-    CameraNames::load(&file).unwrap_or_default()
+
+    pub(super) fn camera_reports(&self) -> Vec<DeviceReport> {
+        self.cameras.iter().map(report).collect()
+    }
+
+    pub(super) fn unusable_nodes(&self) -> Vec<UnusableNode> {
+        let unusable = self.unusable.iter().map(|error| UnusableNode {
+            path: error.device().to_owned(),
+            problem: error.to_string(),
+        });
+        unusable.collect()
+    }
+}
+
+/// What is said instead of cameras where there are none.
+pub(super) fn describe_absence(unusable: &[UnusableNode]) -> &'static str {
+    match unusable {
+        [] => "No camera is plugged in; `perch run` shows the test scene.",
+        _ => "No camera can be used; `perch run` shows the test scene until one can.",
+    }
 }
 
 fn report(device: &CameraDevice) -> DeviceReport {
@@ -108,19 +144,30 @@ fn describe_control(control: &Control) -> ControlReport {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let data_dir = arguments
-        .data
-        .clone()
-        .unwrap_or_else(|| "perch-data".into());
-    let devices = list(&mut remembered_names(&data_dir));
+    let data_dir = data_dir::recorded_in(arguments.data.clone(), &Config::default());
+    let nodes = Nodes::look(&data_dir);
+    let (cameras, unusable) = (nodes.camera_reports(), nodes.unusable_nodes());
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&devices)?);
+        println!("{}", render_json(&cameras, &unusable)?);
         return Ok(ExitCode::SUCCESS);
     }
-    if devices.is_empty() {
-        println!("No camera is plugged in. `perch run` shows the test scene then.");
+    print(&cameras, &unusable);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One list: an entry with a `problem` is a node that cannot be used, any other a camera.
+fn render_json(cameras: &[DeviceReport], unusable: &[UnusableNode]) -> serde_json::Result<String> {
+    let cameras = cameras.iter().map(serde_json::to_value);
+    let unusable = unusable.iter().map(serde_json::to_value);
+    let entries: Vec<_> = cameras.chain(unusable).collect::<Result<_, _>>()?;
+    serde_json::to_string_pretty(&entries)
+}
+
+fn print(cameras: &[DeviceReport], unusable: &[UnusableNode]) {
+    if cameras.is_empty() {
+        println!("{}", describe_absence(unusable));
     }
-    for device in &devices {
+    for device in cameras {
         println!(
             "{}: {} at {}",
             device.id,
@@ -152,5 +199,52 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             );
         }
     }
-    Ok(ExitCode::SUCCESS)
+    for node in unusable {
+        println!("{}", node.problem);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::base::CameraId;
+    use crate::capture::CameraIdentity;
+
+    /// A camera without modes at a node, which need not be there.
+    pub(in crate::cmd) fn camera(path: &Path) -> CameraDevice {
+        CameraDevice {
+            id: CameraId::from_description("cam"),
+            name: "Cam".to_owned(),
+            path: path.to_owned(),
+            identity: CameraIdentity {
+                model: "test".to_owned(),
+                port: "usb-1".to_owned(),
+                serial: Some("A1B2".to_owned()),
+            },
+            multiplanar: false,
+            modes: Vec::new(),
+            microphone: None,
+        }
+    }
+
+    #[test]
+    fn a_camera_that_may_not_be_opened_is_told_and_not_called_absent() {
+        let nodes = Nodes {
+            cameras: vec![camera(Path::new("/dev/video-of-nobody"))],
+            unusable: vec![OpenError::Permission("/dev/video3".into())],
+        };
+        let unusable = nodes.unusable_nodes();
+        assert!(describe_absence(&[]).contains("plugged in"));
+        assert!(!describe_absence(&unusable).contains("plugged in"));
+        let text = render_json(&nodes.camera_reports(), &unusable).expect("JSON");
+        let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(told[0]["id"], "cam");
+        assert!(told[0].get("problem").is_none());
+        assert_eq!(told[1]["path"], "/dev/video3");
+        let problem = told[1]["problem"].as_str().expect("a problem");
+        assert!(
+            problem.contains("/dev/video3") && problem.contains("group `video`"),
+            "{problem}"
+        );
+    }
 }

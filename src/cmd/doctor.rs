@@ -1,4 +1,5 @@
 //! `perch doctor`: cameras, encoders, disk, clock and port, each looked at for real, with what to do about it.
+//! Makes no data directory: one that was made in passing would be taken for the appliance's by all other commands.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,13 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::devices::{self, DeviceReport};
+use super::devices::{self, DeviceReport, Nodes, UnusableNode};
 use super::{data_dir, table};
 use crate::app;
 use crate::base::{Clock, SystemClock, Wall};
 use crate::board;
-use crate::config::Config;
+use crate::capture::{OpenError, check_device};
+use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::encode::{self, EncoderListing};
 use crate::serve;
 
@@ -26,7 +28,7 @@ pub(super) struct Arguments {
     /// Configuration file; see perch.example.toml.
     #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
     config: Option<PathBuf>,
-    /// Where recordings are kept.
+    /// Where recordings are kept [default: ./perch-data, or else /var/lib/perch].
     #[arg(long, value_name = "DIR", env = "PERCH_DATA")]
     data: Option<PathBuf>,
     /// Where the page would be served.
@@ -42,6 +44,7 @@ struct Report {
     version: &'static str,
     board: String,
     cameras: Vec<DeviceReport>,
+    unusable: Vec<UnusableNode>,
     encoders: Vec<EncoderReport>,
     disk: DiskReport,
     clock: ClockReport,
@@ -63,6 +66,9 @@ struct EncoderReport {
 #[derive(Serialize)]
 struct DiskReport {
     path: PathBuf,
+    /// Name of the user that it belongs to; null if it cannot be looked at.
+    owner: Option<String>,
+    /// For the user that looks.
     writable: bool,
     free_bytes: u64,
     total_bytes: u64,
@@ -91,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(listen) = arguments.listen {
         config.listen = listen;
     }
-    let dir = data_dir::to_record_in(arguments.data.clone(), &config);
+    let dir = data_dir::recorded_in(arguments.data.clone(), &config);
     let report = examine(&config, &dir)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -107,18 +113,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn examine(config: &Config, data_dir: &Path) -> anyhow::Result<Report> {
     let mut problems = Vec::new();
-    let cameras = devices::list(&mut devices::remembered_names(data_dir));
-    for camera in cameras.iter().filter(|camera| camera.modes.is_empty()) {
-        problems.push(format!(
-            "{}: offers no mode that Perch reads",
-            camera.path.display()
-        ));
-    }
+    let nodes = Nodes::look(data_dir);
+    problems.extend(camera_problems(&nodes, &config.cameras, check_device));
     let disk = examine_disk(data_dir);
     if !disk.writable {
         problems.push(format!(
-            "{}: not writable; mend its rights or choose another with --data",
-            disk.path.display()
+            "{}: not writable by this user, it belongs to {}; look as root, choose another with --data, or \
+             mend its rights",
+            disk.path.display(),
+            disk.owner.as_deref().unwrap_or("nobody known")
         ));
     } else if disk.free_bytes < FREE_BYTES_LOW {
         problems.push(format!(
@@ -144,7 +147,8 @@ fn examine(config: &Config, data_dir: &Path) -> anyhow::Result<Report> {
     Ok(Report {
         version,
         board,
-        cameras,
+        cameras: nodes.camera_reports(),
+        unusable: nodes.unusable_nodes(),
         encoders,
         disk,
         clock,
@@ -153,14 +157,49 @@ fn examine(config: &Config, data_dir: &Path) -> anyhow::Result<Report> {
     })
 }
 
+/// What keeps cameras from being used, those that the configuration names among them; `check` opens one of these.
+fn camera_problems(
+    nodes: &Nodes,
+    configured: &[CameraConfig],
+    check: impl Fn(&Path) -> Result<(), OpenError>,
+) -> Vec<String> {
+    let modeless = nodes
+        .cameras
+        .iter()
+        .filter(|camera| camera.modes.is_empty());
+    let modeless = modeless
+        .map(|camera| format!("{}: offers no mode that Perch reads", camera.path.display()));
+    let unusable = nodes.unusable.iter().map(OpenError::to_string);
+    let is_told = |named: &Path| {
+        let node = named.canonicalize().ok();
+        let mut told = nodes.unusable.iter();
+        told.any(|error| node.as_deref() == Some(error.device()))
+    };
+    let is_found = |named: &Path| {
+        let text = named.to_string_lossy();
+        nodes.cameras.iter().any(|camera| camera.answers_to(&text))
+    };
+    let named = configured
+        .iter()
+        .filter_map(|camera| match &camera.source {
+            SourceSelector::Device(path) => Some(path.as_path()),
+            SourceSelector::Test => None,
+        })
+        .filter(|named| !is_told(named) && !is_found(named))
+        .filter_map(|named| check(named).err())
+        .map(|error| error.to_string());
+    modeless.chain(unusable).chain(named).collect()
+}
+
 fn examine_encoders(
     config: &Config,
     data_dir: &Path,
     problems: &mut Vec<String>,
 ) -> Vec<EncoderReport> {
-    let folder = app::verdict_folder(data_dir);
+    // What anybody else left there, the appliance could not replace.
+    let folder = data_dir::is_own(data_dir).then(|| app::verdict_folder(data_dir));
     let options = app::probe_options(
-        &folder,
+        folder.as_deref(),
         config.encoder.as_deref(),
         &config.ladder,
         config.frame_rate,
@@ -212,6 +251,7 @@ fn examine_disk(data_dir: &Path) -> DiskReport {
         (disk.blocks_available() * block, disk.blocks() * block)
     });
     DiskReport {
+        owner: data_dir::owner_name(&path),
         path,
         writable,
         free_bytes,
@@ -268,7 +308,7 @@ fn print(report: &Report) {
         ]
     });
     if report.cameras.is_empty() {
-        println!("No camera is plugged in; `perch run` shows the test scene.\n");
+        println!("{}\n", devices::describe_absence(&report.unusable));
     } else {
         println!(
             "{}\n",
@@ -296,10 +336,11 @@ fn print(report: &Report) {
         vec![
             "disk".to_owned(),
             format!(
-                "{}: {} free of {}",
+                "{}: {} free of {}, belongs to {}",
                 report.disk.path.display(),
                 size(report.disk.free_bytes),
-                size(report.disk.total_bytes)
+                size(report.disk.total_bytes),
+                report.disk.owner.as_deref().unwrap_or("nobody known")
             ),
         ],
         vec![
@@ -314,5 +355,57 @@ fn print(report: &Report) {
     }
     for problem in &report.problems {
         println!("Problem: {problem}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::devices::tests::camera;
+
+    /// The problems of these nodes, with these sources configured, all of which are busy.
+    fn check(nodes: &Nodes, configured: &[&Path], expected: &[&str]) {
+        let configured: Vec<_> = configured
+            .iter()
+            .map(|path| CameraConfig::plain(SourceSelector::parse(&path.to_string_lossy())))
+            .collect();
+        let told = camera_problems(nodes, &configured, |path| {
+            Err(OpenError::Busy(path.to_owned()))
+        });
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(
+                told.contains(expected) && !told.contains('\n'),
+                "{told:?}, not {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_camera_from_being_used_is_a_problem_told_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().canonicalize().expect("its name");
+        let [node, link, found] = ["video3", "by-path", "video4"].map(|name| folder.join(name));
+        std::fs::write(&node, "").expect("a file");
+        std::fs::write(&found, "").expect("a file");
+        std::os::unix::fs::symlink(&node, &link).expect("a link");
+        let mut nodes = Nodes {
+            cameras: Vec::new(),
+            unusable: Vec::new(),
+        };
+        check(&nodes, &[], &[]);
+        check(&nodes, &[Path::new("test")], &[]);
+        check(&nodes, &[&node], &["video3: in use by another program"]);
+        nodes.unusable = vec![OpenError::Permission(node.clone())];
+        let denied = "video3: permission denied";
+        for configured in [&[][..], &[node.as_path()], &[link.as_path()]] {
+            check(&nodes, configured, &[denied]);
+        }
+        check(&nodes, &[&found], &[denied, "video4: in use"]);
+        nodes.cameras = vec![camera(&found)];
+        // Opened already, under whatever name.
+        for named in [&found, Path::new("A1B2")] {
+            check(&nodes, &[named], &["video4: offers no mode", denied]);
+        }
     }
 }

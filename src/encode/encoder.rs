@@ -99,7 +99,7 @@ pub fn start(
                 &appsrc,
                 inbox,
                 options.rate,
-                keeps,
+                keeps.then_some(specs[0]),
                 Arc::clone(&outlet),
                 Arc::clone(&counters),
             );

@@ -32,7 +32,9 @@ pub use options::{
     SourceInput, VideoSource,
 };
 pub use outlet::EventSink;
-pub use probe::{Doubts, EncoderListing, ProbeOptions, choose_encoder, list_encoders};
+pub use probe::{
+    Doubts, EncoderListing, ProbeOptions, choose_encoder, is_installed, list_encoders,
+};
 pub use source::{FrameInput, SoundInput};
 pub use still::recorded_still;
 pub use strip::recorded_strip;

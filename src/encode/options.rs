@@ -114,6 +114,11 @@ pub enum EncodeError {
     /// No encoder of the table works here.
     #[error("no H.264 encoder works here ({0}); install GStreamer's x264 or openh264 plugin")]
     NoEncoder(String),
+    /// The encoder that was asked for does not work here.
+    #[error(
+        "ladder.encoder: it does not work here ({0}); choose \"auto\", or one of those that `perch doctor` found to work"
+    )]
+    ChosenEncoder(String),
     /// The source gave no picture for a still.
     #[error("no picture came within a second")]
     NoPicture,

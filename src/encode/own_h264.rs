@@ -1,17 +1,23 @@
 //! A camera's own H.264 as the top rung: gives each picture the place that the camera counts for it, and checks
-//! that the stream keeps the ladder's rules, an IDR at the first picture of every segment and no B-frames. Pure;
-//! reads just enough of each access unit.
+//! that the stream keeps the ladder's rules, an IDR at the first picture of every segment, no B-frames, and the rung's
+//! bitrate. Pure; reads just enough of each access unit.
 
 use std::time::Duration;
 
 use super::cadence::Grid;
 use crate::base::Monotonic;
+use crate::media::SEGMENT_DURATION_MS;
 
 /// The camera's clock may be this far from ours before a new run sets both to zero again. A crystal that is 50
 /// millionths off takes almost three hours for it, a camera at 29.97 on a grid of 30 eight minutes.
 const DRIFT_MAX: Duration = Duration::from_millis(500);
 /// Who is that far off so early is not imprecise, but gives another rate than it promised.
 const DRIFT_EARLY: Duration = Duration::from_secs(30);
+
+/// Bitrates are averaged over so many segments: a single one may be larger.
+const RATED_SEGMENTS: u64 = 5;
+/// And may be so much above the rung's, as players are told it may.
+const BITRATE_PERCENT_MAX: u64 = 125;
 
 /// Why a camera's own stream cannot be passed on any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,11 @@ struct Kind {
 #[derive(Debug)]
 pub(super) struct OwnStreamWatch {
     grid: Grid,
+    /// The rung's.
+    bitrate_bps: u32,
+    /// The segment that the account of bytes begins with, and what came since.
+    rated_from: u64,
+    bytes: u64,
     sequence: Option<u32>,
     /// Pictures that the camera has counted since the one that has the place `before`.
     ahead: u64,
@@ -43,9 +54,12 @@ pub(super) struct OwnStreamWatch {
 }
 
 impl OwnStreamWatch {
-    pub(super) fn new(grid: Grid) -> Self {
+    pub(super) fn new(grid: Grid, bitrate_bps: u32) -> Self {
         Self {
             grid,
+            bitrate_bps,
+            rated_from: 0,
+            bytes: 0,
             sequence: None,
             ahead: 0,
             before: None,
@@ -102,8 +116,26 @@ impl OwnStreamWatch {
             let rule = "it has no keyframe where a segment of two seconds begins";
             return Err(Breach::Rule(rule));
         }
+        if opens && self.exceeds_bitrate(self.grid.segment(slot)) {
+            let rule = "its bitrate is higher than `ladder.rungs` allow for its size";
+            return Err(Breach::Rule(rule));
+        }
+        self.bytes += data.len() as u64;
         self.before = Some(slot);
         Ok(slot)
+    }
+
+    /// Whether the segments before `segment` were too large, once there are enough of them to tell.
+    fn exceeds_bitrate(&mut self, segment: u64) -> bool {
+        let segments = segment - self.rated_from;
+        if segments < RATED_SEGMENTS {
+            return false;
+        }
+        self.rated_from = segment;
+        let bits = std::mem::take(&mut self.bytes) * 8;
+        let allowed =
+            u64::from(self.bitrate_bps) * segments * u64::from(SEGMENT_DURATION_MS) / 1_000;
+        bits > allowed * BITRATE_PERCENT_MAX / 100
     }
 }
 
@@ -186,11 +218,12 @@ mod tests {
     const B: &[u8] = &[0, 0, 0, 1, 0x01, 0b1001_1100, 9];
 
     const MS: u64 = 1_000_000;
+    const BITRATE_BPS: u32 = 500_000;
 
     /// Feeds pictures without a gap to a watch, each captured when its place says.
     fn check(units: &[&[u8]], expected: Option<&str>) {
         let grid = Grid::new(FrameRate::whole(30));
-        let mut watch = OwnStreamWatch::new(grid);
+        let mut watch = OwnStreamWatch::new(grid, BITRATE_BPS);
         let breach = units.iter().zip(0..).find_map(|(data, sequence)| {
             let captured_at = Monotonic(5_000 * MS + grid.nanoseconds(sequence.into()));
             watch
@@ -215,7 +248,7 @@ mod tests {
     /// How a camera fares that gives a picture every `period_ns` on a grid of 30 a second, keyframes every 60 of
     /// them: when it is stopped, in seconds, and why.
     fn check_rate(period_ns: u64, expected: Option<(u64, Breach)>) {
-        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)));
+        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)), BITRATE_BPS);
         let stopped = (0..30_000u32).find_map(|n| {
             let data = if n % 60 == 0 { IDR } else { P };
             assert!(watch.may_enter(data, n));
@@ -251,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_stalls_without_counting_begins_anew() {
-        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(1)));
+        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(1)), BITRATE_BPS);
         let mut judge = |n: u32, at: Duration| {
             assert!(watch.may_enter(IDR, n));
             watch.judge(IDR, Monotonic(at.as_nanos() as u64))
@@ -265,7 +298,7 @@ mod tests {
     #[test]
     fn lost_pictures_leave_their_places_empty() {
         let grid = Grid::new(FrameRate::whole(30));
-        let mut watch = OwnStreamWatch::new(grid);
+        let mut watch = OwnStreamWatch::new(grid, BITRATE_BPS);
         let mut place = |sequence: u32, data| {
             let at = Monotonic(grid.nanoseconds(sequence.wrapping_sub(u32::MAX - 9).into()));
             watch
@@ -295,9 +328,34 @@ mod tests {
         check(&[IDR, B], Some("B-frames"));
     }
 
+    /// How long a stream at 10 pictures a second lasts whose keyframes have `keyframe` bytes and all others `other`.
+    fn check_bitrate(keyframe: usize, other: usize, expected: Option<usize>) {
+        let padded = |unit: &[u8], bytes| [unit, &vec![0xFF; bytes - unit.len()]].concat();
+        let (idr, p) = (padded(IDR, keyframe), padded(P, other));
+        let grid = Grid::new(FrameRate::whole(10));
+        let mut watch = OwnStreamWatch::new(grid, BITRATE_BPS);
+        let stopped = (0..400usize).find(|&n| {
+            let data = if n % 20 == 0 { &idr } else { &p };
+            assert!(watch.may_enter(data, n as u32));
+            let judged = watch.judge(data, Monotonic(grid.nanoseconds(n as u64)));
+            if let Err(breach) = judged {
+                assert!(matches!(breach, Breach::Rule(rule) if rule.contains("bitrate")));
+            }
+            judged.is_err()
+        });
+        assert_eq!(stopped, expected);
+    }
+
+    #[test]
+    fn a_stream_above_its_rungs_bitrate_is_refused_after_ten_seconds() {
+        // Two seconds of it are 125,000 bytes, and 156,250 are let pass.
+        check_bitrate(61_250, 5_000, None);
+        check_bitrate(61_251, 5_000, Some(100));
+    }
+
     #[test]
     fn after_a_loss_pictures_are_skipped_up_to_the_next_keyframe() {
-        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)));
+        let mut watch = OwnStreamWatch::new(Grid::new(FrameRate::whole(30)), BITRATE_BPS);
         assert!(!watch.may_enter(P, 0));
         assert!(watch.may_enter(IDR, 1) && watch.may_enter(P, 2));
         watch.lost();

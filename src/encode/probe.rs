@@ -24,8 +24,8 @@ const DOUBT_LASTS: Duration = Duration::from_secs(600);
 /// How a machine's encoders are found out.
 #[derive(Clone, Debug)]
 pub struct ProbeOptions {
-    /// Where verdicts are kept; made if it is missing. Nothing is kept if it cannot be written.
-    pub cache_dir: PathBuf,
+    /// Where verdicts are kept; made if it is missing. Nothing is kept if it cannot be written, or is `None`.
+    pub cache_dir: Option<PathBuf>,
     /// The board's name, part of what a verdict depends on.
     pub board: String,
     /// This program and the arguments that lead it to [`super::trial_child_main`].
@@ -82,7 +82,7 @@ pub fn choose_encoder(
     doubts: &mut Doubts,
 ) -> Result<EncoderChoice, EncodeError> {
     init()?;
-    let mut cache = Cache::load(&options.cache_dir);
+    let mut cache = Cache::load(options.cache_dir.as_deref());
     let mut refusals = Vec::new();
     let mut untried = None;
     for (entry, factory) in candidates(&options.order, &options.distrusted) {
@@ -112,7 +112,18 @@ pub fn choose_encoder(
     if refusals.is_empty() {
         refusals.push("none is installed".to_owned());
     }
-    Err(EncodeError::NoEncoder(refusals.join("; ")))
+    let reasons = refusals.join("; ");
+    Err(match &options.order[..] {
+        [] => EncodeError::NoEncoder(reasons),
+        _ => EncodeError::ChosenEncoder(reasons),
+    })
+}
+
+/// Whether a plugin brings this element of the table. Fails if GStreamer does not start.
+pub fn is_installed(element: &str) -> Result<bool, EncodeError> {
+    init()?;
+    let mut entries = TABLE.iter().filter(|entry| entry.element == element);
+    Ok(entries.any(|entry| !installed(entry).is_empty()))
 }
 
 /// What is known of one encoder, by a trial if need be.
@@ -170,7 +181,7 @@ fn try_and_remember(
 /// Tries every encoder of the table anew and remembers what that proves.
 pub fn list_encoders(options: &ProbeOptions) -> Result<Vec<EncoderListing>, EncodeError> {
     init()?;
-    let mut cache = Cache::load(&options.cache_dir);
+    let mut cache = Cache::load(options.cache_dir.as_deref());
     let mut listings = Vec::new();
     for entry in TABLE {
         let factories = installed(entry);
@@ -260,7 +271,8 @@ impl Key {
 
 /// The verdicts on disk.
 struct Cache {
-    path: PathBuf,
+    /// `None` keeps nothing.
+    path: Option<PathBuf>,
     /// By factory.
     lines: BTreeMap<String, CacheLine>,
 }
@@ -274,10 +286,11 @@ struct CacheLine {
 
 impl Cache {
     /// What cannot be read counts as empty: a trial too many does no harm.
-    fn load(dir: &Path) -> Self {
-        let path = dir.join(CACHE_FILE);
-        let lines = fs::read(&path)
-            .ok()
+    fn load(dir: Option<&Path>) -> Self {
+        let path = dir.map(|dir| dir.join(CACHE_FILE));
+        let lines = path
+            .as_ref()
+            .and_then(|path| fs::read(path).ok())
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Self {
             path,
@@ -305,21 +318,21 @@ impl Cache {
             line.verdicts.clear();
         }
         line.verdicts.insert(key.task.clone(), verdict);
-        if let Err(error) = self.save() {
-            tracing::warn!(path = %self.path.display(), %error, "encoder verdicts are not remembered");
+        if let Some(path) = &self.path
+            && let Err(error) = self.save(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "encoder verdicts are not remembered");
         }
     }
 
-    fn save(&self) -> io::Result<()> {
-        if let Some(dir) = self.path.parent() {
+    fn save(&self, path: &Path) -> io::Result<()> {
+        if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
         }
         // `perch doctor` may write beside the running appliance.
-        let fresh = self
-            .path
-            .with_extension(format!("json.{}.new", process::id()));
+        let fresh = path.with_extension(format!("json.{}.new", process::id()));
         fs::write(&fresh, serde_json::to_vec_pretty(&self.lines)?)?;
-        fs::rename(fresh, &self.path)
+        fs::rename(fresh, path)
     }
 }
 
@@ -330,7 +343,7 @@ mod tests {
 
     fn options(dir: &Path, script: &str, order: &[&str]) -> ProbeOptions {
         ProbeOptions {
-            cache_dir: dir.join("cache"),
+            cache_dir: Some(dir.join("cache")),
             board: "bench".to_owned(),
             program: ["sh", "-c", script].map(OsString::from).to_vec(),
             task: TrialTask {
@@ -362,7 +375,7 @@ mod tests {
             "x264enc"
         };
         let choice = EncoderChoice::named(element).expect("in the table");
-        let mut cache = Cache::load(&options.cache_dir);
+        let mut cache = Cache::load(options.cache_dir.as_deref());
         consider(&choice, options, &mut cache, doubts)
             .err()
             .map(|refusal| refusal.reason().to_owned())
@@ -407,7 +420,7 @@ mod tests {
         for script in ["echo 12 of 20 pictures came out; exit 1", "kill -SEGV $$"] {
             assert!(choose(&options(dir.path(), script, &["x264enc"])).is_err());
             let good = options(dir.path(), "exit 0", &["x264enc"]);
-            let cache = Cache::load(&good.cache_dir);
+            let cache = Cache::load(good.cache_dir.as_deref());
             assert!(cache.lines.is_empty(), "{script}");
         }
         let good = options(dir.path(), "exit 0", &["x264enc"]);
@@ -422,7 +435,7 @@ mod tests {
         assert_eq!(choose(&gone).expect("nothing speaks against it"), "x264enc");
         let killed = options(dir.path(), "kill -KILL $$", &["x264enc"]);
         assert_eq!(choose(&killed).expect("the same"), "x264enc");
-        let cache = Cache::load(&gone.cache_dir);
+        let cache = Cache::load(gone.cache_dir.as_deref());
         assert!(cache.lines.is_empty(), "nothing was proven");
     }
 
@@ -478,17 +491,18 @@ mod tests {
     fn a_broken_or_older_cache_costs_a_trial_and_nothing_else() {
         let dir = tempfile::tempdir().expect("a scratch folder");
         let good = options(dir.path(), "exit 0", &["x264enc"]);
-        fs::create_dir_all(&good.cache_dir).expect("writable");
+        let cache_dir = dir.path().join("cache");
+        fs::create_dir_all(&cache_dir).expect("writable");
         // The second is how verdicts were kept first, those that proved nothing among them.
         for text in [
             r#"{"x264enc": 5"#,
             r#"{"x264enc": {"key": "6.1; GStreamer 1.22.0", "verdict": {"refusal": "it gave no answer within 5 s", "trial_ms": 5000}}}"#,
         ] {
-            fs::write(good.cache_dir.join(CACHE_FILE), text).expect("writable");
+            fs::write(cache_dir.join(CACHE_FILE), text).expect("writable");
             assert_eq!(choose(&good).expect("tried again"), "x264enc");
         }
         let unwritable = ProbeOptions {
-            cache_dir: "/proc/nowhere".into(),
+            cache_dir: Some("/proc/nowhere".into()),
             ..good
         };
         assert_eq!(choose(&unwritable).expect("not remembered"), "x264enc");
@@ -510,6 +524,21 @@ mod tests {
                 .iter()
                 .all(|line| line.factory.is_some() == line.verdict.is_some())
         );
+    }
+
+    #[test]
+    fn verdicts_are_kept_nowhere_but_where_it_is_said() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let said = options(dir.path(), "exit 0", &[]);
+        let unsaid = ProbeOptions {
+            cache_dir: None,
+            ..said.clone()
+        };
+        let kept = || dir.path().join("cache").join(CACHE_FILE).exists();
+        list_encoders(&unsaid).expect("GStreamer starts");
+        assert!(!kept());
+        list_encoders(&said).expect("GStreamer starts");
+        assert!(kept());
     }
 
     #[test]

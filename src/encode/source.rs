@@ -15,7 +15,7 @@ use super::options::Culprit;
 use super::outlet::Outlet;
 use super::own_h264::{Breach, OwnStreamWatch};
 use crate::media::{
-    AudioBlock, AudioFormat, Frame, FrameBytes, FrameRate, FrameShape, PixelFormat,
+    AudioBlock, AudioFormat, Frame, FrameBytes, FrameRate, FrameShape, PixelFormat, RungSpec,
 };
 
 /// Pictures that may wait for the pipeline. They are a driver's buffers, of which there are few.
@@ -244,19 +244,20 @@ pub(super) fn raw_format(format: PixelFormat) -> Option<gst_video::VideoFormat> 
     }
 }
 
-/// Feeds `appsrc` with a camera's own access units, which can be neither repeated nor left out. If `kept` says that
-/// the stream is passed on as it is, one that breaks the ladder's rules ends the run.
+/// Feeds `appsrc` with a camera's own access units, which can be neither repeated nor left out. If the stream is passed
+/// on as it is, as the rung `kept`, one that breaks the ladder's rules ends the run.
 pub(super) fn feed_own_h264(
     appsrc: &AppSrc,
     inbox: Arc<Inbox<Frame>>,
     rate: FrameRate,
-    kept: bool,
+    kept: Option<RungSpec>,
     outlet: Arc<Outlet>,
     counters: Arc<EntranceCounters>,
 ) {
     let grid = Grid::new(rate);
     let mut cadence = Cadence::new(rate);
-    let mut watch = OwnStreamWatch::new(grid);
+    let bitrate_bps = kept.map_or(u32::MAX, |spec| spec.video_bitrate_bps);
+    let mut watch = OwnStreamWatch::new(grid, bitrate_bps);
     let feed = move |appsrc: &AppSrc, _wanted_bytes: u32| {
         loop {
             let Some(frame) = inbox.pop() else {
@@ -267,7 +268,7 @@ pub(super) fn feed_own_h264(
             if !watch.may_enter(data, frame.sequence) {
                 continue;
             }
-            let slot = if kept {
+            let slot = if kept.is_some() {
                 match watch.judge(data, frame.captured_at) {
                     Ok(slot) => slot,
                     Err(breach) => {

@@ -313,7 +313,15 @@ pub(super) fn set_if_known(element: &gst::Element, name: &str, text: &str) {
         return;
     };
     match glib::Value::deserialize_with_pspec(text, &spec) {
-        Ok(value) => element.set_property_from_value(name, &nearest(value, &spec)),
+        Ok(value) => {
+            let taken = nearest(value.clone(), &spec);
+            if let (Ok(asked), Ok(taken)) = (value.serialize(), taken.serialize())
+                && asked != taken
+            {
+                tracing::warn!(element = %element.name(), property = name, %asked, %taken, "beyond what it takes");
+            }
+            element.set_property_from_value(name, &taken);
+        }
         Err(_) => {
             tracing::warn!(element = %element.name(), property = name, value = text, "value not understood")
         }

@@ -65,7 +65,11 @@ pub(super) async fn guard(State(names): State<Names>, request: Request, next: Ne
         .authority()
         .map(|authority| authority.as_str());
     let name = authority.or(header_text(request.headers(), header::HOST.as_str()));
-    let name = name.unwrap_or("");
+    let Some(name) = name else {
+        // RFC 9112 §3.2.
+        let detail = "the request has no `Host` that can be read; it has to say which server it means";
+        return Problem::bad_request(detail).into_response();
+    };
     if !names.contain(name) {
         let detail = format!(
             "`{name}` is no name of this server; open it by its address, or add the name to server.names in the \

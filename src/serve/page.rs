@@ -19,7 +19,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// Answers `/` and every file of the page.
 pub(super) async fn serve(request: Request) -> Result<Response, Problem> {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
-        return Err(Problem::method_not_allowed());
+        return Err(Problem::method_not_allowed().with_line("allow", "GET, HEAD"));
     }
     let path = match request.uri().path().trim_start_matches('/') {
         "" => "index.html",

@@ -2,6 +2,7 @@
 //! non-zero exit.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use crate::harness::{data_dir, perch};
 
@@ -56,24 +57,34 @@ fn a_configuration_that_is_no_good_names_its_key() {
 
 #[test]
 fn an_encoder_that_is_none_is_told() {
+    check_config(
+        "[ladder]\nencoder = \"magicenc\"\n",
+        &["ladder.encoder", "magicenc"],
+    );
+}
+
+#[test]
+fn an_encoder_that_is_not_installed_is_told_before_anything_is_made() {
     let (folder, data) = data_dir();
     let file = folder.path().join("perch.toml");
-    std::fs::write(&file, "[ladder]\nencoder = \"magicenc\"\n").expect("written");
-    let (file, data) = (file.to_str().expect("text"), data.to_str().expect("text"));
-    let arguments = [
-        "run",
-        "--config",
-        file,
-        "--data",
-        data,
-        "--listen",
-        "127.0.0.1:0",
-    ];
-    let (success, said) = perch(&arguments);
+    std::fs::write(&file, "[ladder]\nencoder = \"x264enc\"\n").expect("written");
+    let said = Command::new(env!("CARGO_BIN_EXE_perch"))
+        .args(["run", "--listen", "127.0.0.1:0", "--source", "test"])
+        .arg("--config")
+        .arg(&file)
+        .arg("--data")
+        .arg(&data)
+        // As on a machine that lacks the plugins.
+        .env("GST_PLUGIN_SYSTEM_PATH_1_0", folder.path())
+        .env("GST_REGISTRY_1_0", folder.path().join("registry"))
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&said.stderr);
     assert!(
-        !success && said.contains("ladder.encoder") && said.contains("magicenc"),
-        "{said}"
+        !said.status.success() && told.contains("ladder.encoder") && told.contains("not installed"),
+        "{told}"
     );
+    assert!(!data.exists(), "nothing was made");
 }
 
 #[test]

@@ -205,6 +205,17 @@ fn malformed_requests_get_a_problem_that_says_what_is_wrong() {
     );
     assert_eq!(post.status, 405);
     post.problem();
+    let post = Appliance::shared().raw(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(
+        (post.status, post.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
+    // RFC 9112 §3.2.
+    let nameless = Appliance::shared().raw("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert_eq!(nameless.status, 400);
+    assert!(nameless.problem().contains("Host"));
 }
 
 #[test]
@@ -326,13 +337,13 @@ fn the_page_the_api_and_the_counters_answer() {
     let health: serde_json::Value = serde_json::from_slice(&get("/healthz").body).expect("JSON");
     assert_eq!(health["live"], true);
     let metrics = get("/metrics");
-    let copies = metrics
-        .text()
-        .lines()
-        .find(|l| l.starts_with("perch_capture_frame_copies_total"));
-    assert_eq!(
-        copies,
-        Some("perch_capture_frame_copies_total{camera=\"test\"} 0")
-    );
+    for line in [
+        "perch_capture_frame_copies_total{camera=\"test\"} 0",
+        "perch_encode_frame_copies_total{camera=\"test\"} 0",
+        "# TYPE perch_camera_live gauge",
+        "perch_camera_live{camera=\"test\"} 1.0",
+    ] {
+        assert!(metrics.text().lines().any(|l| l == line), "{line}");
+    }
     assert!(metrics.text().ends_with("# EOF\n"));
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod clip_files;
+mod doctor;
 mod handover;
 mod harness;
 mod http;
