@@ -15,6 +15,8 @@ struct Report {
     verified: VerifiedReport,
     /// Segments that this pass took out of what is played; none if a running appliance has to.
     marked: Option<u64>,
+    /// Segments that read well again and are played again.
+    recovered: Option<u64>,
     /// The same of chunks, and those that read well again and are given out again.
     chunks_marked: Option<u64>,
     chunks_recovered: Option<u64>,
@@ -32,6 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = Report {
         verified: VerifiedReport::new(report.verified, report.packs),
         marked: report.marked.map(|marked| marked.segments),
+        recovered: report.marked.map(|marked| marked.segments_recovered),
         chunks_marked: report.marked.map(|marked| marked.chunks),
         chunks_recovered: report.marked.map(|marked| marked.chunks_recovered),
         records_repaired: report.marked.map(|marked| marked.records_repaired),
@@ -44,6 +47,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Some(0) => {}
             Some(marked) => println!("{marked} segments are not played any more, and show as lost"),
             None => println!("an appliance runs here, which marks what it finds when it comes by"),
+        }
+        if let Some(recovered) = report.recovered.filter(|recovered| *recovered > 0) {
+            println!("{recovered} segments read well again and are played again");
         }
         if let Some(marked) = report.chunks_marked.filter(|marked| *marked > 0) {
             println!("{marked} chunks are not given out any more");

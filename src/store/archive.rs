@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use rusqlite::{Connection, params};
 
 use super::clip_file::{ClipFile, ClipFileError, ClipFileWish};
 use super::error::{OpenError, ReadError};
+use super::file_system::{ReadFile, forget_cached, is_damage};
 use super::import::{ItemContent, ItemEntry};
 use super::index_file::{check_header, header_version};
 use super::parameters::decode_parameters;
@@ -24,7 +24,7 @@ use super::rows::REEL_SEGMENTS_MAX;
 use super::schema::STEPS;
 use super::statistics::Statistics;
 use crate::base::{CameraId, Wall};
-use crate::chunk::ItemId;
+use crate::chunk::{ItemId, ReadAt};
 use crate::media::RenditionId;
 use crate::seal::ClipProof;
 
@@ -48,16 +48,24 @@ pub struct VerifyReport {
     pub bytes_sound: u64,
     /// Segments whose bytes are not, in the order of their reels.
     pub damaged: Vec<DamagedSegment>,
-    /// Segments that were found damaged before and are not played any more; they were not read again.
+    /// Segments that were found damaged before and are not played any more, and still are.
     pub quarantined: u64,
+    /// Segments that were found damaged before and read well again.
+    pub(super) recovered: Vec<DamagedSegment>,
 }
 
 impl VerifyReport {
+    /// Whether the index has nothing to learn from it.
+    pub(super) fn is_as_noted(&self) -> bool {
+        self.damaged.is_empty() && self.recovered.is_empty()
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.segments_sound += other.segments_sound;
         self.bytes_sound += other.bytes_sound;
         self.damaged.extend(other.damaged);
         self.quarantined += other.quarantined;
+        self.recovered.extend(other.recovered);
     }
 }
 
@@ -82,18 +90,45 @@ pub struct DamagedSegment {
     pub offset: u64,
     /// What is wrong.
     pub what: String,
-    /// Its bytes are not there, or are others. Otherwise they could not be read, which may be otherwise the next time:
-    /// too many files are open, a disk was unplugged.
+    /// Its bytes are not there, are others, or lie where the disk cannot read, though it reads elsewhere. Otherwise they
+    /// could not be read, which may be otherwise the next time: too many files are open, a disk was unplugged.
     pub is_lost: bool,
 }
 
-/// A reel with the places of its segments, each with what is told if it is damaged.
+/// A reel's file.
+pub(super) struct OpenedReel {
+    pub(super) file: Box<dyn ReadAt>,
+    pub(super) bytes: u64,
+}
+
+/// How reels are opened. Tests put a disk behind it that fails.
+pub(super) type OpenReel<'a> = &'a dyn Fn(&Path) -> io::Result<OpenedReel>;
+
+/// Opens a reel for reading.
+pub(super) fn open_reel(path: &Path) -> io::Result<OpenedReel> {
+    let file = File::open(path)?;
+    Ok(OpenedReel {
+        bytes: file.metadata()?.len(),
+        file: Box::new(ReadFile(file)),
+    })
+}
+
+/// A reel with its segments.
 pub(super) struct ReelToRead {
     pub(super) id: i64,
     pub(super) path: PathBuf,
     pub(super) run: u64,
     pub(super) is_closed: bool,
-    pub(super) segments: Vec<(Place, DamagedSegment)>,
+    pub(super) segments: Vec<SegmentToRead>,
+}
+
+#[derive(Clone)]
+pub(super) struct SegmentToRead {
+    pub(super) place: Place,
+    /// It was found damaged before.
+    is_quarantined: bool,
+    /// What is told if it is damaged.
+    told: DamagedSegment,
 }
 
 impl Archive {
@@ -134,16 +169,15 @@ impl Archive {
                 .reader
                 .read(|connection| reels_after(connection, &self.dir, after, REELS_AT_A_TIME))?;
             let Some(last) = reels.last() else {
-                report.quarantined = self.count_quarantined()?;
                 return Ok(report);
             };
             after = last.id;
             for reel in reels {
-                let found = verify_reel(&reel, &mut buffer);
+                let found = verify_reel(&reel, &open_reel, &mut buffer);
                 done += reel
                     .segments
                     .iter()
-                    .map(|(place, _)| place.bytes)
+                    .map(|segment| segment.place.bytes)
                     .sum::<u64>();
                 progress(done.min(total), total);
                 if found.damaged.is_empty() || has_reel(&self.reader, reel.id)? {
@@ -187,13 +221,6 @@ impl Archive {
             Ok(connection.query_row(sum, (), |row| row.get(0))?)
         })
     }
-
-    fn count_quarantined(&self) -> Result<u64, ReadError> {
-        self.reader.read(|connection| {
-            let count = "SELECT count(*) FROM damaged";
-            Ok(connection.query_row(count, (), |row| row.get(0))?)
-        })
-    }
 }
 
 /// Whether a reel is there, by the index. Retention takes its row first and then its file: of one whose row is still
@@ -222,8 +249,9 @@ pub(super) fn reels_after(
          WHERE reel.id > ? ORDER BY reel.id LIMIT ?",
     )?;
     let mut segments = connection.prepare_cached(
-        "SELECT id, offset, bytes, wall_ms, duration_ticks FROM segment
-         WHERE id >= ?1 AND id < ?2 ORDER BY id",
+        "SELECT id, offset, bytes, wall_ms, duration_ticks, 0 FROM segment WHERE id >= ?1 AND id < ?2
+         UNION ALL SELECT id, offset, bytes, wall_ms, duration_ticks, 1 FROM damaged WHERE id >= ?1 AND id < ?2
+         ORDER BY id",
     )?;
     let mut rows = reels.query(params![after, count])?;
     let mut found = Vec::new();
@@ -254,7 +282,7 @@ pub(super) fn reels_after(
                 bytes: row.get::<_, i64>(2)? as u64,
             };
             let wall_start = start.plus_ms(row.get(3)?);
-            let segment = DamagedSegment {
+            let told = DamagedSegment {
                 key,
                 camera: camera.clone(),
                 rendition,
@@ -266,7 +294,11 @@ pub(super) fn reels_after(
                 what: String::new(),
                 is_lost: false,
             };
-            reel.segments.push((place, segment));
+            reel.segments.push(SegmentToRead {
+                place,
+                is_quarantined: row.get(5)?,
+                told,
+            });
         }
         found.push(reel);
     }
@@ -274,34 +306,43 @@ pub(super) fn reels_after(
 }
 
 /// Reads the segments of a reel and compares them with their digests.
-pub(super) fn verify_reel(reel: &ReelToRead, buffer: &mut Vec<u8>) -> VerifyReport {
+pub(super) fn verify_reel(
+    reel: &ReelToRead,
+    open: OpenReel<'_>,
+    buffer: &mut Vec<u8>,
+) -> VerifyReport {
     let mut report = VerifyReport::default();
-    let file = File::open(&reel.path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    for (place, segment) in &reel.segments {
-        let (what, is_lost) = match &file {
-            Ok((size, file)) => match read_segment(file, *size, *place, buffer) {
-                Ok(()) => match check_segment(buffer, place.bytes, (segment.msn, reel.run)) {
-                    Ok(_) => {
-                        report.segments_sound += 1;
-                        report.bytes_sound += place.bytes;
-                        continue;
-                    }
-                    Err(what) => (what.to_owned(), true),
-                },
-                Err(error) => (error.to_string(), is_loss(&error)),
-            },
-            Err(error) => (error.to_string(), is_loss(error)),
+    let opened = open(&reel.path).map_err(|error| (error.to_string(), is_loss(&error)));
+    for segment in &reel.segments {
+        let (place, told) = (segment.place, &segment.told);
+        let outcome = match &opened {
+            Ok(opened) => read_segment(reel, opened, place, buffer),
+            Err(error) => Err(error.clone()),
         };
-        report.damaged.push(DamagedSegment {
-            what,
-            is_lost,
-            ..segment.clone()
+        let checked = outcome.and_then(|()| {
+            check_segment(buffer, place.bytes, (told.msn, reel.run))
+                .map_err(|what| (what.to_owned(), true))
         });
+        match checked {
+            Ok(_) => {
+                report.segments_sound += 1;
+                report.bytes_sound += place.bytes;
+                if segment.is_quarantined {
+                    report.recovered.push(told.clone());
+                }
+            }
+            Err(_) if segment.is_quarantined => report.quarantined += 1,
+            Err((what, is_lost)) => report.damaged.push(DamagedSegment {
+                what,
+                is_lost,
+                ..told.clone()
+            }),
+        }
     }
     report
 }
 
-/// Whether an error of reading says that bytes are gone, not that they cannot be had right now.
+/// Whether an error of opening a file or reading it says that bytes are gone, not that they cannot be had right now.
 fn is_loss(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -309,10 +350,38 @@ fn is_loss(error: &io::Error) -> bool {
     )
 }
 
-/// Reads a segment and its trailer. Asks for no more memory than the file has bytes.
-fn read_segment(file: &File, size: u64, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let count = bytes_with_trailer(place, size)
+/// Reads a segment and its trailer. Fails with what is wrong, and whether the segment is lost.
+fn read_segment(
+    reel: &ReelToRead,
+    opened: &OpenedReel,
+    place: Place,
+    buffer: &mut Vec<u8>,
+) -> Result<(), (String, bool)> {
+    match fill(opened, place, buffer) {
+        // Once more: it may have failed altogether only for a moment.
+        Err(error) if is_damage(&error) && reads_elsewhere(reel, opened) => {
+            fill(opened, place, buffer)
+                .map_err(|error| (error.to_string(), is_loss(&error) || is_damage(&error)))
+        }
+        outcome => outcome.map_err(|error| (error.to_string(), is_loss(&error))),
+    }
+}
+
+/// Whether the disk gives back any of a reel. One that was unplugged or fails altogether refuses every place, with the
+/// same error as a bad sector.
+fn reads_elsewhere(reel: &ReelToRead, opened: &OpenedReel) -> bool {
+    forget_cached(&reel.path);
+    let last = opened.bytes.saturating_sub(1);
+    let places = [0, last / 2, last];
+    places
+        .iter()
+        .any(|place| opened.file.read_exact_at(&mut [0], *place).is_ok())
+}
+
+/// Asks for no more memory than the file has bytes.
+fn fill(opened: &OpenedReel, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let count = bytes_with_trailer(place, opened.bytes)
         .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends early"))?;
     buffer.resize(count, 0);
-    file.read_exact_at(buffer, place.offset)
+    opened.file.read_exact_at(buffer, place.offset)
 }

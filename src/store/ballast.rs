@@ -6,31 +6,32 @@ use std::path::{Path, PathBuf};
 
 use super::file_system::FileSystem;
 
-/// The file.
+/// The file. It outlives the process: what an earlier one left counts, be it whole or cut short by a full disk.
 #[derive(Debug)]
 pub(super) struct Ballast {
     path: PathBuf,
     bytes: u64,
-    is_aboard: bool,
+    /// All of it was set aside since this process began, or found to be.
+    is_whole: bool,
 }
 
 impl Ballast {
-    /// Ballast of `bytes` below the data directory, not taken on yet.
+    /// Ballast of `bytes` below the data directory, as far as there is any.
     pub(super) fn new(dir: &Path, bytes: u64) -> Self {
         Self {
             path: dir.join("db/ballast"),
             bytes,
-            is_aboard: false,
+            is_whole: false,
         }
     }
 
-    /// Sets the space aside, unless it is already. A disk without room for it is not the moment.
+    /// Sets the space aside, as far as it is not already. A disk without room for it is not the moment.
     pub(super) fn take_on(&mut self, files: &dyn FileSystem) {
-        if self.is_aboard || self.bytes == 0 {
+        if self.is_whole || self.bytes == 0 {
             return;
         }
         match self.reserve(files) {
-            Ok(()) => self.is_aboard = true,
+            Ok(()) => self.is_whole = true,
             Err(error) => {
                 tracing::debug!(path = %self.path.display(), %error, "no ballast");
                 let _ = self.remove(files);
@@ -40,7 +41,7 @@ impl Ballast {
 
     fn reserve(&self, files: &dyn FileSystem) -> io::Result<()> {
         let mut file = match files.create_file(&self.path) {
-            // An earlier process's, which a full disk may have cut short.
+            // An earlier process's.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 files.open_file(&self.path)?
             }
@@ -51,7 +52,8 @@ impl Ballast {
 
     /// Gives the space up. Returns whether there was any.
     pub(super) fn give_up(&mut self, files: &dyn FileSystem) -> bool {
-        std::mem::take(&mut self.is_aboard) && self.remove(files).is_ok()
+        self.is_whole = false;
+        self.remove(files).is_ok()
     }
 
     fn remove(&self, files: &dyn FileSystem) -> io::Result<()> {

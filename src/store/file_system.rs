@@ -13,6 +13,8 @@ use nix::fcntl::{
 };
 use nix::sys::uio::{pwrite, pwritev};
 
+use crate::chunk::ReadAt;
+
 /// Linux takes no more pieces in one vectored write (UIO_MAXIOV).
 const WRITE_PIECES_MAX: usize = 1024;
 
@@ -276,6 +278,15 @@ pub(super) fn write_all_at(
     Ok(())
 }
 
+/// A file that is only read.
+pub(super) struct ReadFile(pub(super) File);
+
+impl ReadAt for ReadFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+}
+
 /// Fills `buffer` as far as the file goes; how far that is.
 pub(super) fn read_up_to(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
@@ -288,6 +299,14 @@ pub(super) fn read_up_to(file: &File, offset: u64, buffer: &mut [u8]) -> io::Res
         }
     }
     Ok(count)
+}
+
+/// Lets the system drop what it holds of a file in memory, so that it is the disk that is read next. One that does not is
+/// no failure.
+pub(super) fn forget_cached(path: &Path) {
+    if let Ok(file) = File::open(path) {
+        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::archive::DamagedSegment;
+use super::archive::{DamagedSegment, VerifyReport};
 use super::clips::{Clip, ClipWish, make_clip, remove_clip};
 use super::error::{ClipError, OpenError};
 use super::file_system::FileSystem;
@@ -22,7 +22,7 @@ use super::numbers::CameraPosition;
 use super::recorder::reel_path;
 use super::reel_rows::{close_reel, forget_reel};
 use super::rows::{Batch, CameraRow, REEL_SEGMENTS_MAX, TrackRow, segment_key};
-use super::scrub_rows::quarantine;
+use super::scrub_rows::{put_back, quarantine};
 use super::segment_log::LogRow;
 use super::status::{Gap, GapMark, GapReason};
 use crate::base::{CameraId, Wall};
@@ -267,10 +267,24 @@ impl Index {
             transaction.execute("DELETE FROM clip_reel WHERE reel = ?", [reel])?;
             transaction.execute("DELETE FROM reel WHERE id = ?", [reel])?;
         }
+        for (segment, place) in &batch.moved_segments {
+            transaction.execute(
+                "UPDATE segment SET offset = ?, bytes = ? WHERE id = ?",
+                params![place.offset, place.bytes, segment],
+            )?;
+        }
         for (reel, bytes) in &batch.closed {
             close_reel(&transaction, *reel, *bytes)?;
         }
         let mut marks = Vec::new();
+        for segment in &batch.damaged_segments {
+            quarantine(&transaction, *segment)?;
+        }
+        if !batch.damaged_segments.is_empty() {
+            marks.push(Mark::Damaged {
+                segments: batch.damaged_segments.clone(),
+            });
+        }
         let mut cameras = BTreeMap::new();
         let named = batch.ceilings.keys();
         for camera in named.chain(batch.gaps.iter().map(|mark| &mark.camera)) {
@@ -444,9 +458,38 @@ impl Index {
         Ok((count, bytes))
     }
 
-    /// Takes lost segments of closed reels out of what can be played, and marks each as a loss. Durable on return.
+    /// Marks what scrubbing reels has found. Durable on return. Returns how many segments are not played any more, and
+    /// how many again.
+    pub(super) fn mark_segments(
+        &mut self,
+        found: &VerifyReport,
+    ) -> Result<(u64, u64), CommitError> {
+        let lost = self.quarantine(&found.damaged)?;
+        Ok((lost, self.put_back(&found.recovered)?))
+    }
+
+    /// Gives segments that read well again back to what can be played, and takes them out of what is lost.
+    fn put_back(&mut self, recovered: &[DamagedSegment]) -> Result<u64, CommitError> {
+        let transaction = begin(&mut self.connection)?;
+        let mut segments = Vec::new();
+        for segment in recovered {
+            if put_back(&transaction, segment.key)? {
+                segments.push(segment.key);
+            }
+        }
+        let count = segments.len() as u64;
+        let marks = (count > 0).then_some(Mark::Recovered { segments });
+        self.journal.commit(transaction, marks.as_slice())?;
+        self.count_pages();
+        // Their rows may be shorter now, or gone.
+        self.latest_gaps
+            .retain(|(_, _, reason), _| *reason != GapReason::Lost);
+        Ok(count)
+    }
+
+    /// Takes lost segments of closed reels out of what can be played, and marks each as a loss.
     /// Returns how many there were; what could only not be read stays, and what retention took meanwhile is none.
-    pub(super) fn quarantine(&mut self, damaged: &[DamagedSegment]) -> Result<u64, CommitError> {
+    fn quarantine(&mut self, damaged: &[DamagedSegment]) -> Result<u64, CommitError> {
         let transaction = begin(&mut self.connection)?;
         let (mut segments, mut marks) = (Vec::new(), Vec::new());
         let mut latest = None;

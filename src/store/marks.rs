@@ -48,6 +48,10 @@ pub(super) enum Mark {
     Damaged {
         segments: Vec<i64>,
     },
+    /// Of those, segments that read well again.
+    Recovered {
+        segments: Vec<i64>,
+    },
     /// All that was known when this file was begun stands before.
     Whole,
     /// Chunks whose bytes are not what they were, by where their records start in a pack.
@@ -127,6 +131,10 @@ impl Mark {
                 fields.raw(&pack.0);
                 write_keys(&mut fields, offsets);
             }
+            Self::Recovered { segments } => {
+                fields.u8(10);
+                write_keys(&mut fields, segments);
+            }
         }
         let start = out.len();
         let size = u32::try_from(fields.0.len()).expect("no clip holds that many reels");
@@ -191,6 +199,9 @@ impl Mark {
             9 => Self::DamagedChunks {
                 pack: PackId(fields.array()?),
                 offsets: read_keys(fields)?,
+            },
+            10 => Self::Recovered {
+                segments: read_keys(fields)?,
             },
             _ => return None,
         })
@@ -271,7 +282,7 @@ mod tests {
     fn any_mark() -> impl Strategy<Value = Mark> {
         let keys = || prop::collection::vec(0..50i64, 0..20);
         let times = any::<(i64, i64, i64)>();
-        (0..9u8, any::<(i64, u64, u64)>(), times, keys(), ".{0,20}").prop_map(
+        (0..10u8, any::<(i64, u64, u64)>(), times, keys(), ".{0,20}").prop_map(
             |(kind, (id, run, msn), (one, two, three), keys, name)| {
                 let camera = || CameraId::from_description("front");
                 match kind {
@@ -312,6 +323,7 @@ mod tests {
                         pack: PackId([run as u8; 16]),
                         offsets: keys,
                     },
+                    8 => Mark::Recovered { segments: keys },
                     _ => Mark::Whole,
                 }
             },

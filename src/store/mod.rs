@@ -119,6 +119,7 @@ pub use self::usage::{CameraUsage, Forecast, Usage};
 pub use self::verify_log::CheckpointsReport;
 pub use self::verify_range::{RangeFault, RangeReport, RangeTrack};
 
+use self::ballast::Ballast;
 use self::file_system::{FileSystem, RealFileSystem};
 use self::import::{Imports, PACK_FOLDER, recover_packs};
 use self::index::Index;
@@ -505,13 +506,35 @@ fn lock_directory(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Opens the index, recovers, and makes the recorder that goes on from there.
+/// Opens the index, recovers, and makes the recorder that goes on from there. On a disk too full for that the ballast
+/// is given up.
 fn open_recorder(
     dir: &Path,
     options: &StoreOptions,
     clock: &Arc<dyn Clock>,
     files: Arc<dyn FileSystem>,
 ) -> Result<(Recorder, Arc<Numbers>, RecoveryReport), OpenError> {
+    let mut report = RecoveryReport::default();
+    let mut ballast = Ballast::new(dir, options.ballast_bytes);
+    let mut open = || try_open_recorder(dir, options, clock, Arc::clone(&files), &mut report);
+    let (recorder, numbers) = match open() {
+        Err(OpenError::DiskFull(_)) if ballast.give_up(&*files) => {
+            tracing::info!("the disk is full: giving up the ballast to open the recordings");
+            open()?
+        }
+        outcome => outcome?,
+    };
+    Ok((recorder, numbers, report))
+}
+
+/// The same once. `report` is told what recovery found, and kept for another try.
+fn try_open_recorder(
+    dir: &Path,
+    options: &StoreOptions,
+    clock: &Arc<dyn Clock>,
+    files: Arc<dyn FileSystem>,
+    report: &mut RecoveryReport,
+) -> Result<(Recorder, Arc<Numbers>), OpenError> {
     let io = |cause| OpenError::from_io(dir, cause);
     // An empty file is as good as none: SQLite would begin a new index there, which knows no reel.
     let index_bytes = std::fs::metadata(dir.join(INDEX_PATH)).map_or(0, |index| index.len());
@@ -529,7 +552,7 @@ fn open_recorder(
             .sync_folder(folder)
             .map_err(|error| io(error.into()))?;
     }
-    let report = recovery::recover(dir, &*files, &mut index)?;
+    recovery::recover(dir, &*files, &mut index, report)?;
     spool::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let log = SegmentLog::open(dir, Arc::clone(&files), &mut index, clock.monotonic())?;
@@ -543,7 +566,7 @@ fn open_recorder(
         Arc::clone(&numbers),
     )
     .map_err(|error| OpenError::from_sqlite(dir, &error))?;
-    Ok((recorder, numbers, report))
+    Ok((recorder, numbers))
 }
 
 /// Whether anything is stored that an index would name.

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::clips::{Clip, clips_of};
 use super::error::ReadError;
+use super::file_system::is_damage;
 use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
@@ -309,11 +310,22 @@ impl Found {
                     }
                     Err(what) => what,
                 },
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the file ends early",
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "the file is gone",
-                Err(cause) => return Err(ReadError::Io { path, cause }),
+                Err(error) => match fault_told(error) {
+                    Ok(what) => what,
+                    Err(cause) => return Err(ReadError::Io { path, cause }),
+                },
             };
         Err(ReadError::Damaged { path, offset, what })
+    }
+}
+
+/// What is wrong with a segment whose file was opened or read with this error, or the error if that says nothing of it.
+pub(super) fn fault_told(error: io::Error) -> Result<&'static str, io::Error> {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Ok("the file ends early"),
+        io::ErrorKind::NotFound => Ok("the file is gone"),
+        _ if is_damage(&error) => Ok("the disk does not give it back"),
+        _ => Err(error),
     }
 }
 
@@ -465,4 +477,18 @@ pub(super) fn gaps(
         }
     }
     Ok(gaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_bad_sector_is_a_fault_of_the_segment_and_a_lack_of_files_is_none() {
+        let told = |errno: Errno| fault_told(errno.into()).is_ok();
+        assert!([Errno::EIO, Errno::EBADMSG, Errno::EUCLEAN, Errno::ENOENT].map(told) == [true; 4]);
+        assert!([Errno::EMFILE, Errno::EACCES, Errno::ENOMEM].map(told) == [false; 3]);
+    }
 }

@@ -122,14 +122,14 @@ pub fn rebuild_index(
     connection
         .pragma_update(None, "synchronous", "OFF")
         .map_err(sqlite)?;
-    insert_reels(dir, &mut connection, &marks, &mut report, &mut progress)?;
+    let without_first = insert_reels(dir, &mut connection, &marks, &mut report, &mut progress)?;
     let transaction = connection.transaction().map_err(sqlite)?;
     report.imports = rebuild_imports(dir, &transaction).map_err(|error| match error {
         ReadError::Io { path, cause } => OpenError::from_io(&path, cause),
         ReadError::Index(error) => sqlite(error),
         other => OpenError::from_io(dir, io::Error::other(other.to_string())),
     })?;
-    (report.gaps, report.clips) = replay(&transaction, &marks).map_err(sqlite)?;
+    (report.gaps, report.clips) = replay(&transaction, &marks, &without_first).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)?;
     finish(connection).map_err(sqlite)?;
     // Before the index is there: one that is opened with readable reels beside it that it does not name is taken for
@@ -139,13 +139,14 @@ pub fn rebuild_index(
     Ok(report)
 }
 
+/// Writes the rows of all reels. Returns those whose first segment is lost.
 fn insert_reels(
     dir: &Path,
     connection: &mut Connection,
     marks: &[Mark],
     report: &mut RebuildReport,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<(), OpenError> {
+) -> Result<BTreeSet<i64>, OpenError> {
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
     let forgotten: BTreeSet<i64> = marks
         .iter()
@@ -159,6 +160,7 @@ fn insert_reels(
     let reels = find_reels(dir).map_err(|cause| OpenError::from_io(dir, cause))?;
     let total: u64 = reels.iter().map(|reel| reel.bytes).sum();
     let mut done = 0;
+    let mut without_first = BTreeSet::new();
     let mut log = LogCheck::open(dir).map_err(|cause| OpenError::from_io(dir, cause))?;
     for some in reels.chunks(REELS_AT_A_TIME) {
         let transaction = connection.transaction().map_err(sqlite)?;
@@ -174,6 +176,9 @@ fn insert_reels(
                         if taken {
                             log.look_at(&reel);
                             report.tell(found, &reel);
+                            if reel.has_lost_its_first() {
+                                without_first.insert(reel.id);
+                            }
                         } else {
                             report.cannot_read(found, "another reel has the same segments");
                         }
@@ -194,7 +199,7 @@ fn insert_reels(
         )
         .map_err(sqlite)?;
     report.log = finding;
-    Ok(())
+    Ok(without_first)
 }
 
 impl RebuildReport {

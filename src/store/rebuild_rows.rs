@@ -1,5 +1,6 @@
 //! Rows of an index that is made again: those of a reel from what it says of itself, and those that the journal tells.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use super::recovery::wall_end;
 use super::reel::{FoundSegment, ReelHead};
 use super::reel_rows::close_reel;
 use super::rows::{REEL_SEGMENTS_MAX, segment_key};
-use super::scrub_rows::quarantine;
+use super::scrub_rows::{put_back, quarantine};
 use super::status::{GapMark, GapReason};
 use crate::base::CameraId;
 
@@ -30,6 +31,14 @@ pub(super) struct ReadReel {
     pub(super) segments: Vec<FoundSegment>,
     /// What between its head and its end is no segment.
     pub(super) damaged: Vec<Range<u64>>,
+}
+
+impl ReadReel {
+    /// Whether damage hides the first segment of the reel, from which the keys of all others were counted.
+    pub(super) fn has_lost_its_first(&self) -> bool {
+        let first = self.segments[0].offset;
+        self.damaged.iter().any(|stretch| stretch.start < first)
+    }
 }
 
 /// Writes the rows of a reel. Returns false, having written none, if its numbers contradict each other or those of
@@ -141,10 +150,12 @@ pub(super) fn note_forgotten(transaction: &Transaction<'_>, path: &Path) -> rusq
     Ok(())
 }
 
-/// Does again what the journal tells, in its order. Returns how many gaps and clips there are then.
+/// Does again what the journal tells, in its order. Returns how many gaps and clips there are then. Which segments of
+/// the reels `without_first` were damaged is not known, since their keys are others now: scrubbing finds them again.
 pub(super) fn replay(
     transaction: &Transaction<'_>,
     marks: &[Mark],
+    without_first: &BTreeSet<i64>,
 ) -> rusqlite::Result<(u64, u64)> {
     // Those that reels told of get their numbers behind those that the journal names.
     transaction.execute_batch(
@@ -176,8 +187,15 @@ pub(super) fn replay(
                 remove_clip(transaction, *id)?;
             }
             Mark::Damaged { segments } => {
+                for &segment in segments {
+                    if !without_first.contains(&(segment / REEL_SEGMENTS_MAX as i64)) {
+                        quarantine(transaction, segment)?;
+                    }
+                }
+            }
+            Mark::Recovered { segments } => {
                 for segment in segments {
-                    quarantine(transaction, *segment)?;
+                    put_back(transaction, *segment)?;
                 }
             }
             Mark::DamagedChunks { pack, offsets } => replay_damage(transaction, *pack, offsets)?,

@@ -1,7 +1,8 @@
 //! What happens before recording goes on after a start: files and index are made to agree, and what did not
-//! survive is told exactly. Looks only at reels that were open and at folders where files without rows may lie, so
-//! that its cost does not grow with what is recorded. A reel that the disk does not let it see is left alone: what
-//! cannot be read may be there yet, and new segments go to new reels.
+//! survive is told exactly. Nothing that was committed is cut off or removed as long as its file holds it: what is
+//! damaged is only not played any more, as after a scrub. Looks only at reels that were open and at folders where files
+//! without rows may lie, so that its cost does not grow with what is recorded. A reel that the disk does not let it see
+//! is left alone: what cannot be read may be there yet, and new segments go to new reels.
 
 use std::fmt;
 use std::io;
@@ -16,9 +17,11 @@ use super::index::Index;
 use super::recorder::reel_path;
 use super::reel::{
     FoundSegment, ReelHead, bytes_with_trailer, check_segment, read_head, read_segments,
+    read_trailer,
 };
 use super::reel_rows::timescale_of;
 use super::reel_writer::{Place, is_full};
+use super::resync::read_segments_despite_damage;
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
 use super::status::{Gap, GapMark, GapReason};
 use super::unnamed::{check_not_outdated, unnamed_reels};
@@ -60,7 +63,8 @@ pub struct RecoveryReport {
     pub reels_open: usize,
     /// What was written but not committed, and is now cut off.
     pub discarded: Vec<DiscardedTail>,
-    /// What was committed but is missing or damaged: the disk did not keep what it had promised.
+    /// What was committed but is missing or damaged: the disk did not keep what it had promised. Damaged bytes stay
+    /// where they are.
     pub lost: Vec<LostSegment>,
     /// Reels that the disk did not let recovery finish: left as they are, and looked at again at the next start.
     pub unreadable: Vec<UnreadableReel>,
@@ -140,20 +144,31 @@ pub(super) struct Committed {
 /// What recovery did to one reel.
 #[derive(Debug, Default)]
 struct RecoveredReel {
-    /// Where its last sound segment ends; 0 if it has none, and the file is gone.
+    /// Where the last segment ends that was committed and is there; 0 if none is, and the file is gone.
     end: u64,
-    lost: Vec<Committed>,
+    /// Segments that the file does not hold.
+    missing: Vec<Committed>,
+    /// Segments whose bytes the file holds, but not as they were.
+    damaged: Vec<Committed>,
+    /// Sound segments that lie elsewhere than their rows said, with their right places.
+    moved: Vec<Committed>,
     discarded: Option<DiscardedTail>,
 }
 
-/// Cuts each reel back to its last committed end and removes reels that no row names.
+/// Cuts each reel back to its last committed end and removes reels that no row names. `report` is empty, or that of an
+/// earlier try of this start, which failed.
 pub(super) fn recover(
     dir: &Path,
     files: &dyn FileSystem,
     index: &mut Index,
-) -> Result<RecoveryReport, OpenError> {
+    report: &mut RecoveryReport,
+) -> Result<(), OpenError> {
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-    let mut report = RecoveryReport::default();
+    // What is cut off is not found again; the rest is.
+    *report = RecoveryReport {
+        discarded: std::mem::take(&mut report.discarded),
+        ..RecoveryReport::default()
+    };
     let mut batch = Batch::default();
     if let Some((path, error)) = sweep(dir, files, index).map_err(sqlite)? {
         tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
@@ -163,7 +178,7 @@ pub(super) fn recover(
         let committed = committed_segments(index, &reel).map_err(sqlite)?;
         let path = reel.path(dir);
         match recover_reel(files, &path, reel.run, committed) {
-            Ok(recovered) => recovered.tell(reel.id, &mut report, &mut batch),
+            Ok(recovered) => recovered.tell(reel.id, report, &mut batch),
             Err(cause) if is_of_one_file(&cause) => report.unreadable.push(UnreadableReel {
                 path,
                 cause: cause.to_string(),
@@ -174,7 +189,7 @@ pub(super) fn recover(
     }
     for (camera, row) in index.cameras() {
         let Some(day) = &row.day else { continue };
-        remove_unnamed(dir, files, index, camera, day, &mut report)?;
+        remove_unnamed(dir, files, index, camera, day, report)?;
     }
     let discarded = report.discarded.iter().flat_map(|tail| &tail.segments);
     for lost in report.lost.iter().chain(discarded) {
@@ -185,7 +200,7 @@ pub(super) fn recover(
         committed.map_err(|error| OpenError::from_commit(dir, error))?;
         index.load().map_err(sqlite)?;
     }
-    Ok(report)
+    Ok(())
 }
 
 impl LostSegment {
@@ -304,15 +319,102 @@ impl RecoveredReel {
         } else {
             batch.lost_reels.push(reel);
         }
-        for segment in self.lost {
+        for segment in self.missing {
             batch.lost_segments.push(segment.key);
             report.lost.push(segment.lost);
         }
+        for segment in self.damaged {
+            batch.damaged_segments.push(segment.key);
+            report.lost.push(segment.lost);
+        }
+        let moved = self.moved.iter();
+        batch
+            .moved_segments
+            .extend(moved.map(|segment| (segment.key, segment.place)));
         report.discarded.extend(self.discarded);
+    }
+
+    /// Tells apart segments, in their order, that are not sound where their rows say. A row may be what is damaged, so
+    /// the reel is asked, too.
+    fn sort_out(
+        &mut self,
+        file: &dyn StoredFile,
+        size: u64,
+        run: u64,
+        unsound: Vec<Committed>,
+    ) -> io::Result<()> {
+        let head = read_head(file, size);
+        let (found, _) = read_segments_despite_damage(file, self.end, size);
+        for mut segment in unsound {
+            let told = found.iter().find(|found| {
+                let FoundSegment { trailer, .. } = found;
+                (trailer.msn, trailer.wall_start) == (segment.lost.msn, segment.lost.wall_start)
+            });
+            let by_row = segment.place;
+            if let Some(told) = told {
+                segment.place = Place {
+                    offset: told.offset,
+                    bytes: told.trailer.segment_bytes,
+                };
+                if let Some(end) = sound_end(file, size, &segment, run)? {
+                    self.end = self.end.max(end);
+                    self.moved.push(segment);
+                    continue;
+                }
+                segment.place = by_row;
+                // The index may not tell any more how long a tick of this run lasts.
+                if let Some(head) = &head {
+                    segment.lost.wall_end = LostSegment::found(head, told).wall_end;
+                }
+            }
+            let end = told.map(|told| told.end);
+            match end.max(end_by_row(file, size, by_row, &found)) {
+                Some(end) => {
+                    self.end = self.end.max(end);
+                    self.damaged.push(segment);
+                }
+                None => self.missing.push(segment),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the log is told beside the report.
+    fn say(&self, path: &Path) {
+        let path = path.display();
+        if !self.damaged.is_empty() {
+            tracing::error!(
+                %path, segments = self.damaged.len(),
+                "committed segments are damaged and are not played any more; their bytes stay; check the disk"
+            );
+        }
+        if !self.moved.is_empty() {
+            tracing::error!(
+                %path, segments = self.moved.len(),
+                "the index named wrong places of segments, which their reel tells; check the disk"
+            );
+        }
     }
 }
 
-/// Cuts one reel back to its last sound segment. After an error its rows hold as before.
+/// Where a segment and its trailer end by the segment's row, at the most; `None` if the file ends before. `found` are the
+/// segments of which the file tells there.
+fn end_by_row(
+    file: &dyn StoredFile,
+    size: u64,
+    place: Place,
+    found: &[FoundSegment],
+) -> Option<u64> {
+    let count = bytes_with_trailer(place, size)? as u64;
+    let trailer_at = place.offset + place.bytes;
+    let trailer = read_trailer(file, place, size);
+    let next = found.iter().map(|found| found.offset);
+    let next = next.filter(|&next| next > trailer_at).min();
+    let most = (place.offset + count).min(next.unwrap_or(size));
+    Some(trailer.map_or(most, |(_, end)| end))
+}
+
+/// Cuts one reel back to where what was committed ends. After an error its rows hold as before.
 fn recover_reel(
     files: &dyn FileSystem,
     path: &Path,
@@ -323,19 +425,24 @@ fn recover_reel(
     let mut file = match files.open_file(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            committed.reverse();
-            recovered.lost = committed;
+            recovered.missing = committed;
             return Ok(recovered);
         }
         Err(error) => return Err(error),
     };
     let size = file.size()?;
+    let mut unsound = Vec::new();
     while let Some(last) = committed.pop() {
         if let Some(end) = sound_end(&*file, size, &last, run)? {
             recovered.end = end;
             break;
         }
-        recovered.lost.push(last);
+        unsound.push(last);
+    }
+    if !unsound.is_empty() {
+        unsound.reverse();
+        recovered.sort_out(&*file, size, run, unsound)?;
+        recovered.say(path);
     }
     let end = recovered.end;
     if size > end {

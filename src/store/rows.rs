@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::reel_writer::Place;
 use super::scrub::ScrubPosition;
 use super::segment_log::LogRow;
 use super::status::GapMark;
@@ -75,6 +76,10 @@ pub(super) struct Batch {
     /// Keys of segments, then of reels, whose bytes recovery found gone.
     pub(super) lost_segments: Vec<i64>,
     pub(super) lost_reels: Vec<i64>,
+    /// Keys of segments of reels that are closed, whose bytes recovery found to be others.
+    pub(super) damaged_segments: Vec<i64>,
+    /// Keys of segments that recovery found elsewhere in their reels than their rows said.
+    pub(super) moved_segments: Vec<(i64, Place)>,
     pub(super) gaps: Vec<GapMark>,
     /// The numbers above all used ones, by camera.
     pub(super) ceilings: BTreeMap<CameraId, (u64, u64)>,
@@ -90,6 +95,8 @@ impl Batch {
             && self.closed.is_empty()
             && self.lost_segments.is_empty()
             && self.lost_reels.is_empty()
+            && self.damaged_segments.is_empty()
+            && self.moved_segments.is_empty()
             && self.gaps.is_empty()
             && self.ceilings.is_empty()
             && self.scrub.is_none()

@@ -3,19 +3,17 @@
 //! and marked as a loss; a damaged chunk is not given out any more, and its items are named; their bytes stay. Runs on
 //! a thread of its own beside the writer, which it asks to mark.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-
 use super::archive::{
-    Archive, DamagedSegment, ReelToRead, VerifyReport, has_reel, reels_after, verify_reel,
+    Archive, DamagedSegment, ReelToRead, VerifyReport, has_reel, open_reel, reels_after,
+    verify_reel,
 };
 use super::error::{OpenError, ReadError};
-use super::file_system::RealFileSystem;
+use super::file_system::{RealFileSystem, forget_cached};
 use super::import::{
     PackToRead, PacksReport, forget_removed, note_traced, open_pack, pack_after, pack_bytes_behind,
     repair_records, tell_damage, trace_damage, verify_pack,
@@ -324,12 +322,13 @@ fn scrub_reel(
     forget_cached(&reel.path);
     let mut buffer = Vec::new();
     for segment in reel.single_segments() {
-        let found = verify_reel(&segment, &mut buffer);
+        let found = verify_reel(&segment, &open_reel, &mut buffer);
         report.add(found);
         if pause() {
             return Ok(None);
         }
     }
+    // What was read is of no use to anybody else.
     forget_cached(&reel.path);
     // Retention was faster.
     if !report.damaged.is_empty() && !has_reel(reader, reel.id)? {
@@ -412,14 +411,6 @@ fn rest_after(bytes: u64, remaining: u64, elapsed_ms: i64) -> Duration {
     left.mul_f64(share.min(1.0)).clamp(REST_MIN, REST_MAX)
 }
 
-/// Lets the system drop what it holds of a file in memory: it is the disk that is to be read, and what is read is of no
-/// use to anybody else. One that does not is no failure.
-fn forget_cached(path: &Path) {
-    if let Ok(file) = File::open(path) {
-        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-    }
-}
-
 /// What one whole pass has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScrubReport {
@@ -437,6 +428,8 @@ pub struct ScrubReport {
 pub struct ScrubMarks {
     /// Segments that are not played any more.
     pub segments: u64,
+    /// Segments that read well again and are played again.
+    pub segments_recovered: u64,
     /// Chunks of imports that are not given out any more.
     pub chunks: u64,
     /// Chunks that read well again and are given out again.
@@ -480,13 +473,14 @@ fn mark(
         records_repaired: repair_records(&RealFileSystem, reader, packs)?,
         ..ScrubMarks::default()
     };
-    if verified.damaged.is_empty() && packs.damaged.is_empty() && packs.recovered.is_empty() {
+    if verified.is_as_noted() && packs.damaged.is_empty() && packs.recovered.is_empty() {
         return Ok(marked);
     }
     let mut index = Index::open(dir, Arc::new(RealFileSystem))?;
     let commit = |error| OpenError::from_commit(dir, error);
-    if !verified.damaged.is_empty() {
-        marked.segments = index.quarantine(&verified.damaged).map_err(commit)?;
+    if !verified.is_as_noted() {
+        (marked.segments, marked.segments_recovered) =
+            index.mark_segments(verified).map_err(commit)?;
     }
     let chunks = index.mark_damage(packs).map_err(commit)?;
     (marked.chunks, marked.chunks_recovered) = (chunks.damaged, chunks.recovered);
@@ -513,6 +507,13 @@ impl Scrubbed {
     /// Says in the log what was found; which items damaged chunks hit is said once that is known.
     pub(super) fn tell(&self) {
         tell_segments(&self.segments.damaged);
+        for segment in &self.segments.recovered {
+            tracing::warn!(
+                camera = %segment.camera, rendition = %segment.rendition, segment.msn,
+                path = %segment.path.display(), segment.offset,
+                "a recorded segment that was damaged reads well again and is played again; check the disk and its cable"
+            );
+        }
         for chunk in &self.packs.damaged {
             tracing::error!(
                 path = %chunk.path.display(), offset = chunk.offset, bytes = chunk.bytes,
@@ -556,7 +557,10 @@ fn tell_segments(damaged: &[DamagedSegment]) {
 
 impl ReelToRead {
     fn bytes(&self) -> u64 {
-        self.segments.iter().map(|(place, _)| place.bytes).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.place.bytes)
+            .sum()
     }
 
     /// The reel once for each of its segments, so that it can be read bit by bit.

@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use super::error::ReadError;
 use super::file_system::read_up_to;
 use super::parameters::decode_parameters;
-use super::reader::{Reader, read_place};
+use super::reader::{Reader, fault_told, read_place};
 use super::recorder::reel_path;
 use super::reel::{TRAILER_BYTES_MAX, Trailer, check_segment, first_trailer};
 use super::reel_writer::Place;
@@ -170,15 +170,7 @@ impl SegmentSource {
             {
                 Ok(None)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReadError::Damaged {
-                path: row.path,
-                offset: 0,
-                what: "the file is gone",
-            }),
-            Err(cause) => Err(ReadError::Io {
-                path: row.path,
-                cause,
-            }),
+            Err(error) => Err(read_error(row.path, 0, error)),
         }
     }
 
@@ -275,10 +267,13 @@ impl OpenReel {
     }
 
     fn error(&self, place: Place, cause: io::Error) -> ReadError {
-        if cause.kind() == io::ErrorKind::UnexpectedEof {
-            return self.damaged(place, "the file ends early");
-        }
-        let path = self.path.clone();
-        ReadError::Io { path, cause }
+        read_error(self.path.clone(), place.offset, cause)
+    }
+}
+
+fn read_error(path: PathBuf, offset: u64, error: io::Error) -> ReadError {
+    match fault_told(error) {
+        Ok(what) => ReadError::Damaged { path, offset, what },
+        Err(cause) => ReadError::Io { path, cause },
     }
 }

@@ -221,7 +221,7 @@ pub(super) struct GapMark {
 }
 
 /// Marks closer than this, in ms, are one gap: labels of neighbouring segments are rounded.
-const GAP_TOUCHES_MS: i64 = 100;
+pub(super) const GAP_TOUCHES_MS: i64 = 100;
 
 /// More separate gaps than this are not kept in memory; later ones lengthen the last of their kind.
 const GAP_MARKS_MAX: usize = 256;

@@ -17,11 +17,11 @@ use super::{PACK_FOLDER, pack_of_name, pack_path};
 use crate::base::{CameraId, Digest};
 use crate::chunk::{
     ChunkRef, Found, Item, ItemChunks, ItemHasher, ItemId, ItemName, ItemSource, PackError,
-    PackHeader, PackId, PackScan, PlacedRecord, ReadAt, RecordHeader, RecordKind,
-    decode_tombstones, read_pack_header,
+    PackHeader, PackId, PackScan, PlacedRecord, RecordHeader, RecordKind, decode_tombstones,
+    read_pack_header,
 };
 use crate::store::error::ReadError;
-use crate::store::file_system::is_damage;
+use crate::store::file_system::{ReadFile, is_damage};
 
 /// What was found in the packs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,14 +141,6 @@ fn packs(dir: &Path) -> io::Result<Vec<PackId>> {
     Ok(packs)
 }
 
-pub(super) struct PackFile(pub(super) File);
-
-impl ReadAt for PackFile {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
-    }
-}
-
 /// Notes what lies in a pack.
 fn read_pack(
     dir: &Path,
@@ -157,7 +149,7 @@ fn read_pack(
 ) -> Result<Result<(), PackError>, ReadError> {
     let opened = File::open(pack_path(dir, id)).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = match opened {
-        Ok((size, file)) => (size, WithoutBadSectors(PackFile(file))),
+        Ok((size, file)) => (size, WithoutBadSectors(ReadFile(file))),
         Err(error) => return Ok(Err(error.into())),
     };
     let header = match read_pack_header(&file, size) {
@@ -201,7 +193,7 @@ fn read_pack(
 fn note_record(
     transaction: &Transaction<'_>,
     pack: i64,
-    file: &WithoutBadSectors<PackFile>,
+    file: &WithoutBadSectors<ReadFile>,
     record: &PlacedRecord,
 ) -> rusqlite::Result<io::Result<()>> {
     let (offset, header) = (record.offset, &record.header);

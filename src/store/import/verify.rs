@@ -13,7 +13,6 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::DIGEST_KIND;
 use super::damage::{DamagedItem, items_without};
 use super::pack_path;
-use super::rebuild::PackFile;
 use super::recovery::unnamed_packs;
 use super::rows::digest_at;
 use crate::base::Digest;
@@ -23,7 +22,7 @@ use crate::chunk::{
 };
 use crate::store::archive::Archive;
 use crate::store::error::ReadError;
-use crate::store::file_system::RealFileSystem;
+use crate::store::file_system::{ReadFile, RealFileSystem};
 use crate::store::reader::Reader;
 
 /// After so many bytes there is a pause: others read and write meanwhile.
@@ -126,7 +125,7 @@ pub(in crate::store) fn open_pack(path: &Path) -> io::Result<OpenedPack> {
     let file = File::open(path)?;
     Ok(OpenedPack {
         bytes: file.metadata()?.len(),
-        file: Box::new(PackFile(file)),
+        file: Box::new(ReadFile(file)),
     })
 }
 

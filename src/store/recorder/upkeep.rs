@@ -109,8 +109,8 @@ impl Recorder {
         segments: &VerifyReport,
         packs: &PacksReport,
     ) -> Result<(), CommitError> {
-        if !segments.damaged.is_empty() {
-            self.status.segments_damaged += self.index.quarantine(&segments.damaged)?;
+        if !segments.is_as_noted() {
+            self.status.segments_damaged += self.index.mark_segments(segments)?.0;
         }
         if !packs.damaged.is_empty() || !packs.recovered.is_empty() {
             self.status.chunks_damaged += self.index.mark_damage(packs)?.damaged;

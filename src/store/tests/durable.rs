@@ -1,13 +1,15 @@
 //! What was recorded is there after a restart, byte for byte, and recording goes on above it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::faults::check_files;
 use super::made::*;
 use crate::base::{SimulatedClock, Wall};
 use crate::media::{InitSegment, Segment};
 use crate::store::{
     Appended, CameraPosition, Gap, GapReason, ReadError, RecordingState, RecoveryReport, Store,
+    rebuild_index,
 };
 
 pub(super) fn open(dir: &Path) -> Store {
@@ -303,11 +305,180 @@ fn an_index_that_asks_for_terabytes_gets_none() {
         // As if the reel had been open when the power went.
         index.execute("UPDATE reel SET bytes = NULL", ()).unwrap();
         drop(index);
-        let (store, report) = open_whatever(dir.path());
-        assert_eq!(
-            report.lost.iter().map(|lost| lost.msn).collect::<Vec<_>>(),
-            [2]
-        );
-        assert!(store.load_segment(&front, VIDEO, 1).unwrap().is_some());
+        check_whole(&open(dir.path()));
+        // And for good.
+        check_whole(&open(dir.path()));
     }
+}
+
+fn check_whole(store: &Store) {
+    for msn in 0..3 {
+        let loaded = store.load_segment(&camera("front"), VIDEO, msn).unwrap();
+        assert_eq!(loaded.unwrap(), bytes_of(&segment(VIDEO, 0, msn)));
+    }
+}
+
+fn only_reel(dir: &Path) -> PathBuf {
+    let folder = dir.join("reel/front").join(NOON.date());
+    let mut files = std::fs::read_dir(folder).unwrap();
+    files.next().unwrap().unwrap().path()
+}
+
+/// A reel of four segments that was open when the power went: three were committed. With where these end in it.
+fn crashed() -> (tempfile::TempDir, usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for msn in 0..4 {
+        store.append(&camera("front"), VIDEO, segment(VIDEO, 0, msn));
+    }
+    store.close();
+    drop(store);
+    let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+    let last = "DELETE FROM segment WHERE id % 256 = 3 RETURNING offset";
+    let end: i64 = index.query_row(last, (), |row| row.get(0)).unwrap();
+    // What its closing has summed up is as it was before.
+    for undo in [
+        "UPDATE reel SET bytes = NULL, end_ms = NULL, media_ms = NULL",
+        "UPDATE camera SET reel_bytes = 0",
+        "DELETE FROM hour",
+        "DELETE FROM quarter",
+        "DELETE FROM span",
+    ] {
+        index.execute(undo, ()).unwrap();
+    }
+    (dir, end as usize)
+}
+
+fn change_index(dir: &Path, change: &str) {
+    let index = rusqlite::Connection::open(dir.join("db/index.db")).unwrap();
+    assert_eq!(index.execute(change, ()).unwrap(), 1);
+}
+
+fn lost(report: &RecoveryReport) -> Vec<u64> {
+    report.lost.iter().map(|lost| lost.msn).collect()
+}
+
+#[test]
+fn a_row_that_names_the_wrong_bytes_costs_nothing_after_a_crash() {
+    for damage in [
+        "offset = 0",
+        "offset = offset + 512",
+        "offset = offset | (1 << 40)",
+        "bytes = 1",
+        "bytes = bytes + 64",
+        "bytes = bytes | (1 << 30)",
+    ] {
+        let (dir, end) = crashed();
+        change_index(
+            dir.path(),
+            &format!("UPDATE segment SET {damage} WHERE id % 256 = 2"),
+        );
+        let before = std::fs::read(only_reel(dir.path())).unwrap();
+        let (store, report) = open_whatever(dir.path());
+        assert!(report.lost.is_empty(), "{damage}");
+        check_whole(&store);
+        assert_eq!(
+            std::fs::read(only_reel(dir.path())).unwrap(),
+            before[..end],
+            "{damage}"
+        );
+        check_files(dir.path());
+    }
+}
+
+#[test]
+fn what_was_committed_stays_in_its_reel_however_damaged() {
+    // Bytes of the segment itself; a box's size, which breaks the chain; the size, the kind and the check of what
+    // stands behind the segment.
+    let start = bytes_of(&segment(VIDEO, 0, 2)).len();
+    for at in [100, 1, start + 3, start + 9, start + 60] {
+        let (dir, end) = crashed();
+        let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+        let place = "SELECT offset FROM segment WHERE id % 256 = 2";
+        let offset: i64 = index.query_row(place, (), |row| row.get(0)).unwrap();
+        drop(index);
+        let mut bytes = std::fs::read(only_reel(dir.path())).unwrap();
+        bytes[offset as usize + at] ^= 0x40;
+        std::fs::write(only_reel(dir.path()), &bytes).unwrap();
+        check_damaged(dir.path(), &bytes[..end], &[2], 4000);
+        check_rebuilt(dir.path(), &[0, 1]);
+    }
+}
+
+#[test]
+fn a_reel_of_which_the_index_is_wrong_altogether_stays() {
+    for (damage, msns) in [("run = run + 8", [0, 1, 2]), ("first_msn = 1", [1, 2, 3])] {
+        let (dir, end) = crashed();
+        let bytes = std::fs::read(only_reel(dir.path())).unwrap();
+        change_index(dir.path(), &format!("UPDATE reel SET {damage}"));
+        check_damaged(dir.path(), &bytes[..end], &msns, 0);
+    }
+}
+
+#[test]
+fn what_a_reel_is_too_short_for_is_missing_and_told() {
+    let (dir, end) = crashed();
+    let bytes = std::fs::read(only_reel(dir.path())).unwrap();
+    let cut = end - 300;
+    std::fs::write(only_reel(dir.path()), &bytes[..cut]).unwrap();
+    let (store, report) = open_whatever(dir.path());
+    assert_eq!(lost(&report), [2]);
+    let left = std::fs::metadata(only_reel(dir.path())).unwrap().len();
+    assert_eq!(report.discarded[0].bytes, cut as u64 - left);
+    assert!(!report.discarded[0].removed && report.discarded[0].segments.is_empty());
+    assert_eq!(
+        store.load_segment(&camera("front"), VIDEO, 2).unwrap(),
+        None
+    );
+    assert!(
+        store
+            .load_segment(&camera("front"), VIDEO, 1)
+            .unwrap()
+            .is_some()
+    );
+    check_files(dir.path());
+}
+
+/// After a start the reel holds `bytes`, and the segments `msns`, which begin at `from_ms`, are told as lost and not
+/// played.
+fn check_damaged(dir: &Path, bytes: &[u8], msns: &[u64], from_ms: i64) {
+    let (store, report) = open_whatever(dir);
+    assert_eq!(lost(&report), msns);
+    let [cut] = &report.discarded[..] else {
+        panic!("{:?}", report.discarded);
+    };
+    let uncommitted: Vec<_> = cut.segments.iter().map(|segment| segment.msn).collect();
+    assert_eq!((uncommitted, cut.removed), (vec![3], false));
+    assert_eq!(std::fs::read(only_reel(dir)).unwrap(), bytes);
+    let front = camera("front");
+    for &msn in msns {
+        assert_eq!(store.load_segment(&front, VIDEO, msn).unwrap(), None);
+    }
+    let line = store.timeline(&front, NOON, NOON.plus_ms(60_000), 1);
+    let gaps = line.unwrap().gaps.into_iter();
+    let told = gaps.filter(|gap| gap.reason == GapReason::Lost);
+    let told: Vec<_> = told.map(|gap| (gap.from, gap.to)).collect();
+    // The one that was not committed is a loss, too.
+    assert_eq!(told, [(NOON.plus_ms(from_ms), NOON.plus_ms(8000))]);
+    // Recording goes on elsewhere, and the next start has nothing to tell.
+    let position = store.camera_position(&front);
+    let next = segment(VIDEO, position.next_run, position.next_msn);
+    store.append(&front, VIDEO, next);
+    store.close();
+    assert_eq!(store.status().segments_committed, 1);
+    drop(store);
+    drop(open(dir));
+    check_files(dir);
+}
+
+/// An index that is made again knows of the segments `msns` of the first reel, and of none that is damaged.
+fn check_rebuilt(dir: &Path, msns: &[u64]) {
+    std::fs::remove_dir_all(dir.join("db")).unwrap();
+    let report = rebuild_index(dir, |_, _| {}).unwrap();
+    assert!(report.unreadable.is_empty() && report.log.altered.is_empty());
+    let store = open(dir);
+    let recording = store.recording(&camera("front"), NOON, NOON.plus_ms(60_000));
+    let tracks = recording.unwrap().renditions;
+    let found: Vec<_> = tracks[0].segments.iter().map(|entry| entry.msn).collect();
+    assert_eq!(found, msns);
 }

@@ -36,6 +36,7 @@ struct State {
     reads_fail: bool,
     folders_do_not_open: bool,
     space: Option<DiskSpace>,
+    full_until_gone: Option<PathBuf>,
     files: BTreeMap<PathBuf, Kept>,
 }
 
@@ -88,6 +89,11 @@ impl FaultyDisk {
         self.0.lock().unwrap().space = Some(DiskSpace { free, total });
     }
 
+    /// Gives no more room until the file at `path` is gone. What needs none goes on.
+    pub(super) fn fill_until_gone(&self, path: &Path) {
+        self.0.lock().unwrap().full_until_gone = Some(path.to_owned());
+    }
+
     /// Lets no folder be opened, as when too many files are open, or lets them again.
     pub(super) fn refuse_folders(&self, refuse: bool) {
         self.0.lock().unwrap().folders_do_not_open = refuse;
@@ -132,6 +138,16 @@ impl FaultyDisk {
                 Ok(Some(Fault::PowerCut))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Whether there is room for more.
+    fn take_room(&self) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.full_until_gone.take_if(|path| !path.exists());
+        match state.full_until_gone {
+            Some(_) => Err(Errno::ENOSPC.into()),
+            None => Ok(()),
         }
     }
 
@@ -253,6 +269,7 @@ impl FaultyFile {
 
 impl StoredFile for FaultyFile {
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        self.disk.take_room()?;
         let fault = self.disk.step()?;
         if fault.is_none() {
             return self.file.write_at(pieces, offset);
@@ -262,6 +279,7 @@ impl StoredFile for FaultyFile {
     }
 
     fn write_blocks_at(&mut self, blocks: &[u8], offset: u64) -> io::Result<usize> {
+        self.disk.take_room()?;
         let fault = self.disk.step()?;
         if fault.is_none() {
             return self.file.write_blocks_at(blocks, offset);
@@ -278,6 +296,7 @@ impl StoredFile for FaultyFile {
     }
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.disk.take_room()?;
         self.disk.step_whole()?;
         self.file.reserve(offset, bytes)
     }

@@ -10,8 +10,8 @@ use super::made::*;
 use crate::base::{CameraId, Clock, SimulatedClock, Wall};
 use crate::store::reader::Reader;
 use crate::store::{
-    Clip, ClipWish, Gap, GapReason, OpenError, RebuildReport, Recording, RecordingState, Store,
-    StoreOptions, Timeline, rebuild_index,
+    Archive, Clip, ClipWish, Gap, GapReason, OpenError, RebuildReport, Recording, RecordingState,
+    Store, StoreOptions, Timeline, rebuild_index,
 };
 
 const CAMERAS: [&str; 3] = ["door", "garden", "yard"];
@@ -262,6 +262,28 @@ fn what_was_forgotten_does_not_come_back_though_its_file_stands() {
     assert!(!standing.exists());
     assert_eq!(std::fs::read(&last).unwrap(), kept);
     check_files(dir.path());
+}
+
+#[test]
+fn the_log_the_keys_and_reels_set_aside_count_as_bytes_on_the_disk_and_reels_once() {
+    const BYTES: usize = 1 << 20;
+    let dir = recorded();
+    let archive = Archive::open(dir.path()).unwrap();
+    let folder = reels(dir.path())[0].parent().unwrap().to_owned();
+    for (path, counts) in [
+        (dir.path().join("log/more"), true),
+        (dir.path().join("keys/more"), true),
+        (folder.join("0000999999.reel.unreadable"), true),
+        // Those that the index has are counted by it.
+        (folder.join("0000999999.reel"), false),
+    ] {
+        let before = archive.statistics().unwrap().physical_bytes;
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, vec![1; BYTES]).unwrap();
+        std::fs::File::open(&path).unwrap().sync_all().unwrap();
+        let more = archive.statistics().unwrap().physical_bytes - before;
+        assert_eq!(more >= BYTES as u64, counts, "{more}: {}", path.display());
+    }
 }
 
 #[test]
