@@ -67,7 +67,8 @@ pub(super) async fn guard(State(names): State<Names>, request: Request, next: Ne
     let name = authority.or(header_text(request.headers(), header::HOST.as_str()));
     let Some(name) = name else {
         // RFC 9112 §3.2.
-        let detail = "the request has no `Host` that can be read; it has to say which server it means";
+        let detail =
+            "the request has no `Host` that can be read; it has to say which server it means";
         return Problem::bad_request(detail).into_response();
     };
     if !names.contain(name) {

@@ -1,5 +1,7 @@
 //! Errors as HTTP says them: a status and a JSON body (RFC 9457). The only place that turns refusals into statuses.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +14,7 @@ pub(super) struct Problem {
     detail: String,
     retry_after_s: Option<u32>,
     kind: Option<Kind>,
+    members: BTreeMap<&'static str, u64>,
     lines: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -22,13 +25,16 @@ struct Kind {
     title: &'static str,
 }
 
-/// The members of RFC 9457 §3.1; without a kind `type` is `about:blank`, and `title` the status's own phrase.
+/// The members of RFC 9457 §3.1; without a kind `type` is `about:blank`, and `title` the status's own phrase. Behind
+/// them those of the kind alone (§3.2).
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
     detail: &'a str,
+    #[serde(flatten)]
+    members: &'a BTreeMap<&'static str, u64>,
 }
 
 impl Problem {
@@ -38,6 +44,7 @@ impl Problem {
             detail: detail.into(),
             retry_after_s: None,
             kind: None,
+            members: BTreeMap::new(),
             lines: Vec::new(),
         }
     }
@@ -45,6 +52,12 @@ impl Problem {
     /// The same under a registered kind: the address that names it, and its title.
     pub(super) fn of_kind(mut self, address: &'static str, title: &'static str) -> Self {
         self.kind = Some(Kind { address, title });
+        self
+    }
+
+    /// The same with a member that its kind has besides those of all.
+    pub(super) fn with_member(mut self, name: &'static str, value: u64) -> Self {
+        self.members.insert(name, value);
         self
     }
 
@@ -173,6 +186,7 @@ impl IntoResponse for Problem {
             title: kind.title,
             status: self.status.as_u16(),
             detail: &self.detail,
+            members: &self.members,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

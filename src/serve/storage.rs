@@ -118,15 +118,19 @@ pub(super) async fn timeline(
     let camera = query
         .camera("camera")?
         .ok_or_else(|| Problem::bad_request("camera: is missing; /api/v1/cameras lists them"))?;
-    let to = query
-        .moment("to")?
-        .unwrap_or_else(|| appliance.clock().wall());
+    let now = appliance.clock().wall();
+    let to = query.moment("to")?.unwrap_or(now);
     let from = query.moment("from")?;
     let from = from.unwrap_or(to.plus_ms(-SPAN_DEFAULT_MS));
     let span_ms = to - from;
     if span_ms <= 0 {
         return Err(Problem::bad_request(format!(
             "to: {to} is not after from: {from}"
+        )));
+    }
+    if from > now {
+        return Err(Problem::bad_request(format!(
+            "from: {from} lies in the future"
         )));
     }
     if span_ms > SPAN_MAX_MS {

@@ -35,8 +35,10 @@ impl From<Refusal> for Problem {
             }
             Refusal::MediaType(_) => Self::unsupported_media_type(detail),
             Refusal::ChecksumMismatch => Self::checksum_mismatch(detail),
-            Refusal::OffsetConflict { expected, .. } => {
+            Refusal::OffsetConflict { expected, provided } => {
                 of_kind(Self::conflict(detail), MISMATCHING_OFFSET)
+                    .with_member("expected-offset", expected)
+                    .with_member("provided-offset", provided)
                     .with_line("upload-offset", &expected.to_string())
             }
             Refusal::BeyondLength { .. } | Refusal::TooLarge => Self::content_too_large(detail)

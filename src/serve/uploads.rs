@@ -186,7 +186,7 @@ pub(super) async fn inspect(
     answer(status, inspected(dialect, &told(&appliance, &upload)))
 }
 
-/// `DELETE /api/v1/uploads/{id}`: removes an upload and what came of it.
+/// `DELETE /api/v1/uploads/{id}`: removes an upload, and what was imported of it so far. An item that it became stays.
 pub(super) async fn remove(
     State(appliance): State<Shared>,
     path: Path,

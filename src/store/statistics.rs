@@ -2,7 +2,10 @@
 //! sums that the index keeps, so that it can be asked at any time.
 
 use std::fs;
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{NotFound, PermissionDenied},
+};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -57,10 +60,12 @@ impl Statistics {
 }
 
 impl Reader {
-    /// Adds everything up. Looks at each reel that a clip holds and at each pack.
+    /// Adds everything up. Looks at each reel that a clip holds, at the names of the others, and at each pack.
     pub(super) fn statistics(&self) -> Result<Statistics, ReadError> {
         let mut files = 0;
-        for folder in [PACK_FOLDER, "up", "db"].map(|name| self.dir().join(name)) {
+        // Among the reels lie those that were set aside.
+        let folders = [PACK_FOLDER, "up", "db", "log", "keys", "reel"];
+        for folder in folders.map(|name| self.dir().join(name)) {
             files += bytes_on_disk(&folder).map_err(|cause| ReadError::Io {
                 path: folder.clone(),
                 cause,
@@ -119,15 +124,19 @@ fn clipped_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     statement.query_row([REEL_SEGMENTS_MAX as i64], |row| row.get(0))
 }
 
-/// What the files below a folder take on the disk; nothing for a folder that is not there.
+/// What the files below a folder take on the disk, but for reels; nothing for a folder that is not there, or that who
+/// asks may not look into, as others than the owner not at the keys.
 fn bytes_on_disk(folder: &Path) -> io::Result<u64> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => return Ok(0),
         entries => entries?,
     };
     let mut bytes = 0;
     for entry in entries {
         let entry = entry?;
+        if Path::new(&entry.file_name()).extension() == Some("reel".as_ref()) {
+            continue;
+        }
         bytes += match entry.metadata() {
             Ok(found) if found.is_dir() => bytes_on_disk(&entry.path())?,
             // POSIX counts in pieces of 512 bytes.

@@ -135,6 +135,11 @@ fn what_cannot_be_kept_or_told_gets_a_problem() {
             "not after",
         ),
         (
+            "/api/v1/timeline?camera=test&from=2999-01-01T00:00:00Z&to=2999-01-02T00:00:00Z",
+            400,
+            "future",
+        ),
+        (
             "/api/v1/timeline?camera=test&from=1001-01-01T00:00:00Z",
             400,
             "eleven years",

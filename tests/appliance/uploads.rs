@@ -115,6 +115,10 @@ fn a_client_of_tus_uploads_in_pieces_and_a_person_sees_what_becomes_of_it() {
             .as_str()
             .is_some_and(|kind| kind.ends_with("#mismatching-upload-offset"))
     );
+    assert_eq!(
+        (&problem["expected-offset"], &problem["provided-offset"]),
+        (&6.into(), &0.into())
+    );
     let beyond = append("6", "world!");
     assert_eq!(beyond.status, 413, "{}", beyond.problem());
     assert_eq!(offset(&address).as_deref(), Some("6"));

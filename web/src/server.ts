@@ -41,12 +41,13 @@ function takeProblems(next: Problem[]): void {
 }
 
 async function poll(round: number): Promise<void> {
-  const all = await fetchCameras();
+  // What these leave unanswered, the next round asks again. No camera is told of before they are answered: what it
+  // shows is asked for by the server's clock.
+  const asked = round % CLOCK_EVERY < 3 ? askClock().catch(() => undefined) : null;
+  const [all] = await Promise.all([fetchCameras(), asked]);
   if (!reachable.peek()) say("Perch answers again.");
   reachable.value = true;
   takeCameras(all);
-  // What these leave unanswered, the next round asks again.
-  if (round % CLOCK_EVERY < 3) await askClock().catch(() => undefined);
   if (round % HEALTH_EVERY === 0) takeProblems((await fetchHealth().catch(() => null))?.problems ?? problems.peek());
 }
 

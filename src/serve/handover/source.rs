@@ -19,6 +19,7 @@ const MARKED_BYTES: u64 = 64 << 10;
 pub(super) struct Source {
     file: File,
     pub(super) bytes: u64,
+    /// When it was changed last, in seconds and nanoseconds: not that of its bytes alone, which can be set.
     changed: (i64, i64),
 }
 
@@ -27,7 +28,7 @@ impl Source {
         let found = file.metadata().map_err(unreadable)?;
         Ok(Self {
             bytes: found.len(),
-            changed: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
             file,
         })
     }
@@ -52,7 +53,7 @@ impl Source {
     pub(super) fn piece(&self, at: u64) -> Result<Bytes, HandOverError> {
         let piece = self.read(at, PIECE_BYTES.min(self.bytes - at))?;
         let found = self.file.metadata().map_err(unreadable)?;
-        if (found.len(), found.mtime(), found.mtime_nsec())
+        if (found.len(), found.ctime(), found.ctime_nsec())
             != (self.bytes, self.changed.0, self.changed.1)
         {
             return Err(HandOverError::Changed(ImportError::Changed));

@@ -1,6 +1,7 @@
 //! Imports files: finds what an earlier import of the same file has left, and passes over the file until it is whole.
 
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,10 +60,13 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// As it stands in the index.
+    /// As it stands in the index: no two have the same.
     pub(in crate::store) fn text(&self) -> String {
         match self {
-            Self::Path(path) => format!("path:{}", path.to_string_lossy()),
+            Self::Path(path) => match path.to_str() {
+                Some(path) => format!("path:{path}"),
+                None => format!("path-bytes:{}", path.as_os_str().as_bytes().escape_ascii()),
+            },
             Self::Upload(id) => format!("upload:{id}"),
         }
     }

@@ -43,7 +43,10 @@ pub(in crate::store) fn recover_packs(
         });
     }
     for id in &unnamed {
-        files.remove_file(&pack_path(dir, *id)).map_err(io)?;
+        let path = pack_path(dir, *id);
+        let bytes = files.open_file(&path).and_then(|file| file.size()).ok();
+        files.remove_file(&path).map_err(io)?;
+        tracing::warn!(path = %path.display(), bytes, "removed: a pack of imports of which nothing was committed");
     }
     if !unnamed.is_empty() {
         let synced = files.sync_folder(&dir.join(PACK_FOLDER));
@@ -157,6 +160,10 @@ fn reopen(dir: &Path, files: &dyn FileSystem, open: &Open) -> std::io::Result<Pa
     file.truncate(open.bytes)?;
     if size > open.bytes {
         file.sync()?;
+        tracing::warn!(
+            path = %path.display(), bytes = size - open.bytes,
+            "cut off: the end of a pack of imports, which was written, but not committed"
+        );
     }
     Ok(PackWriter::reopen(open.row, header, file, path, open.bytes))
 }

@@ -19,9 +19,10 @@ pub(super) struct SourceFile {
     pub(super) changed_ns: i64,
 }
 
+/// The time of a file's last change of any kind. That of its bytes can be set, and copies are given their original's.
 fn changed_ns(metadata: &Metadata) -> i64 {
-    let seconds = metadata.mtime().wrapping_mul(1_000_000_000);
-    seconds.wrapping_add(metadata.mtime_nsec())
+    let seconds = metadata.ctime().wrapping_mul(1_000_000_000);
+    seconds.wrapping_add(metadata.ctime_nsec())
 }
 
 /// The size of files one behind the other, and when they were changed.
@@ -65,7 +66,7 @@ impl SourceFile {
         Ok(probe_media(&first[..count]))
     }
 
-    /// Fails if somebody wrote to it since it was opened.
+    /// Fails if somebody wrote to it since it was opened, or changed what is known of it: its links, owner, rights.
     pub(super) fn check_unchanged(&self) -> Result<(), ImportError> {
         let now = measure(self.files.iter().map(|(file, _)| file))?;
         if now == (self.bytes, self.changed_ns) {

@@ -95,6 +95,23 @@ fn an_upload_that_finds_no_room_keeps_none_behind_it_out_and_can_be_removed() {
 }
 
 #[test]
+fn an_upload_whose_import_was_begun_goes_on_with_that_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let (store, _, large, _) = one_waits(&disk, dir.path());
+    store.close();
+    drop(store);
+    let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+    let begun = "SELECT key FROM item WHERE digest IS NULL";
+    let begun: [u8; 16] = index.query_row(begun, (), |row| row.get(0)).unwrap();
+    drop(index);
+    disk.tell_space((500 * MIB) as u64, (1000 * MIB) as u64);
+    let (store, _) = open_with(&disk, dir.path(), patient());
+    let ended = wait_ended(&store, large).phase;
+    assert_eq!(ended, UploadPhase::Imported(begun));
+}
+
+#[test]
 fn an_upload_of_which_the_disk_has_lost_bytes_becomes_no_shorter_file() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::default();

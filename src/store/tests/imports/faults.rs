@@ -2,6 +2,8 @@
 //! afterwards rows and packs agree, what was told to be imported is whole, what was told to be removed stays removed,
 //! and recording never noticed.
 
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -279,4 +281,34 @@ fn an_index_that_does_not_know_the_packs_is_refused_and_nothing_is_removed() {
     std::fs::remove_file(dir.path().join("pack").join(name)).unwrap();
     assert!(open_on(dir.path(), &FaultyDisk::default()).is_some());
     assert_eq!(packs(dir.path()).len(), 0);
+}
+
+#[test]
+fn what_a_start_takes_from_packs_is_told() {
+    let (dir, outside) = (folder(), folder());
+    let store = open_on(dir.path(), &FaultyDisk::default()).unwrap();
+    import(&store, &file(outside.path(), "film", &noise(10, 100_000)));
+    store.close();
+    let open = packs(dir.path()).remove(0);
+    let mut end = File::options().append(true).open(&open).unwrap();
+    end.write_all(&[0; 777]).unwrap();
+    let unnamed = dir.path().join(format!("pack/{:032x}.pack", 5));
+    std::fs::write(&unnamed, "imports").unwrap();
+
+    let log = Arc::new(tempfile::tempfile().unwrap());
+    let subscriber = tracing_subscriber::fmt().with_writer(Arc::clone(&log));
+    let subscriber = subscriber.with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        open_on(dir.path(), &FaultyDisk::default()).unwrap().close();
+    });
+    let mut told = String::new();
+    (&*log).rewind().unwrap();
+    (&*log).read_to_string(&mut told).unwrap();
+    for (what, path, bytes) in [("removed", &unnamed, 7), ("cut off", &open, 777)] {
+        let of_both = |line: &&str| line.contains(what) && line.contains(path.to_str().unwrap());
+        let line = told.lines().find(of_both).expect(&told);
+        assert!(line.contains(&format!("bytes={bytes}")), "{line}");
+    }
+    assert_eq!(told.lines().count(), 2, "{told}");
+    check_imports(dir.path());
 }

@@ -1,11 +1,14 @@
 //! An import that is interrupted goes on where its last commit stood.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::made::*;
-use crate::store::Store;
 use crate::store::tests::durable::{open, open_whatever};
+use crate::store::{Origin, Store};
 
 /// Imports until `done` bytes are dealt with, as if the process ended there.
 fn import_until(store: &Store, path: &std::path::Path, done: u64) {
@@ -53,8 +56,16 @@ fn a_file_that_is_another_one_now_is_imported_from_its_start() {
     let path = file(outside.path(), "large", &noise(2, 70 << 20));
     let store = open(dir.path());
     import_until(&store, &path, 60 << 20);
-    let other = noise(3, 1 << 20);
+    // A copy that was given the size and the time of the one whose place it takes.
+    let other = noise(3, 70 << 20);
+    let written = path.metadata().unwrap().modified().unwrap();
     file(outside.path(), "large", &other);
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(written)
+        .unwrap();
     let imported = import(&store, &path);
     assert_eq!(imported.resumed_at, 0);
     assert!(content(&store, imported.id) == other);
@@ -63,6 +74,21 @@ fn a_file_that_is_another_one_now_is_imported_from_its_start() {
     assert!(report.bytes_freed > 30 << 20, "{report:?}");
     assert_eq!(number(dir.path(), "SELECT count(*) FROM item"), 1);
     check_imports(dir.path());
+}
+
+#[test]
+fn files_are_told_from_each_other_by_every_byte_of_their_paths() {
+    let text = |name: &[u8]| Origin::Path(OsStr::from_bytes(name).into()).text();
+    let names: [&[u8]; 6] = [
+        b"/\xe4",
+        b"/\xf6",
+        "/\u{fffd}".as_bytes(),
+        "/\u{e4}".as_bytes(),
+        br"/\xe4",
+        br"path-bytes:/\xe4",
+    ];
+    let texts: BTreeSet<String> = names.into_iter().map(text).collect();
+    assert_eq!(texts.len(), names.len(), "{texts:?}");
 }
 
 #[test]
