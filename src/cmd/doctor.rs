@@ -215,8 +215,30 @@ fn examine_encoders(
     if !reports.iter().any(|report| report.works) {
         problems
             .push("no H.264 encoder works; install GStreamer's x264 or openh264 plugin".to_owned());
+    } else if let Some(name) = &config.encoder {
+        let chosen = listings.iter().zip(&reports);
+        let chosen = chosen.filter(|(listing, _)| listing.entry.element == name);
+        problems.extend(encoder_problem(name, chosen.map(|(_, report)| report)));
     }
     reports
+}
+
+/// What keeps the encoder that the configuration names from being used; `found` are its devices.
+fn encoder_problem<'a>(
+    name: &str,
+    found: impl Iterator<Item = &'a EncoderReport>,
+) -> Option<String> {
+    let mut reasons = Vec::new();
+    for report in found {
+        reasons.push(report.reason.as_deref()?);
+    }
+    let reason = match reasons.is_empty() {
+        true => "Perch knows no such encoder".to_owned(),
+        false => reasons.join("; "),
+    };
+    Some(format!(
+        "ladder.encoder: `{name}` cannot be used ({reason}); choose \"auto\", or one that works"
+    ))
 }
 
 fn encoder_report(listing: &EncoderListing) -> EncoderReport {
@@ -377,6 +399,29 @@ mod tests {
             assert!(
                 told.contains(expected) && !told.contains('\n'),
                 "{told:?}, not {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_encoder_that_is_asked_for_and_cannot_be_used_is_a_problem() {
+        let report = |reason: Option<&str>| EncoderReport {
+            element: "v4l2h264enc".to_owned(),
+            boards: "one",
+            works: reason.is_none(),
+            reason: reason.map(str::to_owned),
+            trial_ms: None,
+        };
+        let problem = |found: &[EncoderReport]| encoder_problem("v4l2h264enc", found.iter());
+        assert_eq!(problem(&[report(Some("busy")), report(None)]), None);
+        for (found, reason) in [
+            (&[][..], "knows no such"),
+            (&[report(Some("not installed"))], "not installed"),
+        ] {
+            let problem = problem(found).expect("a problem");
+            assert!(
+                problem.contains("ladder.encoder") && problem.contains(reason),
+                "{problem}"
             );
         }
     }

@@ -18,6 +18,8 @@ const DRIFT_EARLY: Duration = Duration::from_secs(30);
 const RATED_SEGMENTS: u64 = 5;
 /// And may be so much above the rung's, as players are told it may.
 const BITRATE_PERCENT_MAX: u64 = 125;
+/// More than that is a passing commotion in front of the camera unless so many averages in a row are.
+const AVERAGES_HIGH_MAX: u32 = 3;
 
 /// Why a camera's own stream cannot be passed on any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(super) struct OwnStreamWatch {
     /// The segment that the account of bytes begins with, and what came since.
     rated_from: u64,
     bytes: u64,
+    /// How many averages in a row were too high.
+    averages_high: u32,
     sequence: Option<u32>,
     /// Pictures that the camera has counted since the one that has the place `before`.
     ahead: u64,
@@ -60,6 +64,7 @@ impl OwnStreamWatch {
             bitrate_bps,
             rated_from: 0,
             bytes: 0,
+            averages_high: 0,
             sequence: None,
             ahead: 0,
             before: None,
@@ -125,7 +130,7 @@ impl OwnStreamWatch {
         Ok(slot)
     }
 
-    /// Whether the segments before `segment` were too large, once there are enough of them to tell.
+    /// Whether the segments before `segment` were too large for so long that it is the stream's nature.
     fn exceeds_bitrate(&mut self, segment: u64) -> bool {
         let segments = segment - self.rated_from;
         if segments < RATED_SEGMENTS {
@@ -135,7 +140,11 @@ impl OwnStreamWatch {
         let bits = std::mem::take(&mut self.bytes) * 8;
         let allowed =
             u64::from(self.bitrate_bps) * segments * u64::from(SEGMENT_DURATION_MS) / 1_000;
-        bits > allowed * BITRATE_PERCENT_MAX / 100
+        self.averages_high = match bits > allowed * BITRATE_PERCENT_MAX / 100 {
+            true => self.averages_high + 1,
+            false => 0,
+        };
+        self.averages_high >= AVERAGES_HIGH_MAX
     }
 }
 
@@ -328,16 +337,19 @@ mod tests {
         check(&[IDR, B], Some("B-frames"));
     }
 
-    /// How long a stream at 10 pictures a second lasts whose keyframes have `keyframe` bytes and all others `other`.
-    fn check_bitrate(keyframe: usize, other: usize, expected: Option<usize>) {
+    /// After how many pictures a stream at 10 a second is refused, whose keyframes have `keyframe` bytes by the number of
+    /// their segment, and all other pictures 5000.
+    fn check_bitrate(keyframe: impl Fn(usize) -> usize, expected: Option<usize>) {
         let padded = |unit: &[u8], bytes| [unit, &vec![0xFF; bytes - unit.len()]].concat();
-        let (idr, p) = (padded(IDR, keyframe), padded(P, other));
         let grid = Grid::new(FrameRate::whole(10));
         let mut watch = OwnStreamWatch::new(grid, BITRATE_BPS);
-        let stopped = (0..400usize).find(|&n| {
-            let data = if n % 20 == 0 { &idr } else { &p };
-            assert!(watch.may_enter(data, n as u32));
-            let judged = watch.judge(data, Monotonic(grid.nanoseconds(n as u64)));
+        let stopped = (0..1200usize).find(|&n| {
+            let data = match n % 20 {
+                0 => padded(IDR, keyframe(n / 20)),
+                _ => padded(P, 5_000),
+            };
+            assert!(watch.may_enter(&data, n as u32));
+            let judged = watch.judge(&data, Monotonic(grid.nanoseconds(n as u64)));
             if let Err(breach) = judged {
                 assert!(matches!(breach, Breach::Rule(rule) if rule.contains("bitrate")));
             }
@@ -347,10 +359,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_above_its_rungs_bitrate_is_refused_after_ten_seconds() {
+    fn a_stream_above_its_rungs_bitrate_is_refused_after_half_a_minute() {
         // Two seconds of it are 125,000 bytes, and 156,250 are let pass.
-        check_bitrate(61_250, 5_000, None);
-        check_bitrate(61_251, 5_000, Some(100));
+        check_bitrate(|_| 61_250, None);
+        check_bitrate(|_| 61_251, Some(300));
+        // Twenty seconds in thirty are too much, and five segments in a hundred.
+        check_bitrate(
+            |segment| if segment % 15 < 10 { 90_000 } else { 20_000 },
+            None,
+        );
+        check_bitrate(
+            |segment| if segment == 7 { 5_000_000 } else { 20_000 },
+            None,
+        );
     }
 
     #[test]

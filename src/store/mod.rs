@@ -514,9 +514,9 @@ fn open_recorder(
     clock: &Arc<dyn Clock>,
     files: Arc<dyn FileSystem>,
 ) -> Result<(Recorder, Arc<Numbers>, RecoveryReport), OpenError> {
-    let mut report = RecoveryReport::default();
+    let mut told = recovery::Told::default();
     let mut ballast = Ballast::new(dir, options.ballast_bytes);
-    let mut open = || try_open_recorder(dir, options, clock, Arc::clone(&files), &mut report);
+    let mut open = || try_open_recorder(dir, options, clock, Arc::clone(&files), &mut told);
     let (recorder, numbers) = match open() {
         Err(OpenError::DiskFull(_)) if ballast.give_up(&*files) => {
             tracing::info!("the disk is full: giving up the ballast to open the recordings");
@@ -524,16 +524,16 @@ fn open_recorder(
         }
         outcome => outcome?,
     };
-    Ok((recorder, numbers, report))
+    Ok((recorder, numbers, told.report))
 }
 
-/// The same once. `report` is told what recovery found, and kept for another try.
+/// The same once. What recovery has found is kept in `told` for another try.
 fn try_open_recorder(
     dir: &Path,
     options: &StoreOptions,
     clock: &Arc<dyn Clock>,
     files: Arc<dyn FileSystem>,
-    report: &mut RecoveryReport,
+    told: &mut recovery::Told,
 ) -> Result<(Recorder, Arc<Numbers>), OpenError> {
     let io = |cause| OpenError::from_io(dir, cause);
     // An empty file is as good as none: SQLite would begin a new index there, which knows no reel.
@@ -552,7 +552,7 @@ fn try_open_recorder(
             .sync_folder(folder)
             .map_err(|error| io(error.into()))?;
     }
-    recovery::recover(dir, &*files, &mut index, report)?;
+    recovery::recover(dir, &*files, &mut index, told)?;
     spool::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let log = SegmentLog::open(dir, Arc::clone(&files), &mut index, clock.monotonic())?;

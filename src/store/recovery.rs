@@ -155,20 +155,30 @@ struct RecoveredReel {
     discarded: Option<DiscardedTail>,
 }
 
-/// Cuts each reel back to its last committed end and removes reels that no row names. `report` is empty, or that of an
-/// earlier try of this start, which failed.
+/// What recovery has to tell, over all tries of one start.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) report: RecoveryReport,
+    /// The index has it.
+    is_committed: bool,
+}
+
+/// Cuts each reel back to its last committed end and removes reels that no row names. `told` is empty, or holds what an
+/// earlier try of this start has told.
 pub(super) fn recover(
     dir: &Path,
     files: &dyn FileSystem,
     index: &mut Index,
-    report: &mut RecoveryReport,
+    told: &mut Told,
 ) -> Result<(), OpenError> {
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
-    // What is cut off is not found again; the rest is.
-    *report = RecoveryReport {
-        discarded: std::mem::take(&mut report.discarded),
-        ..RecoveryReport::default()
-    };
+    let mut earlier = std::mem::take(&mut told.report);
+    let report = &mut told.report;
+    if !std::mem::take(&mut told.is_committed) {
+        // What was cut off is not found again; the rest is.
+        report.discarded = std::mem::take(&mut earlier.discarded);
+        earlier = RecoveryReport::default();
+    }
     let mut batch = Batch::default();
     if let Some((path, error)) = sweep(dir, files, index).map_err(sqlite)? {
         tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
@@ -200,6 +210,10 @@ pub(super) fn recover(
         committed.map_err(|error| OpenError::from_commit(dir, error))?;
         index.load().map_err(sqlite)?;
     }
+    told.is_committed = true;
+    report.reels_open += earlier.reels_open;
+    report.discarded.splice(..0, earlier.discarded);
+    report.lost.splice(..0, earlier.lost);
     Ok(())
 }
 

@@ -60,11 +60,10 @@ impl Statistics {
 }
 
 impl Reader {
-    /// Adds everything up. Looks at each reel that a clip holds, at the names of the others, and at each pack.
+    /// Adds everything up. Looks at each reel that a clip holds and at each pack.
     pub(super) fn statistics(&self) -> Result<Statistics, ReadError> {
         let mut files = 0;
-        // Among the reels lie those that were set aside.
-        let folders = [PACK_FOLDER, "up", "db", "log", "keys", "reel"];
+        let folders = [PACK_FOLDER, "up", "db", "log", "keys"];
         for folder in folders.map(|name| self.dir().join(name)) {
             files += bytes_on_disk(&folder).map_err(|cause| ReadError::Io {
                 path: folder.clone(),
@@ -124,8 +123,8 @@ fn clipped_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     statement.query_row([REEL_SEGMENTS_MAX as i64], |row| row.get(0))
 }
 
-/// What the files below a folder take on the disk, but for reels; nothing for a folder that is not there, or that who
-/// asks may not look into, as others than the owner not at the keys.
+/// What the files below a folder take on the disk; nothing for a folder that is not there, or that who asks may not look
+/// into, as others than the owner not at the keys.
 fn bytes_on_disk(folder: &Path) -> io::Result<u64> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => return Ok(0),
@@ -134,9 +133,6 @@ fn bytes_on_disk(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in entries {
         let entry = entry?;
-        if Path::new(&entry.file_name()).extension() == Some("reel".as_ref()) {
-            continue;
-        }
         bytes += match entry.metadata() {
             Ok(found) if found.is_dir() => bytes_on_disk(&entry.path())?,
             // POSIX counts in pieces of 512 bytes.

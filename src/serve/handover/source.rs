@@ -19,8 +19,10 @@ const MARKED_BYTES: u64 = 64 << 10;
 pub(super) struct Source {
     file: File,
     pub(super) bytes: u64,
-    /// When it was changed last, in seconds and nanoseconds: not that of its bytes alone, which can be set.
+    /// When it was changed last in any way, in seconds and nanoseconds, which nobody can set.
     changed: (i64, i64),
+    /// When its bytes were.
+    written: (i64, i64),
 }
 
 impl Source {
@@ -29,6 +31,7 @@ impl Source {
         Ok(Self {
             bytes: found.len(),
             changed: (found.ctime(), found.ctime_nsec()),
+            written: (found.mtime(), found.mtime_nsec()),
             file,
         })
     }
@@ -53,9 +56,9 @@ impl Source {
     pub(super) fn piece(&self, at: u64) -> Result<Bytes, HandOverError> {
         let piece = self.read(at, PIECE_BYTES.min(self.bytes - at))?;
         let found = self.file.metadata().map_err(unreadable)?;
-        if (found.len(), found.ctime(), found.ctime_nsec())
-            != (self.bytes, self.changed.0, self.changed.1)
-        {
+        let written = (found.mtime(), found.mtime_nsec());
+        // Who only links or moves it meanwhile has not changed it.
+        if (found.len(), written) != (self.bytes, self.written) {
             return Err(HandOverError::Changed(ImportError::Changed));
         }
         Ok(piece.into())

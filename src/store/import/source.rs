@@ -1,7 +1,7 @@
 //! What is imported, read at any place, and whether it is still what it was: a file, or several one behind the other as
 //! if they were one.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -14,36 +14,40 @@ pub(super) struct SourceFile {
     /// Each with where it ends in the whole.
     files: Vec<(File, u64)>,
     pub(super) bytes: u64,
-    /// When it was changed last, in ns since 1970 by the file system's clock, or what several such times make: only
-    /// ever compared.
+    /// When it was changed last in any way, in ns since 1970 by the file system's clock, or what several such times
+    /// make: only ever compared. Tells it from others: nobody can set it, while copies are given the time of their
+    /// original's bytes.
     pub(super) changed_ns: i64,
+    /// The same of its bytes: who only links or moves the open file has not changed it.
+    written_ns: i64,
 }
 
-/// The time of a file's last change of any kind. That of its bytes can be set, and copies are given their original's.
-fn changed_ns(metadata: &Metadata) -> i64 {
-    let seconds = metadata.ctime().wrapping_mul(1_000_000_000);
-    seconds.wrapping_add(metadata.ctime_nsec())
-}
-
-/// The size of files one behind the other, and when they were changed.
-fn measure<'a>(files: impl Iterator<Item = &'a File>) -> Result<(u64, i64), ImportError> {
-    let (mut bytes, mut changed) = (0, 0i64);
+/// The size of files one behind the other, when they were changed in any way, and when their bytes were.
+fn measure<'a>(files: impl Iterator<Item = &'a File>) -> Result<(u64, i64, i64), ImportError> {
+    // Of one file its own time.
+    let add = |times: i64, (seconds, nanoseconds): (i64, i64)| {
+        let time = seconds
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(nanoseconds);
+        times.wrapping_mul(31).wrapping_add(time)
+    };
+    let (mut bytes, mut changed, mut written) = (0, 0, 0);
     for file in files {
         let metadata = file.metadata().map_err(ImportError::Source)?;
         if !metadata.is_file() {
             return Err(ImportError::NotAFile);
         }
         bytes += metadata.len();
-        // Of one file its own time.
-        changed = changed.wrapping_mul(31).wrapping_add(changed_ns(&metadata));
+        changed = add(changed, (metadata.ctime(), metadata.ctime_nsec()));
+        written = add(written, (metadata.mtime(), metadata.mtime_nsec()));
     }
-    Ok((bytes, changed))
+    Ok((bytes, changed, written))
 }
 
 impl SourceFile {
     /// Takes regular files, in their order; anything else may have no end.
     pub(super) fn new(files: Vec<File>) -> Result<Self, ImportError> {
-        let (bytes, changed_ns) = measure(files.iter())?;
+        let (bytes, changed_ns, written_ns) = measure(files.iter())?;
         let mut end = 0;
         let mut placed = Vec::with_capacity(files.len());
         for file in files {
@@ -54,6 +58,7 @@ impl SourceFile {
             files: placed,
             bytes,
             changed_ns,
+            written_ns,
         })
     }
 
@@ -66,10 +71,10 @@ impl SourceFile {
         Ok(probe_media(&first[..count]))
     }
 
-    /// Fails if somebody wrote to it since it was opened, or changed what is known of it: its links, owner, rights.
+    /// Fails if somebody wrote to it since it was opened.
     pub(super) fn check_unchanged(&self) -> Result<(), ImportError> {
-        let now = measure(self.files.iter().map(|(file, _)| file))?;
-        if now == (self.bytes, self.changed_ns) {
+        let (bytes, _, written_ns) = measure(self.files.iter().map(|(file, _)| file))?;
+        if (bytes, written_ns) == (self.bytes, self.written_ns) {
             Ok(())
         } else {
             Err(ImportError::Changed)

@@ -325,14 +325,12 @@ fn cannot_be_read(error: &ImportError) -> bool {
 /// What trying again does not change.
 fn is_final(error: &ImportError) -> bool {
     match error {
-        ImportError::NotAFile | ImportError::NotMedia => true,
+        ImportError::NotAFile | ImportError::NotMedia | ImportError::Changed => true,
         ImportError::Source(error) => matches!(
             error.kind(),
             io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
         ),
-        // Its bytes are nobody's to change: somebody gave it another owner, or a link.
-        ImportError::Changed
-        | ImportError::Busy
+        ImportError::Busy
         | ImportError::DiskFull(_)
         | ImportError::NotWritable(_)
         | ImportError::Unanswered
@@ -434,7 +432,6 @@ mod tests {
         for error in [
             source(Errno::EMFILE),
             ImportError::DiskFull("disk full".to_owned()),
-            ImportError::Changed,
         ] {
             for tries in 0..50 {
                 assert_eq!(waiting.refuse(2, &error, at(tries)), None);

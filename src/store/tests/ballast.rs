@@ -7,10 +7,13 @@ use std::time::Duration;
 use super::faults::folder;
 use super::faulty_disk::FaultyDisk;
 use super::made::*;
+use super::outdated::reels;
 use crate::base::{Clock, SimulatedClock, Wall};
+use crate::store::index::Index;
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
+use crate::store::recovery::{Told, recover};
 use crate::store::{
     Gap, GapReason, OpenError, RecoveryReport, Retention, StoreOptions, open_recorder,
 };
@@ -110,6 +113,32 @@ fn a_start_after_a_crash_on_a_full_disk_gives_the_ballast_up_and_tells_all_that_
     disk.tell_space(ROOMY, ROOMY);
     recorder.keep_room();
     assert!(ballast(dir.path()).exists());
+}
+
+#[test]
+fn a_second_try_of_a_start_tells_what_the_first_one_did_and_marks_it_once() {
+    let dir = folder();
+    let disk = FaultyDisk::default();
+    let mut crashing = begin(dir.path(), &disk);
+    accept(&mut crashing, 1, 4);
+    drop(crashing);
+    let (reel, bytes) = &reels(dir.path())[1];
+    // The last committed segment is missing, too.
+    let file = std::fs::File::options().write(true).open(reel).unwrap();
+    file.set_len(bytes / 2).unwrap();
+
+    let mut told = Told::default();
+    let mut first = None;
+    for _ in 0..2 {
+        let mut index = Index::open(dir.path(), Arc::new(disk.clone())).unwrap();
+        recover(dir.path(), &disk, &mut index, &mut told).unwrap();
+        drop(index);
+        let reader = Reader::new(dir.path());
+        let recording = reader.recording(&camera("door"), Wall(0), Wall(i64::MAX));
+        let found = (told.report.clone(), recording.unwrap().gaps);
+        assert!(!found.0.lost.is_empty() && !found.1.is_empty());
+        assert_eq!(first.get_or_insert(found.clone()), &found);
+    }
 }
 
 #[test]

@@ -265,24 +265,18 @@ fn what_was_forgotten_does_not_come_back_though_its_file_stands() {
 }
 
 #[test]
-fn the_log_the_keys_and_reels_set_aside_count_as_bytes_on_the_disk_and_reels_once() {
-    const BYTES: usize = 1 << 20;
+fn the_log_and_the_keys_count_as_bytes_on_the_disk() {
+    const BYTES: u64 = 1 << 20;
     let dir = recorded();
     let archive = Archive::open(dir.path()).unwrap();
-    let folder = reels(dir.path())[0].parent().unwrap().to_owned();
-    for (path, counts) in [
-        (dir.path().join("log/more"), true),
-        (dir.path().join("keys/more"), true),
-        (folder.join("0000999999.reel.unreadable"), true),
-        // Those that the index has are counted by it.
-        (folder.join("0000999999.reel"), false),
-    ] {
+    for name in ["log/more", "keys/more"] {
+        let path = dir.path().join(name);
         let before = archive.statistics().unwrap().physical_bytes;
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, vec![1; BYTES]).unwrap();
+        std::fs::write(&path, vec![1; BYTES as usize]).unwrap();
         std::fs::File::open(&path).unwrap().sync_all().unwrap();
         let more = archive.statistics().unwrap().physical_bytes - before;
-        assert_eq!(more >= BYTES as u64, counts, "{more}: {}", path.display());
+        assert!(more >= BYTES, "{more}: {name}");
     }
 }
 
