@@ -2,9 +2,10 @@
 //! durable before it; of what came later, luck decides write by write or piece by piece, so also out of order.
 //! The same seed over the same log always gives the same cuts.
 
+use std::collections::HashSet;
 use std::io;
 
-use super::disk_log::{FinishedLog, Kind, Picture, Record};
+use super::disk_log::{FinishedLog, Kind, Picture, Record, SECTOR_BYTES};
 
 /// How many flushes a lying disk leaves out: a few commits' worth, so that what was told is gone.
 const LYING_FLUSHES: usize = 60;
@@ -141,10 +142,24 @@ pub(crate) fn plan_lies(
     let mut luck = Luck::new(!seed);
     let half = first + (log.records.len() - first) / 2;
     let mut marked = Vec::new();
-    for (index, record) in log.records[..half].iter().enumerate().skip(first) {
-        if record.is_write() && log.data(record)?.windows(mark.len()).any(|at| at == mark) {
-            marked.push(index);
+    // What is written again later is not lost with a write, as the end of a file that grows.
+    let mut again = HashSet::new();
+    for (index, record) in log.records.iter().enumerate().skip(first).rev() {
+        if !record.is_write() {
+            continue;
         }
+        if index < half {
+            let data = log.data(record)?;
+            let mut marks = data.windows(mark.len()).enumerate();
+            let is_lost = |at: usize| {
+                let sector = |byte: usize| record.sector + byte as u64 / SECTOR_BYTES as u64;
+                (sector(at)..=sector(at + mark.len() - 1)).all(|sector| !again.contains(&sector))
+            };
+            if marks.any(|(at, bytes)| bytes == mark && is_lost(at)) {
+                marked.push(index);
+            }
+        }
+        again.extend(record.sector..record.sector + record.sectors());
     }
     let flushes = log.records[first..]
         .iter()
@@ -336,6 +351,24 @@ mod tests {
         let lies = plan_lies(&log, 0, 4, 1, &[5; 8]).expect("a plan");
         assert_eq!(lies[0].lie, Some(Lie::Flushes(1)));
         assert_eq!(lies[1].lie, Some(Lie::LostWrite(4)));
+    }
+
+    #[test]
+    fn what_is_written_again_is_no_write_to_lose() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut log = DiskLog::create(folder.path(), SECTORS * SECTOR_BYTES as u64).expect("a log");
+        for (sector, byte) in [(3, 5), (9, 5), (20, 1), (3, 6), (21, 1), (22, 1)] {
+            log.write(sector, &[byte; SECTOR_BYTES], false)
+                .expect("a write");
+        }
+        log.finish().expect("all of it");
+        let log = FinishedLog::open(folder.path()).expect("the log");
+        let lies = plan_lies(&log, 0, 20, 1, &[5; 8]).expect("a plan");
+        let lost = lies.iter().skip(1).step_by(2);
+        assert!(
+            lost.into_iter()
+                .all(|cut| cut.lie == Some(Lie::LostWrite(1)))
+        );
     }
 
     #[test]
