@@ -1,7 +1,7 @@
 // Joins what the benches measured into one table with its targets. Driven by scripts/bench.
 //   node benches/table.mjs join FOLDER        reads FOLDER/*.json and ladder.txt, writes FOLDER/../bench.json, prints the table
 //   node benches/table.mjs readme BENCH_JSON README      puts the table between the README's bench marks
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 const json = async (file) => JSON.parse(await readFile(file, "utf8").catch(() => "null"));
@@ -193,7 +193,19 @@ function rows({ ladder, start, steady, latency, store }) {
   return all.concat(storeRows(store));
 }
 
-function render({ machine, rows, store }) {
+/** Which results are of which commit. */
+async function readCommits(folder) {
+  const files = (await readdir(folder)).filter((name) => name.endsWith(".commit")).sort();
+  const commits = {};
+  for (const file of files) {
+    const commit = (await readFile(path.join(folder, file), "utf8")).trim();
+    (commits[commit] ??= []).push(path.basename(file, ".commit"));
+  }
+  return commits;
+}
+
+function render({ machine, commits, rows, store }) {
+  const all = Object.entries(commits).map(([commit, results]) => `${commit}: ${results.join(", ")}`);
   const mark = (met) => (met === null ? "not shown" : met ? "yes" : "**no**");
   return [
     "| what | target | measured | met | how |",
@@ -201,13 +213,14 @@ function render({ machine, rows, store }) {
     ...rows.map(({ what, target, measured, met, how }) => `| ${what} | ${target} | ${measured} | ${mark(met)} | ${how} |`),
     "",
     ...(store?.dedup ? [...renderDedup(store.dedup), ""] : []),
-    `${machine.date}, Perch ${machine.perch}, ${machine.cpu} with ${machine.processors} processors (load ${machine.load} before it began), ${machine.system}, ${machine.versions.join(", ")}.`,
+    `${machine.date}, Perch ${machine.perch} (commit ${all.join("; ")}), ${machine.cpu} with ${machine.processors} processors (load ${machine.load} before it began), ${machine.system}, ${machine.versions.join(", ")}.`,
   ].join("\n");
 }
 
 async function join(folder) {
   const read = {
     machine: await json(path.join(folder, "machine.json")),
+    commits: await readCommits(folder),
     ladder: readLadder(await lines(path.join(folder, "ladder.txt"))),
     start: await json(path.join(folder, "start.json")),
     steady: await json(path.join(folder, "steady.json")),
