@@ -18,7 +18,7 @@ use super::trial::{Refusal, TrialTask, Verdict, run_trial};
 
 /// Name of the file with the verdicts.
 const CACHE_FILE: &str = "encoders.json";
-/// How long an encoder whose trial proved nothing is passed over: each trial costs a camera up to five seconds.
+/// How long an encoder whose trial proved nothing is not tried again: each trial costs a camera up to five seconds.
 const DOUBT_LASTS: Duration = Duration::from_secs(600);
 
 /// How a machine's encoders are found out.
@@ -49,8 +49,8 @@ pub struct EncoderListing {
     pub verdict: Option<Verdict>,
 }
 
-/// Hardware encoders whose trial came to no end, such as a time-out on a machine that was busy. They are passed over
-/// for a while, and no file remembers them.
+/// Encoders whose trial came to no end, such as a time-out on a machine that was busy. They are not tried again for a
+/// while, so that a camera that comes back need not wait for it, and no file remembers them.
 #[derive(Debug, Default)]
 pub struct Doubts(BTreeMap<String, Doubt>);
 
@@ -66,7 +66,11 @@ impl Doubts {
         (doubt.arose_at.elapsed() < DOUBT_LASTS).then_some(&doubt.reason[..])
     }
 
+    /// A doubt that lasts keeps the time at which it arose.
     fn add(&mut self, factory: &str, reason: &str) {
+        if self.reason(factory).is_some() {
+            return;
+        }
         let doubt = Doubt {
             reason: reason.to_owned(),
             arose_at: Instant::now(),
@@ -84,7 +88,7 @@ pub fn choose_encoder(
     init()?;
     let mut cache = Cache::load(options.cache_dir.as_deref());
     let mut refusals = Vec::new();
-    let mut untried = None;
+    let mut untried = Vec::new();
     for (entry, factory) in candidates(&options.order, &options.distrusted) {
         let choice = EncoderChoice { entry, factory };
         match consider(&choice, options, &mut cache, doubts) {
@@ -96,13 +100,19 @@ pub fn choose_encoder(
                 let reason = refusal.reason();
                 tracing::warn!(encoder = choice.factory, reason, "encoder refused");
                 refusals.push(format!("{}: {reason}", choice.factory));
-                if entry.is_software() && matches!(refusal, Refusal::Unproven(_)) {
-                    untried.get_or_insert(choice);
+                if let Refusal::Unproven(reason) = refusal
+                    && entry.is_software()
+                {
+                    untried.push((choice, reason));
                 }
             }
         }
     }
-    if let Some(choice) = untried {
+    // Had one of them passed, the better ones would be worth another trial at the next start.
+    for (choice, reason) in &untried {
+        doubts.add(&choice.factory, reason);
+    }
+    if let Some((choice, _)) = untried.into_iter().next() {
         tracing::warn!(
             encoder = choice.factory,
             "no encoder passed its trial; this one is taken without"
@@ -381,6 +391,14 @@ mod tests {
             .map(|refusal| refusal.reason().to_owned())
     }
 
+    /// As long as a doubt lasts.
+    fn let_time_pass(doubts: &mut Doubts) {
+        for doubt in doubts.0.values_mut() {
+            let earlier = doubt.arose_at.checked_sub(DOUBT_LASTS);
+            doubt.arose_at = earlier.expect("the machine runs longer");
+        }
+    }
+
     #[test]
     fn the_first_that_works_is_chosen_and_remembered() {
         let dir = tempfile::tempdir().expect("a scratch folder");
@@ -440,6 +458,35 @@ mod tests {
     }
 
     #[test]
+    fn software_that_a_busy_machine_could_not_try_is_not_tried_at_every_start() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let order = ["x264enc", "openh264enc"];
+        let busy = options(
+            dir.path(),
+            &format!("echo $0 >>{}/tried; kill -KILL $$", dir.path().display()),
+            &order,
+        );
+        let tried = || fs::read_to_string(dir.path().join("tried")).expect("written");
+        let mut doubts = Doubts::default();
+        for _ in 0..2 {
+            let choice = choose_encoder(&busy, &mut doubts).expect("taken without");
+            assert_eq!(choice.factory, "x264enc");
+            assert_eq!(tried(), "x264enc\nopenh264enc\n");
+        }
+        let_time_pass(&mut doubts);
+        choose_encoder(&busy, &mut doubts).expect("taken without");
+        assert_eq!(tried().lines().count(), 4, "tried again");
+        // One that passes is taken, and what it was preferred to is worth a trial the next time.
+        let picky = options(dir.path(), "test $0 = openh264enc || kill -KILL $$", &order);
+        let mut doubts = Doubts::default();
+        let choice = choose_encoder(&picky, &mut doubts).expect("one works");
+        assert_eq!(choice.factory, "openh264enc");
+        let good = options(dir.path(), "exit 0", &order);
+        let choice = choose_encoder(&good, &mut doubts).expect("both work");
+        assert_eq!(choice.factory, "x264enc");
+    }
+
+    #[test]
     fn only_what_a_trial_proves_is_held_against_hardware() {
         let dir = tempfile::tempdir().expect("a scratch folder");
         let trial = |script: &str| options(dir.path(), script, &[]);
@@ -449,13 +496,7 @@ mod tests {
         assert!(killed.is_some());
         // It is not tried at every start of a camera, but a new process, or this one later, tries it again.
         assert_eq!(verdict_on(&good, true, &mut doubts), killed);
-        let passed = |doubt: &mut Doubt| {
-            doubt.arose_at = doubt
-                .arose_at
-                .checked_sub(DOUBT_LASTS)
-                .expect("the machine runs longer")
-        };
-        doubts.0.values_mut().for_each(passed);
+        let_time_pass(&mut doubts);
         assert_eq!(verdict_on(&good, true, &mut doubts), None);
 
         let dir = tempfile::tempdir().expect("a scratch folder");
