@@ -1,6 +1,8 @@
 //! Clips: stretches of a camera's recording that stay whatever retention says. A clip holds reels, and copies nothing.
 //! The writer makes and removes them, since it alone changes rows.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::{ClipError, ReadError};
@@ -61,7 +63,7 @@ impl ClipWish {
     }
 }
 
-/// Makes a clip of what is committed.
+/// Makes a clip, which holds what is committed within it. What comes later is for [`hold_what_came_later`].
 pub(super) fn make_clip(
     transaction: &Transaction<'_>,
     wish: &ClipWish,
@@ -85,15 +87,54 @@ pub(super) fn make_clip(
     )?;
     let id = transaction.last_insert_rowid();
     for reel in reels {
-        transaction
-            .prepare_cached("INSERT INTO clip_reel VALUES (?, ?)")?
-            .execute([id, reel])?;
+        hold(transaction, id, reel)?;
+    }
+    let clip = clips(transaction, "WHERE clip.id = ?1", params![id])?.pop();
+    clip.ok_or(ClipError::NothingRecorded)
+}
+
+/// Lets a clip hold a reel, if there is such a reel and the clip does not hold it already.
+pub(super) fn hold(transaction: &Transaction<'_>, clip: i64, reel: i64) -> rusqlite::Result<()> {
+    let held = transaction
+        .prepare_cached("INSERT OR IGNORE INTO clip_reel SELECT ?, id FROM reel WHERE id = ?")?
+        .execute([clip, reel])?;
+    if held > 0 {
         transaction
             .prepare_cached("UPDATE reel SET refs = refs + 1 WHERE id = ?")?
             .execute([reel])?;
     }
-    let clip = clips(transaction, "WHERE clip.id = ?1", params![id])?.pop();
-    clip.ok_or(ClipError::NothingRecorded)
+    Ok(())
+}
+
+/// Lets clips hold those of the reels that have segments within them by now: the last of a clip that ended when it was
+/// made are committed after that, and a clock that is set back comes by again. Returns the clips that hold more now.
+pub(super) fn hold_what_came_later(
+    transaction: &Transaction<'_>,
+    reels: &BTreeSet<i64>,
+) -> rusqlite::Result<Vec<Clip>> {
+    let mut near = transaction.prepare_cached(
+        "SELECT clip.id, reel.wall_ms, clip.from_ms, clip.to_ms
+         FROM reel JOIN track ON track.id = reel.track JOIN clip ON clip.camera = track.camera
+         WHERE reel.id = ?1 AND clip.to_ms > reel.wall_ms - ?2 AND clip.from_ms < reel.wall_ms + ?3
+         AND NOT EXISTS (SELECT 1 FROM clip_reel WHERE clip_reel.clip = clip.id AND clip_reel.reel = reel.id)",
+    )?;
+    let mut grown = BTreeSet::new();
+    for &reel in reels {
+        let mut rows = near.query([reel, LABEL_BEFORE_MS, LABEL_AFTER_MS])?;
+        while let Some(row) = rows.next()? {
+            let (clip, wall_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let (from, to) = (Wall(row.get(2)?), Wall(row.get(3)?));
+            if lies_within(transaction, reel, wall_ms, from, to)? {
+                hold(transaction, clip, reel)?;
+                grown.insert(clip);
+            }
+        }
+    }
+    let mut clips_now = Vec::new();
+    for clip in grown {
+        clips_now.extend(clips(transaction, "WHERE clip.id = ?1", [clip])?);
+    }
+    Ok(clips_now)
 }
 
 /// Lets a clip's reels go. Returns whether there was such a clip.
@@ -123,14 +164,24 @@ fn reels_within(
     let mut within = Vec::new();
     while let Some(row) = rows.next()? {
         let (reel, wall_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
-        if let Some(extent) = extent(connection, reel)?
-            && wall_ms + extent.first_ms < to.0
-            && wall_ms + extent.end_ms > from.0
-        {
+        if lies_within(connection, reel, wall_ms, from, to)? {
             within.push(reel);
         }
     }
     Ok(within)
+}
+
+/// Whether a reel that starts at the label `wall_ms` has a segment between two labels.
+fn lies_within(
+    connection: &Connection,
+    reel: i64,
+    wall_ms: i64,
+    from: Wall,
+    to: Wall,
+) -> rusqlite::Result<bool> {
+    let extent = extent(connection, reel)?;
+    Ok(extent
+        .is_some_and(|extent| wall_ms + extent.first_ms < to.0 && wall_ms + extent.end_ms > from.0))
 }
 
 /// The clips that a condition on the table `clip` leaves, by their start.

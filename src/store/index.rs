@@ -10,14 +10,14 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::archive::{DamagedSegment, VerifyReport};
-use super::clips::{Clip, ClipWish, make_clip, remove_clip};
+use super::clips::{Clip, ClipWish, hold_what_came_later, make_clip, remove_clip};
 use super::error::{ClipError, OpenError};
 use super::file_system::FileSystem;
 use super::garbage::Garbage;
 use super::import::{Marked, PacksReport, mark_damage};
 use super::index_file::{PAGE_BYTES, open_index_file};
-use super::journal::{CommitError, Journal, clip_reels};
-use super::marks::{ClipMark, Mark};
+use super::journal::{CommitError, Journal, clip_mark};
+use super::marks::Mark;
 use super::numbers::CameraPosition;
 use super::recorder::reel_path;
 use super::reel_rows::{close_reel, forget_reel};
@@ -276,7 +276,7 @@ impl Index {
         for (reel, bytes) in &batch.closed {
             close_reel(&transaction, *reel, *bytes)?;
         }
-        let mut marks = Vec::new();
+        let mut marks = hold_later(&transaction, batch.segments.iter().map(|row| row.key))?;
         for segment in &batch.damaged_segments {
             quarantine(&transaction, *segment)?;
         }
@@ -350,15 +350,7 @@ impl Index {
     pub(super) fn make_clip(&mut self, wish: &ClipWish, now: Wall) -> Result<Clip, ClipError> {
         let transaction = begin(&mut self.connection)?;
         let clip = make_clip(&transaction, wish, now)?;
-        let mark = Mark::Clip(ClipMark {
-            id: clip.id,
-            camera: clip.camera.clone(),
-            name: clip.name.clone(),
-            from: clip.from,
-            to: clip.to,
-            made: clip.made,
-            reels: clip_reels(&transaction, clip.id)?,
-        });
+        let mark = clip_mark(&transaction, &clip)?;
         self.journal.commit(transaction, &[mark])?;
         self.count_pages();
         Ok(clip)
@@ -478,8 +470,11 @@ impl Index {
             }
         }
         let count = segments.len() as u64;
-        let marks = (count > 0).then_some(Mark::Recovered { segments });
-        self.journal.commit(transaction, marks.as_slice())?;
+        let mut marks = hold_later(&transaction, segments.iter().copied())?;
+        if count > 0 {
+            marks.push(Mark::Recovered { segments });
+        }
+        self.journal.commit(transaction, &marks)?;
         self.count_pages();
         // Their rows may be shorter now, or gone.
         self.latest_gaps
@@ -591,6 +586,19 @@ pub(super) enum ChangeError {
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// Lets clips hold the reels of segments that came to be within them. Returns what the journal must tell of that.
+fn hold_later(
+    transaction: &Transaction<'_>,
+    segments: impl Iterator<Item = i64>,
+) -> rusqlite::Result<Vec<Mark>> {
+    let reels = segments.map(|key| key / REEL_SEGMENTS_MAX as i64).collect();
+    let grown = hold_what_came_later(transaction, &reels)?;
+    grown
+        .iter()
+        .map(|clip| clip_mark(transaction, clip))
+        .collect()
 }
 
 fn ensure_camera(

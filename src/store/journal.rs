@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::clips::Clip;
 use super::error::OpenError;
 use super::failure::{Failure, commit_failed};
 use super::file_system::FileSystem;
@@ -315,8 +316,21 @@ pub(super) fn reel_of_path(path: &str) -> Option<i64> {
     name.strip_suffix(".reel")?.parse().ok()
 }
 
+/// A clip with what it holds now.
+pub(super) fn clip_mark(connection: &Connection, clip: &Clip) -> rusqlite::Result<Mark> {
+    Ok(Mark::Clip(ClipMark {
+        id: clip.id,
+        camera: clip.camera.clone(),
+        name: clip.name.clone(),
+        from: clip.from,
+        to: clip.to,
+        made: clip.made,
+        reels: clip_reels(connection, clip.id)?,
+    }))
+}
+
 /// The reels that a clip holds.
-pub(super) fn clip_reels(connection: &Connection, clip: i64) -> rusqlite::Result<Vec<i64>> {
+fn clip_reels(connection: &Connection, clip: i64) -> rusqlite::Result<Vec<i64>> {
     let mut statement =
         connection.prepare_cached("SELECT reel FROM clip_reel WHERE clip = ? ORDER BY reel")?;
     let reels = statement.query_map([clip], |row| row.get(0))?;

@@ -36,6 +36,7 @@ pub(super) enum Mark {
         next_run: u64,
         next_msn: u64,
     },
+    /// A clip, or what it holds now.
     Clip(ClipMark),
     ClipRemoved {
         id: i64,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::clips::remove_clip;
+use super::clips::{hold, remove_clip};
 use super::import::replay_damage;
 use super::index::forget_gaps;
 use super::marks::{ClipMark, Mark};
@@ -16,7 +16,7 @@ use super::recovery::wall_end;
 use super::reel::{FoundSegment, ReelHead};
 use super::reel_rows::close_reel;
 use super::rows::{REEL_SEGMENTS_MAX, segment_key};
-use super::scrub_rows::{put_back, quarantine};
+use super::scrub_rows::{forget_loss, put_back, quarantine};
 use super::status::{GapMark, GapReason};
 use crate::base::CameraId;
 
@@ -162,6 +162,8 @@ pub(super) fn replay(
         "CREATE TEMP TABLE found_gap AS SELECT camera, rendition, from_ms, to_ms, reason FROM gap;
          DELETE FROM gap;",
     )?;
+    let reel_of = |segment: i64| segment / REEL_SEGMENTS_MAX as i64;
+    let (mut still_damaged, mut put_back_of) = (BTreeSet::new(), BTreeSet::new());
     for mark in marks {
         match mark {
             Mark::Gap { row, mark } => put_gap(transaction, *row, mark)?,
@@ -188,18 +190,36 @@ pub(super) fn replay(
             }
             Mark::Damaged { segments } => {
                 for &segment in segments {
-                    if !without_first.contains(&(segment / REEL_SEGMENTS_MAX as i64)) {
+                    if without_first.contains(&reel_of(segment)) {
+                        still_damaged.insert(segment);
+                    } else {
                         quarantine(transaction, segment)?;
                     }
                 }
             }
             Mark::Recovered { segments } => {
-                for segment in segments {
-                    put_back(transaction, *segment)?;
+                for &segment in segments {
+                    if without_first.contains(&reel_of(segment)) {
+                        still_damaged.remove(&segment);
+                        put_back_of.insert(reel_of(segment));
+                    } else {
+                        put_back(transaction, segment)?;
+                    }
                 }
             }
             Mark::DamagedChunks { pack, offsets } => replay_damage(transaction, *pack, offsets)?,
             Mark::Forgotten { .. } | Mark::Whole => {}
+        }
+    }
+    for reel in put_back_of {
+        let keys = segment_keys(reel);
+        // All that were damaged read well again, but for the first, which is not there: nothing that is there is lost.
+        if still_damaged
+            .range(keys.start + 1..keys.end)
+            .next()
+            .is_none()
+        {
+            forget_losses(transaction, keys)?;
         }
     }
     transaction.execute_batch(
@@ -214,6 +234,23 @@ pub(super) fn replay(
         transaction.query_row(&query, (), |row| row.get(0))
     };
     Ok((count("gap")?, count("clip")?))
+}
+
+/// The keys that a reel's segments may have.
+fn segment_keys(reel: i64) -> Range<i64> {
+    let count = REEL_SEGMENTS_MAX as i64;
+    reel * count..(reel + 1) * count
+}
+
+/// Takes the time of the segments with these keys, those that there are, out of what is lost.
+fn forget_losses(transaction: &Transaction<'_>, keys: Range<i64>) -> rusqlite::Result<()> {
+    let mut segments =
+        transaction.prepare_cached("SELECT id FROM segment WHERE id >= ? AND id < ?")?;
+    let mut rows = segments.query([keys.start, keys.end])?;
+    while let Some(row) = rows.next()? {
+        forget_loss(transaction, row.get(0)?)?;
+    }
+    Ok(())
 }
 
 fn put_gap(transaction: &Transaction<'_>, row: i64, mark: &GapMark) -> rusqlite::Result<()> {
@@ -238,7 +275,7 @@ fn put_clip(transaction: &Transaction<'_>, clip: &ClipMark) -> rusqlite::Result<
     let camera = ensure_camera(transaction, &clip.camera)?;
     transaction
         .prepare_cached(
-            "INSERT INTO clip (id, camera, name, from_ms, to_ms, made_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO clip (id, camera, name, from_ms, to_ms, made_ms) VALUES (?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             clip.id,
@@ -250,14 +287,7 @@ fn put_clip(transaction: &Transaction<'_>, clip: &ClipMark) -> rusqlite::Result<
         ])?;
     for reel in &clip.reels {
         // One that cannot be read has no row.
-        let held = transaction
-            .prepare_cached("UPDATE reel SET refs = refs + 1 WHERE id = ?")?
-            .execute([reel])?;
-        if held > 0 {
-            transaction
-                .prepare_cached("INSERT INTO clip_reel VALUES (?, ?)")?
-                .execute([clip.id, *reel])?;
-        }
+        hold(transaction, clip.id, *reel)?;
     }
     Ok(())
 }

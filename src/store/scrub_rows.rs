@@ -39,6 +39,12 @@ pub(super) fn put_back(connection: &Connection, segment: i64) -> rusqlite::Resul
     connection
         .prepare_cached("DELETE FROM damaged WHERE id = ?")?
         .execute([segment])?;
+    forget_loss(connection, segment)?;
+    Ok(true)
+}
+
+/// Takes a segment's time out of what is lost.
+pub(super) fn forget_loss(connection: &Connection, segment: i64) -> rusqlite::Result<()> {
     let mut losses = connection.prepare_cached(
         "SELECT gap.id, gap.from_ms, gap.to_ms, reel.wall_ms + segment.wall_ms, segment.duration_ticks, run.parameters
          FROM segment JOIN reel ON reel.id = segment.id / ?2 JOIN track ON track.id = reel.track
@@ -63,7 +69,7 @@ pub(super) fn put_back(connection: &Connection, segment: i64) -> rusqlite::Resul
     for (gap, start, end) in cuts {
         cut_gap(connection, gap, (start, end))?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Takes a time out of a gap, of which one at either side may be left.

@@ -3,6 +3,7 @@
 mod asking;
 mod ballast;
 mod clip_files;
+mod clips;
 mod doors;
 mod durable;
 mod faults;

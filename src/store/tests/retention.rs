@@ -35,7 +35,7 @@ fn options(bytes_max: Option<u64>) -> StoreOptions {
     }
 }
 
-fn open(
+pub(super) fn open(
     dir: &Path,
     clock: &SimulatedClock,
     files: Arc<dyn FileSystem>,
@@ -45,7 +45,7 @@ fn open(
     Ok(open_recorder(dir, &options(bytes_max), &clock, files)?.0)
 }
 
-fn accept(recorder: &mut Recorder, run: u64, msn: u64, wall: Wall) {
+pub(super) fn accept(recorder: &mut Recorder, run: u64, msn: u64, wall: Wall) {
     for rendition in [VIDEO, AUDIO] {
         recorder.accept(&QueuedSegment {
             camera: camera("door"),
@@ -124,7 +124,7 @@ pub(super) fn check_summaries(index: &Connection) {
     assert_eq!(told, bytes_in_all);
 }
 
-fn msns(dir: &Path) -> Vec<u64> {
+pub(super) fn msns(dir: &Path) -> Vec<u64> {
     let recording = Reader::new(dir)
         .recording(&camera("door"), Wall(0), Wall(i64::MAX))
         .unwrap();
@@ -326,7 +326,7 @@ fn no_reel_gets_the_number_of_one_that_went() {
     assert_eq!(reels.collect::<Result<Vec<_>, _>>().unwrap(), [1, 2, 5, 6]);
 }
 
-fn wish(from_s: i64, to_s: i64) -> ClipWish {
+pub(super) fn wish(from_s: i64, to_s: i64) -> ClipWish {
     ClipWish {
         camera: camera("door"),
         name: "the visitor".to_owned(),

@@ -1,0 +1,143 @@
+//! A clip holds all that is recorded within it, also what is committed only after it was made, and goes on doing so
+//! when the index is made again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::faults::{check_files, folder};
+use super::made::*;
+use super::retention::{accept, msns, open, wish};
+use crate::base::{SimulatedClock, Wall};
+use crate::store::file_system::RealFileSystem;
+use crate::store::reader::Reader;
+use crate::store::recorder::{Recorder, reel_path};
+use crate::store::{Archive, Clip, rebuild_index};
+
+/// With room for nothing that no clip holds. Reels last six seconds, three segments.
+fn open_tight(dir: &Path, clock: &SimulatedClock) -> Recorder {
+    open(dir, clock, Arc::new(RealFileSystem), Some(0)).unwrap()
+}
+
+fn record(recorder: &mut Recorder, run: u64, numbers: std::ops::Range<u64>) {
+    for msn in numbers {
+        accept(recorder, run, msn, at(msn));
+    }
+}
+
+fn at(msn: u64) -> Wall {
+    NOON.plus_ms(msn as i64 * 2000)
+}
+
+fn clips(dir: &Path) -> Vec<Clip> {
+    Reader::new(dir).clips(None).unwrap()
+}
+
+/// Each clip with a reel that it holds and how many clips the reel says hold it.
+fn held(dir: &Path) -> Vec<(i64, i64, i64)> {
+    let index = Connection::open(dir.join("db/index.db")).unwrap();
+    let mut held = index
+        .prepare("SELECT clip, reel, refs FROM clip_reel JOIN reel ON reel.id = reel ORDER BY 1, 2")
+        .unwrap();
+    let rows = held.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_is_committed_within_a_clip_after_it_was_made_is_held_as_well() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(13_000));
+    let mut recorder = open_tight(dir.path(), &clock);
+    record(&mut recorder, 0, 0..5);
+    // The last ten seconds, of which the last two segments are not made yet: one goes to the reel that is open, the
+    // other to the next.
+    let clip = recorder.make_clip(&wish(3, 13)).unwrap();
+    let earlier = recorder.make_clip(&wish(0, 1)).unwrap();
+    record(&mut recorder, 0, 5..18);
+    recorder.keep_room();
+    let kept = (0..9).chain(15..18);
+    assert_eq!(msns(dir.path()), kept.collect::<Vec<_>>());
+    let [first, second] = &clips(dir.path())[..] else {
+        panic!("{:?}", clips(dir.path()));
+    };
+    assert_eq!(first, &earlier);
+    assert_eq!((second.from, second.to), (clip.from, clip.to));
+    assert!(second.bytes_held > clip.bytes_held);
+    recorder.close();
+    drop(recorder);
+    check_files(dir.path());
+
+    // Nor does it hold less without the index.
+    let (before, holds) = (clips(dir.path()), held(dir.path()));
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let report = rebuild_index(dir.path(), |_, _| {}).unwrap();
+    assert!(report.clips == 2 && !report.journal_damaged);
+    assert_eq!((clips(dir.path()), held(dir.path())), (before, holds));
+
+    let mut recorder = open_tight(dir.path(), &clock);
+    assert!(recorder.remove_clip(clip.id).unwrap());
+    recorder.keep_room();
+    assert_eq!(msns(dir.path()), [0, 1, 2, 15, 16, 17]);
+    assert!(recorder.remove_clip(earlier.id).unwrap());
+    recorder.close();
+    assert_eq!(held(dir.path()), []);
+}
+
+#[test]
+fn what_a_clock_that_was_set_back_puts_into_a_clip_is_held_until_the_clip_goes() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(40_000));
+    let mut recorder = open_tight(dir.path(), &clock);
+    record(&mut recorder, 0, 0..9);
+    let clip = recorder.make_clip(&wish(7, 9)).unwrap();
+    // Twenty seconds come twice: the second reel of the second time begins within the clip, the first ends before it.
+    for msn in 9..21 {
+        accept(&mut recorder, 1, msn, at(msn - 9));
+    }
+    recorder.keep_room();
+    let kept = (3..6).chain(12..15).chain(18..21);
+    assert_eq!(msns(dir.path()), kept.collect::<Vec<_>>());
+    assert!(recorder.remove_clip(clip.id).unwrap());
+    recorder.keep_room();
+    assert_eq!(msns(dir.path()), [18, 19, 20]);
+}
+
+#[test]
+fn a_segment_within_a_clip_that_reads_well_again_is_held_from_then_on() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(40_000));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    record(&mut recorder, 0, 0..12);
+    let scrub = |recorder: &mut Recorder| {
+        let found = Archive::open(dir.path())
+            .unwrap()
+            .verify(|_, _| {})
+            .unwrap();
+        recorder.index_mut().mark_segments(&found).unwrap()
+    };
+    // The last picture of the second reel, which is all that the clip has of it.
+    let path = reel_path(dir.path(), &camera("door"), &NOON.date(), 3);
+    let sound = std::fs::read(&path).unwrap();
+    let last = bytes_of(&segment(VIDEO, 0, 5));
+    let place = sound.windows(last.len()).position(|bytes| bytes == last);
+    let mut damaged = sound.clone();
+    damaged[place.unwrap() + 20] ^= 1;
+    std::fs::write(&path, damaged).unwrap();
+    assert_eq!(scrub(&mut recorder), (1, 0));
+    recorder.make_clip(&wish(11, 13)).unwrap();
+    let holds_it = || held(dir.path()).iter().any(|&(_, reel, _)| reel == 3);
+    assert!(!holds_it());
+    std::fs::write(&path, sound).unwrap();
+    assert_eq!(scrub(&mut recorder), (0, 1));
+    assert!(holds_it());
+    recorder.close();
+    drop(recorder);
+
+    let holds = held(dir.path());
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    rebuild_index(dir.path(), |_, _| {}).unwrap();
+    assert_eq!(held(dir.path()), holds);
+    open_tight(dir.path(), &clock).keep_room();
+    assert_eq!(msns(dir.path()), (3..12).collect::<Vec<_>>());
+}
