@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 
 use super::clip_file::{ClipFile, ClipFileError, ClipFileWish};
 use super::error::{OpenError, ReadError};
-use super::file_system::{ReadFile, forget_cached, is_damage};
+use super::file_system::ReadFile;
 use super::import::{ItemContent, ItemEntry};
 use super::index_file::{check_header, header_version};
 use super::parameters::decode_parameters;
@@ -18,10 +18,11 @@ use super::proof::ProveError;
 use super::reader::Reader;
 use super::recorder::reel_path;
 use super::recovery::wall_end;
-use super::reel::{bytes_with_trailer, check_segment};
+use super::reel::check_segment;
 use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
 use super::schema::STEPS;
+use super::segment_read::read_segment;
 use super::statistics::Statistics;
 use crate::base::{CameraId, Wall};
 use crate::chunk::{ItemId, ReadAt};
@@ -312,11 +313,15 @@ pub(super) fn verify_reel(
     buffer: &mut Vec<u8>,
 ) -> VerifyReport {
     let mut report = VerifyReport::default();
-    let opened = open(&reel.path).map_err(|error| (error.to_string(), is_loss(&error)));
+    let opened = open(&reel.path).map_err(|error| {
+        let is_lost = error.kind() == io::ErrorKind::NotFound;
+        (error.to_string(), is_lost)
+    });
     for segment in &reel.segments {
         let (place, told) = (segment.place, &segment.told);
         let outcome = match &opened {
-            Ok(opened) => read_segment(reel, opened, place, buffer),
+            Ok(opened) => read_segment(&reel.path, &*opened.file, opened.bytes, place, buffer)
+                .map_err(|unread| (unread.error.to_string(), unread.is_lost)),
             Err(error) => Err(error.clone()),
         };
         let checked = outcome.and_then(|()| {
@@ -340,48 +345,4 @@ pub(super) fn verify_reel(
         }
     }
     report
-}
-
-/// Whether an error of opening a file or reading it says that bytes are gone, not that they cannot be had right now.
-fn is_loss(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
-    )
-}
-
-/// Reads a segment and its trailer. Fails with what is wrong, and whether the segment is lost.
-fn read_segment(
-    reel: &ReelToRead,
-    opened: &OpenedReel,
-    place: Place,
-    buffer: &mut Vec<u8>,
-) -> Result<(), (String, bool)> {
-    match fill(opened, place, buffer) {
-        // Once more: it may have failed altogether only for a moment.
-        Err(error) if is_damage(&error) && reads_elsewhere(reel, opened) => {
-            fill(opened, place, buffer)
-                .map_err(|error| (error.to_string(), is_loss(&error) || is_damage(&error)))
-        }
-        outcome => outcome.map_err(|error| (error.to_string(), is_loss(&error))),
-    }
-}
-
-/// Whether the disk gives back any of a reel. One that was unplugged or fails altogether refuses every place, with the
-/// same error as a bad sector.
-fn reads_elsewhere(reel: &ReelToRead, opened: &OpenedReel) -> bool {
-    forget_cached(&reel.path);
-    let last = opened.bytes.saturating_sub(1);
-    let places = [0, last / 2, last];
-    places
-        .iter()
-        .any(|place| opened.file.read_exact_at(&mut [0], *place).is_ok())
-}
-
-/// Asks for no more memory than the file has bytes.
-fn fill(opened: &OpenedReel, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let count = bytes_with_trailer(place, opened.bytes)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends early"))?;
-    buffer.resize(count, 0);
-    opened.file.read_exact_at(buffer, place.offset)
 }

@@ -1,6 +1,7 @@
 //! The seam between the recorder and the disk: the few file operations that recording needs.
 //! SQLite does its own. Tests put a disk behind it that fills up, lies and loses power.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
@@ -77,7 +78,7 @@ impl From<FolderSyncError> for io::Error {
 }
 
 /// An open file. Dropping it closes it without syncing.
-pub(super) trait StoredFile: Send + fmt::Debug {
+pub(super) trait StoredFile: ReadAt + Send + fmt::Debug {
     /// Writes pieces one after the other at `offset`; may write less than asked. Returns the bytes written.
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
     /// The same for whole blocks at multiples of [`BLOCK_BYTES`] that will hardly be read soon: past the system's cache,
@@ -86,8 +87,6 @@ pub(super) trait StoredFile: Send + fmt::Debug {
     fn write_blocks_at(&mut self, blocks: &[u8], offset: u64) -> io::Result<usize> {
         self.write_at(&[IoSlice::new(blocks)], offset)
     }
-    /// Fills `buffer` from `offset`; fails with `UnexpectedEof` where the file ends before.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Sets disk space aside without changing the size. A file system that cannot is no failure.
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()>;
     /// Makes everything written so far durable, and the size with it.
@@ -190,6 +189,12 @@ impl RealFile {
     }
 }
 
+impl ReadAt for RealFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(&self.file, buffer, offset)
+    }
+}
+
 impl StoredFile for RealFile {
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         let pieces = &pieces[..pieces.len().min(WRITE_PIECES_MAX)];
@@ -210,10 +215,6 @@ impl StoredFile for RealFile {
             self.past_cache = false;
         }
         self.write_at(&[IoSlice::new(blocks)], offset)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(&self.file, buffer, offset)
     }
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {
@@ -279,11 +280,11 @@ pub(super) fn write_all_at(
 }
 
 /// A file that is only read.
-pub(super) struct ReadFile(pub(super) File);
+pub(super) struct ReadFile<F = File>(pub(super) F);
 
-impl ReadAt for ReadFile {
+impl<F: Borrow<File>> ReadAt for ReadFile<F> {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        FileExt::read_exact_at(self.0.borrow(), buffer, offset)
     }
 }
 

@@ -25,6 +25,7 @@
 //! ```
 
 mod archive;
+mod bad_sectors;
 mod ballast;
 mod box_keys;
 mod clip_file;
@@ -64,6 +65,7 @@ mod schema;
 mod scrub;
 mod scrub_rows;
 mod segment_log;
+mod segment_read;
 mod segment_source;
 mod spool;
 mod statistics;
@@ -312,8 +314,8 @@ impl Store {
         ClipFile::plan(&self.0.reader, wish)
     }
 
-    /// Keeps a stretch of a camera's recording, whatever retention says, until the clip is removed. Copies nothing.
-    /// Waits for the disk.
+    /// Keeps a stretch of a camera's recording, whatever retention says, until the clip is removed; also what of it is
+    /// committed only later. Copies nothing. Waits for the disk.
     pub fn make_clip(&self, wish: ClipWish) -> Result<Clip, ClipError> {
         self.ask(move |recorder| recorder.make_clip(&wish))
     }

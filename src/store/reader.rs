@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,14 +12,15 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::clips::{Clip, clips_of};
 use super::error::ReadError;
-use super::file_system::is_damage;
+use super::file_system::{ReadFile, is_damage};
 use super::index_file::INDEX_PATH;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::recovery::wall_end;
-use super::reel::{bytes_with_trailer, check_segment};
+use super::reel::check_segment;
 use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
+use super::segment_read::read_with_trailer;
 use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
 use crate::media::{RenditionId, TrackParameters};
@@ -331,10 +331,8 @@ pub(super) fn fault_told(error: io::Error) -> Result<&'static str, io::Error> {
 
 /// A segment and its trailer. Asks for no more memory than the file has bytes, whatever the index says.
 pub(super) fn read_place(file: &File, place: Place) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
-    let count = bytes_with_trailer(place, size).ok_or(io::ErrorKind::UnexpectedEof)?;
-    let mut buffer = vec![0; count];
-    file.read_exact_at(&mut buffer, place.offset)?;
+    let mut buffer = Vec::new();
+    read_with_trailer(&ReadFile(file), file.metadata()?.len(), place, &mut buffer)?;
     Ok(buffer)
 }
 

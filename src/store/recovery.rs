@@ -1,9 +1,11 @@
 //! What happens before recording goes on after a start: files and index are made to agree, and what did not
 //! survive is told exactly. Nothing that was committed is cut off or removed as long as its file holds it: what is
 //! damaged is only not played any more, as after a scrub. Looks only at reels that were open and at folders where files
-//! without rows may lie, so that its cost does not grow with what is recorded. A reel that the disk does not let it see
-//! is left alone: what cannot be read may be there yet, and new segments go to new reels.
+//! without rows may lie, so that its cost does not grow with what is recorded. A reel of which the disk gives nothing
+//! back is left alone: what cannot be read may be there yet, and new segments go to new reels. Where it fails here and
+//! there, segments are damaged.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::params;
 
 use super::error::OpenError;
-use super::file_system::{FileSystem, StoredFile};
+use super::file_system::FileSystem;
 use super::garbage::sweep;
 use super::index::Index;
 use super::recorder::reel_path;
@@ -23,9 +25,11 @@ use super::reel_rows::timescale_of;
 use super::reel_writer::{Place, is_full};
 use super::resync::read_segments_despite_damage;
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
+use super::segment_read::{read_segment, reads_whole};
 use super::status::{Gap, GapMark, GapReason};
 use super::unnamed::{check_not_outdated, unnamed_reels};
 use crate::base::{CameraId, Wall};
+use crate::chunk::ReadAt;
 use crate::media::{RenditionId, ticks_to_seconds};
 
 /// A segment that is not there after a start.
@@ -43,14 +47,15 @@ pub struct LostSegment {
     pub wall_end: Wall,
 }
 
-/// Bytes at the end of a reel, or a whole reel, that no committed row names.
+/// Bytes at the end of a reel, or a whole reel, that no committed row names. Told before they go: where the disk failed
+/// in that, nobody knows whether they are gone, and they are not played in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscardedTail {
     /// The reel.
     pub path: PathBuf,
-    /// How many bytes were cut off.
+    /// How many bytes are cut off.
     pub bytes: u64,
-    /// Nothing of the reel was committed, and the file is gone.
+    /// Nothing of the reel was committed, and the file goes.
     pub removed: bool,
     /// The whole segments among them.
     pub segments: Vec<LostSegment>,
@@ -61,16 +66,16 @@ pub struct DiscardedTail {
 pub struct RecoveryReport {
     /// Reels that were open when the last process ended; none after a clean stop.
     pub reels_open: usize,
-    /// What was written but not committed, and is now cut off.
+    /// What was written but not committed, and is cut off.
     pub discarded: Vec<DiscardedTail>,
     /// What was committed but is missing or damaged: the disk did not keep what it had promised. Damaged bytes stay
     /// where they are.
     pub lost: Vec<LostSegment>,
-    /// Reels that the disk did not let recovery finish: left as they are, and looked at again at the next start.
+    /// Reels that the disk did not let recovery finish: looked at again at the next start.
     pub unreadable: Vec<UnreadableReel>,
 }
 
-/// A reel that recovery left as it was.
+/// A reel that recovery could not put in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableReel {
     /// The reel.
@@ -83,6 +88,35 @@ impl RecoveryReport {
     /// Whether nothing at all is missing.
     pub fn is_clean(&self) -> bool {
         self.discarded.is_empty() && self.lost.is_empty() && self.unreadable.is_empty()
+    }
+
+    /// Notes what is to be cut off, once: a try that failed before may have noted it.
+    fn note_discarded(&mut self, tail: DiscardedTail) {
+        if self.discarded.iter().all(|known| known.path != tail.path) {
+            self.discarded.push(tail);
+        }
+    }
+
+    /// Notes a reel that the disk does not let recovery finish. Fails if what the disk says is not of that reel alone.
+    fn leave(&mut self, dir: &Path, path: PathBuf, cause: io::Error) -> Result<(), OpenError> {
+        if !is_of_one_file(&cause) {
+            return Err(OpenError::from_io(dir, cause));
+        }
+        let cause = cause.to_string();
+        self.unreadable.push(UnreadableReel { path, cause });
+        Ok(())
+    }
+
+    /// The losses by what is cut off of which the index does not tell yet.
+    fn untold(&self, index: &Index) -> rusqlite::Result<Vec<GapMark>> {
+        let mut untold = Vec::new();
+        for lost in self.discarded.iter().flat_map(|tail| &tail.segments) {
+            let gap = lost.gap();
+            if !is_told(index, &gap)? {
+                gap.add_to(&mut untold);
+            }
+        }
+        Ok(untold)
     }
 }
 
@@ -105,7 +139,7 @@ impl fmt::Display for RecoveryReport {
         if let Some(UnreadableReel { path, cause }) = self.unreadable.first() {
             write!(
                 f,
-                "; {} reels could not be read and were left as they are, the first {}: {cause}; check the disk",
+                "; {} reels could not be put in order and are looked at again at the next start, the first {}: {cause}; check the disk",
                 self.unreadable.len(),
                 path.display()
             )?;
@@ -141,10 +175,12 @@ pub(super) struct Committed {
     lost: LostSegment,
 }
 
-/// What recovery did to one reel.
+/// What recovery finds of one reel.
 #[derive(Debug, Default)]
-struct RecoveredReel {
-    /// Where the last segment ends that was committed and is there; 0 if none is, and the file is gone.
+struct FoundReel {
+    /// There is a file, which is cut back to `end`.
+    is_there: bool,
+    /// Where the last segment ends that was committed and is there; 0 if none is, and the file goes.
     end: u64,
     /// Segments that the file does not hold.
     missing: Vec<Committed>,
@@ -152,7 +188,6 @@ struct RecoveredReel {
     damaged: Vec<Committed>,
     /// Sound segments that lie elsewhere than their rows said, with their right places.
     moved: Vec<Committed>,
-    discarded: Option<DiscardedTail>,
 }
 
 /// What recovery has to tell, over all tries of one start.
@@ -163,8 +198,8 @@ pub(super) struct Told {
     is_committed: bool,
 }
 
-/// Cuts each reel back to its last committed end and removes reels that no row names. `told` is empty, or holds what an
-/// earlier try of this start has told.
+/// Cuts each reel back to its last committed end and removes reels that no row names, once the index tells what is lost
+/// by that: whatever happens meanwhile, it is told. `told` is empty, or holds what an earlier try of this start has told.
 pub(super) fn recover(
     dir: &Path,
     files: &dyn FileSystem,
@@ -174,9 +209,9 @@ pub(super) fn recover(
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
     let mut earlier = std::mem::take(&mut told.report);
     let report = &mut told.report;
+    // What was cut off is not found again; the rest is, unless the index has it.
+    report.discarded = std::mem::take(&mut earlier.discarded);
     if !std::mem::take(&mut told.is_committed) {
-        // What was cut off is not found again; the rest is.
-        report.discarded = std::mem::take(&mut earlier.discarded);
         earlier = RecoveryReport::default();
     }
     let mut batch = Batch::default();
@@ -184,37 +219,59 @@ pub(super) fn recover(
         tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
     }
     check_not_outdated(dir, files, index)?;
+    let mut reels = Vec::new();
     for reel in open_reels(index).map_err(sqlite)? {
         let committed = committed_segments(index, &reel).map_err(sqlite)?;
         let path = reel.path(dir);
-        match recover_reel(files, &path, reel.run, committed) {
-            Ok(recovered) => recovered.tell(reel.id, report, &mut batch),
-            Err(cause) if is_of_one_file(&cause) => report.unreadable.push(UnreadableReel {
-                path,
-                cause: cause.to_string(),
-            }),
-            Err(cause) => return Err(OpenError::from_io(dir, cause)),
+        match look_at_reel(files, &path, reel.run, committed, report) {
+            Ok(found) => reels.push((reel.id, path, found)),
+            Err(cause) => report.leave(dir, path, cause)?,
         }
         report.reels_open += 1;
     }
+    let mut unnamed = Vec::new();
     for (camera, row) in index.cameras() {
         let Some(day) = &row.day else { continue };
-        remove_unnamed(dir, files, index, camera, day, report)?;
+        for path in unnamed_reels(dir, files, index, camera, day)? {
+            let io = |cause| OpenError::from_io(dir, cause);
+            report.note_discarded(look_at_unnamed(files, &path).map_err(io)?);
+            unnamed.push(path);
+        }
     }
-    let discarded = report.discarded.iter().flat_map(|tail| &tail.segments);
-    for lost in report.lost.iter().chain(discarded) {
+    let gaps = report.untold(index).map_err(sqlite)?;
+    commit(
+        dir,
+        index,
+        &Batch {
+            gaps,
+            ..Batch::default()
+        },
+    )?;
+    for (reel, path, found) in reels {
+        match found.cut(files, &path) {
+            Ok(()) => found.tell(reel, report, &mut batch),
+            Err(cause) => report.leave(dir, path, cause)?,
+        }
+    }
+    remove_unnamed(files, &unnamed).map_err(|cause| OpenError::from_io(dir, cause))?;
+    for lost in &report.lost {
         lost.gap().add_to(&mut batch.gaps);
     }
-    if !batch.is_empty() {
-        let committed = index.commit(&batch);
-        committed.map_err(|error| OpenError::from_commit(dir, error))?;
-        index.load().map_err(sqlite)?;
-    }
+    commit(dir, index, &batch)?;
     told.is_committed = true;
     report.reels_open += earlier.reels_open;
-    report.discarded.splice(..0, earlier.discarded);
     report.lost.splice(..0, earlier.lost);
     Ok(())
+}
+
+fn commit(dir: &Path, index: &mut Index, batch: &Batch) -> Result<(), OpenError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let committed = index.commit(batch);
+    committed.map_err(|error| OpenError::from_commit(dir, error))?;
+    let loaded = index.load();
+    loaded.map_err(|error| OpenError::from_sqlite(dir, &error))
 }
 
 impl LostSegment {
@@ -244,6 +301,26 @@ impl LostSegment {
             ),
         }
     }
+}
+
+/// Whether the index tells that all the time of a gap is missing, and why.
+fn is_told(index: &Index, GapMark { camera, gap }: &GapMark) -> rusqlite::Result<bool> {
+    index
+        .connection()
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM gap JOIN camera ON camera.id = gap.camera
+             WHERE camera.name = ? AND gap.rendition IS ? AND gap.reason = ? AND gap.from_ms <= ? AND gap.to_ms >= ?)",
+        )?
+        .query_row(
+            params![
+                camera.as_str(),
+                gap.rendition.map(RenditionId::name),
+                gap.reason.number(),
+                gap.from.0,
+                gap.to.0
+            ],
+            |row| row.get(0),
+        )
 }
 
 /// The label of a segment's end.
@@ -325,7 +402,7 @@ fn is_of_one_file(error: &io::Error) -> bool {
         )
 }
 
-impl RecoveredReel {
+impl FoundReel {
     /// Adds it to the report, and to the plan of what the rows must say then.
     fn tell(self, reel: i64, report: &mut RecoveryReport, batch: &mut Batch) {
         if self.end > 0 {
@@ -345,20 +422,40 @@ impl RecoveredReel {
         batch
             .moved_segments
             .extend(moved.map(|segment| (segment.key, segment.place)));
-        report.discarded.extend(self.discarded);
+    }
+
+    /// Cuts the file back to where what was committed ends. After an error its rows hold as before.
+    fn cut(&self, files: &dyn FileSystem, path: &Path) -> io::Result<()> {
+        if !self.is_there {
+            return Ok(());
+        }
+        let mut file = files.open_file(path)?;
+        // Also when nothing is to be cut: it gives back what was reserved.
+        file.truncate(self.end)?;
+        file.sync()?;
+        if self.end == 0 {
+            files.remove_file(path)?;
+            // Before its row goes: a name that a power cut brings back would belong to no row.
+            if let Some(folder) = path.parent() {
+                files.sync_folder(folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells apart segments, in their order, that are not sound where their rows say. A row may be what is damaged, so
     /// the reel is asked, too.
     fn sort_out(
         &mut self,
-        file: &dyn StoredFile,
+        path: &Path,
+        file: &dyn ReadAt,
         size: u64,
         run: u64,
         unsound: Vec<Committed>,
     ) -> io::Result<()> {
         let head = read_head(file, size);
-        let (found, _) = read_segments_despite_damage(file, self.end, size);
+        let start = self.end;
+        let (found, _) = read_segments_despite_damage(file, start, size);
         for mut segment in unsound {
             let told = found.iter().find(|found| {
                 let FoundSegment { trailer, .. } = found;
@@ -370,7 +467,7 @@ impl RecoveredReel {
                     offset: told.offset,
                     bytes: told.trailer.segment_bytes,
                 };
-                if let Some(end) = sound_end(file, size, &segment, run)? {
+                if let Some(end) = sound_end(path, file, size, &segment, run)? {
                     self.end = self.end.max(end);
                     self.moved.push(segment);
                     continue;
@@ -382,6 +479,13 @@ impl RecoveredReel {
                 }
             }
             let end = told.map(|told| told.end);
+            let is_somewhere = end.is_some() || is_borne_out(file, size, &segment);
+            if !is_somewhere && !reads_whole(file, start, size) {
+                // It may be where the disk cannot read: what cannot be seen is not cut off.
+                self.end = size;
+                self.damaged.push(segment);
+                continue;
+            }
             match end.max(end_by_row(file, size, by_row, &found)) {
                 Some(end) => {
                     self.end = self.end.max(end);
@@ -411,14 +515,25 @@ impl RecoveredReel {
     }
 }
 
+/// Whether a segment may lie where its row says: its trailer stands there, or the disk does not tell what does.
+fn is_borne_out(file: &dyn ReadAt, size: u64, segment: &Committed) -> bool {
+    let place = segment.place;
+    let Some(count) = bytes_with_trailer(place, size) else {
+        return false;
+    };
+    match read_trailer(file, place, size) {
+        Some((trailer, _)) => trailer.msn == segment.lost.msn,
+        None => !reads_whole(
+            file,
+            place.offset + place.bytes,
+            place.offset + count as u64,
+        ),
+    }
+}
+
 /// Where a segment and its trailer end by the segment's row, at the most; `None` if the file ends before. `found` are the
 /// segments of which the file tells there.
-fn end_by_row(
-    file: &dyn StoredFile,
-    size: u64,
-    place: Place,
-    found: &[FoundSegment],
-) -> Option<u64> {
+fn end_by_row(file: &dyn ReadAt, size: u64, place: Place, found: &[FoundSegment]) -> Option<u64> {
     let count = bytes_with_trailer(place, size)? as u64;
     let trailer_at = place.offset + place.bytes;
     let trailer = read_trailer(file, place, size);
@@ -428,69 +543,58 @@ fn end_by_row(
     Some(trailer.map_or(most, |(_, end)| end))
 }
 
-/// Cuts one reel back to where what was committed ends. After an error its rows hold as before.
-fn recover_reel(
+/// Finds where what was committed ends in one reel, and notes what is to be cut off behind.
+fn look_at_reel(
     files: &dyn FileSystem,
     path: &Path,
     run: u64,
     mut committed: Vec<Committed>,
-) -> io::Result<RecoveredReel> {
-    let mut recovered = RecoveredReel::default();
+    report: &mut RecoveryReport,
+) -> io::Result<FoundReel> {
+    let mut reel = FoundReel::default();
     let mut file = match files.open_file(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            recovered.missing = committed;
-            return Ok(recovered);
+            reel.missing = committed;
+            return Ok(reel);
         }
         Err(error) => return Err(error),
     };
+    reel.is_there = true;
     let size = file.size()?;
     let mut unsound = Vec::new();
     while let Some(last) = committed.pop() {
-        if let Some(end) = sound_end(&*file, size, &last, run)? {
-            recovered.end = end;
+        if let Some(end) = sound_end(path, &*file, size, &last, run)? {
+            reel.end = end;
             break;
         }
         unsound.push(last);
     }
     if !unsound.is_empty() {
         unsound.reverse();
-        recovered.sort_out(&*file, size, run, unsound)?;
-        recovered.say(path);
+        reel.sort_out(path, &*file, size, run, unsound)?;
+        reel.say(path);
     }
-    let end = recovered.end;
+    let end = reel.end;
     if size > end {
         let head = read_head(&*file, size);
         let segments = match (&head, end) {
             (Some(head), 1..) => found_segments(&*file, head, end, size),
             _ => Vec::new(),
         };
-        recovered.discarded = Some(DiscardedTail {
+        // Gives back what was reserved and nothing else: what is lost is told first, which takes room.
+        file.truncate(size)?;
+        report.note_discarded(DiscardedTail {
             path: path.to_owned(),
             bytes: size - end,
             removed: end == 0,
             segments,
         });
     }
-    // Also when nothing is to be cut: it gives back what was reserved.
-    file.truncate(end)?;
-    file.sync()?;
-    if end == 0 {
-        files.remove_file(path)?;
-        // Before its row goes: a name that a power cut brings back would belong to no row.
-        if let Some(folder) = path.parent() {
-            files.sync_folder(folder)?;
-        }
-    }
-    Ok(recovered)
+    Ok(reel)
 }
 
-fn found_segments(
-    file: &dyn StoredFile,
-    head: &ReelHead,
-    start: u64,
-    end: u64,
-) -> Vec<LostSegment> {
+fn found_segments(file: &dyn ReadAt, head: &ReelHead, start: u64, end: u64) -> Vec<LostSegment> {
     let found = read_segments(file, start, end);
     found
         .iter()
@@ -498,65 +602,52 @@ fn found_segments(
         .collect()
 }
 
-/// Where a committed segment ends in a file of `size` bytes; `None` if its bytes are not there or not what they were.
+/// Where a committed segment ends in a file of `size` bytes; `None` if its bytes are not there, not what they were, or
+/// where the disk cannot read.
 fn sound_end(
-    file: &dyn StoredFile,
+    path: &Path,
+    file: &dyn ReadAt,
     size: u64,
     segment: &Committed,
     run: u64,
 ) -> io::Result<Option<u64>> {
-    // Before its bytes are given room: one flipped bit in the index asks for terabytes.
     let Place { offset, bytes } = segment.place;
-    let Some(count) = bytes_with_trailer(segment.place, size) else {
-        return Ok(None);
-    };
-    let mut buffer = vec![0; count];
-    match file.read_exact_at(&mut buffer, offset) {
+    let mut buffer = Vec::new();
+    match read_segment(path, file, size, segment.place, &mut buffer) {
         Ok(()) => {
             let sound = check_segment(&buffer, bytes, (segment.lost.msn, run));
             Ok(sound.ok().map(|(_, end)| offset + end))
         }
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
+        Err(unread) if unread.is_lost => Ok(None),
+        Err(unread) => Err(unread.error),
     }
 }
 
-/// Removes the reels of one folder that have no row.
-fn remove_unnamed(
-    dir: &Path,
-    files: &dyn FileSystem,
-    index: &Index,
-    camera: &CameraId,
-    day: &str,
-    report: &mut RecoveryReport,
-) -> Result<(), OpenError> {
-    let io = |cause| OpenError::from_io(dir, cause);
-    let folder = dir.join("reel").join(camera.as_str()).join(day);
-    let mut removed = false;
-    for path in unnamed_reels(dir, files, index, camera, day)? {
-        let (bytes, segments) = {
-            let file = files.open_file(&path).map_err(io)?;
-            let size = file.size().map_err(io)?;
-            let head = read_head(&*file, size);
-            let segments = head.map(|head| {
-                let start = u64::from(head.init_bytes);
-                found_segments(&*file, &head, start, size)
-            });
-            (size, segments.unwrap_or_default())
-        };
-        files.remove_file(&path).map_err(io)?;
-        removed = true;
-        report.discarded.push(DiscardedTail {
-            path,
-            bytes,
-            removed: true,
-            segments,
-        });
+/// What goes with a reel that has no row.
+fn look_at_unnamed(files: &dyn FileSystem, path: &Path) -> io::Result<DiscardedTail> {
+    let file = files.open_file(path)?;
+    let bytes = file.size()?;
+    let segments = read_head(&*file, bytes).map(|head| {
+        let start = u64::from(head.init_bytes);
+        found_segments(&*file, &head, start, bytes)
+    });
+    Ok(DiscardedTail {
+        path: path.to_owned(),
+        bytes,
+        removed: true,
+        segments: segments.unwrap_or_default(),
+    })
+}
+
+/// Removes the reels that have no row.
+fn remove_unnamed(files: &dyn FileSystem, paths: &[PathBuf]) -> io::Result<()> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        files.remove_file(path)?;
+        folders.extend(path.parent());
     }
-    if removed {
-        files
-            .sync_folder(&folder)
-            .map_err(|error| io(error.into()))?;
+    for folder in folders {
+        files.sync_folder(folder)?;
     }
     Ok(())
 }

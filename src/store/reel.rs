@@ -22,11 +22,11 @@
 //!
 //! A check is the first 8 bytes of the BLAKE2b-512 of everything in its box before it.
 
-use super::file_system::StoredFile;
 use super::parameters::{decode_parameters, encode_parameters};
 use super::reel_writer::Place;
 use crate::base::{CameraId, FieldReader, FieldWriter, Wall};
 use crate::base::{Digest, DigestKind};
+use crate::chunk::ReadAt;
 use crate::media::{RenditionId, TrackParameters};
 use crate::seal::NodeHash;
 
@@ -285,11 +285,7 @@ pub(super) fn first_trailer(bytes: &[u8]) -> Option<Trailer> {
 }
 
 /// The trailer behind the segment at `place` with the offset behind it, without looking at the segment.
-pub(super) fn read_trailer(
-    file: &dyn StoredFile,
-    place: Place,
-    size: u64,
-) -> Option<(Trailer, u64)> {
+pub(super) fn read_trailer(file: &dyn ReadAt, place: Place, size: u64) -> Option<(Trailer, u64)> {
     let at = place.offset.checked_add(place.bytes)?;
     let (kind, bytes) = read_box_header(file, at, size)?;
     if kind != Kind::Uuid(TRAILER_UUID) || bytes > TRAILER_BYTES_MAX {
@@ -301,7 +297,7 @@ pub(super) fn read_trailer(
 
 /// Reads the head of a reel, walking the boxes of the init segment before it.
 /// `None` if there is none before `end`.
-pub(super) fn read_head(file: &dyn StoredFile, end: u64) -> Option<ReelHead> {
+pub(super) fn read_head(file: &dyn ReadAt, end: u64) -> Option<ReelHead> {
     let mut offset = 0;
     loop {
         let (kind, size) = read_box_header(file, offset, end)?;
@@ -315,7 +311,7 @@ pub(super) fn read_head(file: &dyn StoredFile, end: u64) -> Option<ReelHead> {
 
 /// Reads which whole segments lie between `start`, the first byte behind a head or trailer, and `end`. Stops at
 /// the first box that is cut off or damaged. Trusts the trailers; their digests are not computed again.
-pub(super) fn read_segments(file: &dyn StoredFile, start: u64, end: u64) -> Vec<FoundSegment> {
+pub(super) fn read_segments(file: &dyn ReadAt, start: u64, end: u64) -> Vec<FoundSegment> {
     let mut found = Vec::new();
     let (mut segment_start, mut offset) = (start, start);
     while let Some((kind, size)) = read_box_header(file, offset, end) {
@@ -347,7 +343,7 @@ enum Kind {
 }
 
 /// Kind and whole size of the box at `offset`, if all of it lies before `end`.
-fn read_box_header(file: &dyn StoredFile, offset: u64, end: u64) -> Option<(Kind, u64)> {
+fn read_box_header(file: &dyn ReadAt, offset: u64, end: u64) -> Option<(Kind, u64)> {
     let mut fields = [0; 8];
     file.read_exact_at(&mut fields, offset).ok()?;
     let mut size = u64::from(u32::from_be_bytes(fields[..4].try_into().ok()?));
@@ -368,7 +364,7 @@ fn read_box_header(file: &dyn StoredFile, offset: u64, end: u64) -> Option<(Kind
     Some((kind, size))
 }
 
-pub(super) fn read_range(file: &dyn StoredFile, offset: u64, bytes: u64) -> Option<Vec<u8>> {
+pub(super) fn read_range(file: &dyn ReadAt, offset: u64, bytes: u64) -> Option<Vec<u8>> {
     let mut buffer = vec![0; usize::try_from(bytes).ok()?];
     file.read_exact_at(&mut buffer, offset).ok()?;
     Some(buffer)

@@ -3,21 +3,24 @@
 
 use std::ops::Range;
 
-use super::file_system::StoredFile;
+use super::bad_sectors::WithoutBadSectors;
 use super::reel::{
     FoundSegment, TRAILER_BYTES_MAX, TRAILER_UUID, Trailer, read_range, read_segments,
 };
+use crate::chunk::ReadAt;
 
 /// Bytes looked through at a time.
 const WINDOW_BYTES: u64 = 1 << 20;
 
 /// Segments of a reel between `start`, the first byte behind its head, and `end`; and the stretches that are none.
-/// Those found behind damage are compared with their digests, the others are believed.
+/// Those found behind damage are compared with their digests, the others are believed. What the disk does not give back
+/// is damage.
 pub(super) fn read_segments_despite_damage(
-    file: &dyn StoredFile,
+    file: &dyn ReadAt,
     start: u64,
     end: u64,
 ) -> (Vec<FoundSegment>, Vec<Range<u64>>) {
+    let file = &WithoutBadSectors(file);
     let (mut segments, mut damaged) = (Vec::new(), Vec::new());
     let mut at = start;
     while at < end {
@@ -49,7 +52,7 @@ pub(super) fn read_segments_despite_damage(
 }
 
 /// The first sound trailer behind `from` with its segment.
-fn next_segment(file: &dyn StoredFile, from: u64, end: u64) -> Option<FoundSegment> {
+fn next_segment(file: &dyn ReadAt, from: u64, end: u64) -> Option<FoundSegment> {
     let mut pattern = *b"uuid----------------";
     pattern[4..].copy_from_slice(&TRAILER_UUID);
     let mut window = from;
@@ -77,12 +80,7 @@ fn hits<'a>(bytes: &'a [u8], pattern: &'a [u8]) -> impl Iterator<Item = usize> +
 }
 
 /// The segment whose trailer lies at `trailer_at`, if both lie between `from` and `end`.
-fn segment_before(
-    file: &dyn StoredFile,
-    trailer_at: u64,
-    from: u64,
-    end: u64,
-) -> Option<FoundSegment> {
+fn segment_before(file: &dyn ReadAt, trailer_at: u64, from: u64, end: u64) -> Option<FoundSegment> {
     let size = u32::from_be_bytes(read_range(file, trailer_at, 4)?.try_into().ok()?);
     let size = u64::from(size);
     let trailer_end = trailer_at.checked_add(size).filter(|&at| at <= end)?;
@@ -98,7 +96,7 @@ fn segment_before(
     })
 }
 
-fn is_sound(file: &dyn StoredFile, found: &FoundSegment) -> bool {
+fn is_sound(file: &dyn ReadAt, found: &FoundSegment) -> bool {
     let bytes = read_range(file, found.offset, found.trailer.segment_bytes);
     bytes.is_some_and(|bytes| found.trailer.digest == found.trailer.digest.kind().digest(&bytes))
 }

@@ -176,24 +176,32 @@ impl SegmentLog {
         Ok(log)
     }
 
-    /// Appends what was committed and not yet in the files. The log gets at least as long as it was `promised` to be: no
-    /// leaf's place is given out twice.
+    /// Appends what was committed and not yet in the files. The log gets at least as long as it was `promised` to be, and
+    /// as it was if each segment whose trailer cannot be read is behind all others: no leaf's place is given out twice.
     fn append_tail(&mut self, index: &Index, promised: u64) -> rusqlite::Result<()> {
-        let tail = self.leaves_of_reels(index, "reel.id >= ?1", self.first_reel)?;
-        let tail: BTreeMap<u64, NodeHash> = tail
+        let read = self.leaves_of_reels(index, "reel.id >= ?1", self.first_reel)?;
+        let unread = segments_from(index, self.first_reel)?.saturating_sub(read.trailers);
+        let mut tail: BTreeMap<u64, NodeHash> = read
+            .leaves
             .into_iter()
             .filter(|(_, index, _)| *index >= self.flushed)
             .map(|(_, index, leaf)| (index, leaf.hash()))
             .collect();
-        let newest = tail.last_key_value().map(|(newest, _)| *newest);
-        let end = match newest {
-            Some(newest) if newest - self.flushed < STEP_MAX => promised.max(newest + 1),
-            Some(newest) => {
-                tracing::error!("a reel names leaf {newest} of a log of {}", self.flushed);
-                promised
-            }
-            None => promised,
-        };
+        let beyond = tail.split_off(&(self.flushed + STEP_MAX));
+        if let Some((newest, _)) = beyond.last_key_value() {
+            tracing::error!("a reel names leaf {newest} of a log of {}", self.flushed);
+        }
+        let newest = tail.last_key_value();
+        let known = newest.map_or(promised, |(newest, _)| promised.max(newest + 1));
+        // Places beyond were given out in turn, so these segments have no others.
+        let end = known + unread.min(STEP_MAX);
+        if end > known {
+            tracing::warn!(
+                "the log of segments goes on at leaf {end}: which of those from {} on {unread} segments have cannot be \
+                 read in their reels",
+                self.flushed
+            );
+        }
         for index in self.flushed..end {
             let hash = tail
                 .get(&index)
@@ -208,7 +216,7 @@ impl SegmentLog {
     fn read_last(&mut self, index: &Index) -> rusqlite::Result<()> {
         let newest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn DESC LIMIT 1)
                       FROM track) AND ?1 = 0";
-        for (track, _, leaf) in self.leaves_of_reels(index, newest, 0)? {
+        for (track, _, leaf) in self.leaves_of_reels(index, newest, 0)?.leaves {
             self.last.insert(track, leaf.hash());
         }
         Ok(())
@@ -221,7 +229,7 @@ impl SegmentLog {
         index: &Index,
         condition: &str,
         value: i64,
-    ) -> rusqlite::Result<Vec<(TrackKey, u64, Leaf)>> {
+    ) -> rusqlite::Result<ReadLeaves> {
         let mut reels = index.connection().prepare(&format!(
             "SELECT reel.id, camera.name, track.rendition, reel.day, run.parameters
              FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
@@ -235,7 +243,7 @@ impl SegmentLog {
                  UNION ALL SELECT offset, bytes, id FROM damaged WHERE id >= ?1 AND id < ?2 ORDER BY id",
             )?;
         let mut rows = reels.query([value])?;
-        let mut leaves = Vec::new();
+        let mut read = ReadLeaves::default();
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
             let (camera, rendition): (String, String) = (row.get(1)?, row.get(2)?);
@@ -264,16 +272,18 @@ impl SegmentLog {
                 },
             )?;
             for place in places {
-                let trailer = read_trailer(&*file, place?, size);
-                let leaf = trailer.and_then(|(trailer, _)| {
-                    leaf_of(&camera, rendition, parameters.timescale(), &trailer)
-                });
+                let Some((trailer, _)) = read_trailer(&*file, place?, size) else {
+                    continue;
+                };
+                read.trailers += 1;
+                let leaf = leaf_of(&camera, rendition, parameters.timescale(), &trailer);
                 if let Some((index, leaf)) = leaf {
-                    leaves.push(((camera.clone(), rendition), index, leaf));
+                    let track = (camera.clone(), rendition);
+                    read.leaves.push((track, index, leaf));
                 }
             }
         }
-        Ok(leaves)
+        Ok(read)
     }
 
     /// The place of the segment that is written next.
@@ -362,7 +372,7 @@ impl SegmentLog {
         self.thinning_due = now.after(THINNING_INTERVAL);
         let oldest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn LIMIT 1)
                       FROM track) AND ?1 = 0";
-        let oldest = self.leaves_of_reels(index, oldest, 0)?;
+        let oldest = self.leaves_of_reels(index, oldest, 0)?.leaves;
         // Where the first of a reel cannot be read any more, it was at most a reel of each track before one that can.
         let unread = self.last.len() as u64 * REEL_SEGMENTS_MAX;
         if let Some(first) = oldest.into_iter().map(|(_, index, _)| index).min()
@@ -387,6 +397,24 @@ impl SegmentLog {
     pub(super) fn take_bytes_written(&mut self) -> u64 {
         std::mem::take(&mut self.bytes_written)
     }
+}
+
+/// What reels say of the log.
+#[derive(Default)]
+struct ReadLeaves {
+    /// Track, index, leaf.
+    leaves: Vec<(TrackKey, u64, Leaf)>,
+    /// Trailers that could be read, also those of segments that were recorded before there was a log.
+    trailers: u64,
+}
+
+/// How many segments the index knows in a reel and all later ones, played or damaged.
+fn segments_from(index: &Index, reel: i64) -> rusqlite::Result<u64> {
+    let count = "SELECT (SELECT count(*) FROM segment WHERE id >= ?1) + (SELECT count(*) FROM damaged WHERE id >= ?1)";
+    let first_key = reel.saturating_mul(REEL_SEGMENTS_MAX as i64);
+    index
+        .connection()
+        .query_row(count, [first_key], |row| row.get(0))
 }
 
 /// What the log's files hold, as far as it can be gone on with.

@@ -11,11 +11,10 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::error::ReadError;
-use super::file_system::read_up_to;
 use super::parameters::decode_parameters;
 use super::reader::{Reader, fault_told, read_place};
 use super::recorder::reel_path;
-use super::reel::{TRAILER_BYTES_MAX, Trailer, check_segment, first_trailer};
+use super::reel::{Trailer, check_segment, first_trailer};
 use super::reel_writer::Place;
 use super::rows::REEL_SEGMENTS_MAX;
 use crate::base::CameraId;
@@ -102,15 +101,13 @@ impl SegmentSource {
         let Some((reel, place)) = self.find(msn)? else {
             return Ok(None);
         };
-        let mut buffer = [0; TRAILER_BYTES_MAX as usize];
-        let count = read_up_to(
-            &reel.file,
-            place.offset.saturating_add(place.bytes),
-            &mut buffer,
-        )
-        .map_err(|cause| reel.error(place, cause))?;
+        let behind = Place {
+            offset: place.offset.saturating_add(place.bytes),
+            bytes: 0,
+        };
+        let buffer = read_place(&reel.file, behind).map_err(|cause| reel.error(place, cause))?;
         let said = |trailer: &Trailer| (trailer.msn, trailer.run, trailer.segment_bytes);
-        let trailer = first_trailer(&buffer[..count]);
+        let trailer = first_trailer(&buffer);
         let trailer = trailer.filter(|trailer| said(trailer) == (msn, reel.run, place.bytes));
         let altered = || reel.damaged(place, "what stands behind it is not what it was");
         trailer.map(Some).ok_or_else(altered)

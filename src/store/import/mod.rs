@@ -15,7 +15,6 @@
 //!
 //! What nothing refers to any more is noted as dead in the same transaction, and buried afterwards (see `burial`).
 
-mod bad_sectors;
 mod burial;
 mod commit;
 mod damage;

@@ -10,7 +10,6 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::DIGEST_KIND;
-use super::bad_sectors::WithoutBadSectors;
 use super::damage::NOWHERE;
 use super::rows::{Listed, count_refs, encode_list, insert_chunk, prefix};
 use super::{PACK_FOLDER, pack_of_name, pack_path};
@@ -20,6 +19,7 @@ use crate::chunk::{
     PackHeader, PackId, PackScan, PlacedRecord, RecordHeader, RecordKind, decode_tombstones,
     read_pack_header,
 };
+use crate::store::bad_sectors::WithoutBadSectors;
 use crate::store::error::ReadError;
 use crate::store::file_system::{ReadFile, is_damage};
 

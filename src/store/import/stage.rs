@@ -95,6 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::chunk::ReadAt;
 
     /// A file in memory that takes blocks in part only, and refuses to write what it has twice.
     #[derive(Debug, Default)]
@@ -113,6 +114,12 @@ mod tests {
         }
     }
 
+    impl ReadAt for Paper {
+        fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+            unreachable!("nothing is read back")
+        }
+    }
+
     impl StoredFile for Paper {
         fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
             Ok(self.append(&pieces[0], offset))
@@ -125,10 +132,6 @@ mod tests {
             self.blocks += 1;
             let taken = blocks.len().saturating_sub(self.short).max(1);
             Ok(self.append(&blocks[..taken], offset))
-        }
-
-        fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
-            unreachable!("nothing is read back")
         }
 
         fn reserve(&mut self, _: u64, _: u64) -> io::Result<()> {

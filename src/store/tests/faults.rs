@@ -2,7 +2,7 @@
 //! are not there, what was committed is whole, and what is missing is known.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,9 @@ use crate::store::queue::QueuedSegment;
 use crate::store::recorder::Recorder;
 use crate::store::recovery::RecoveryReport;
 use crate::store::status::{RecordingState, StoreStatus};
-use crate::store::{OpenError, Recording, StoreOptions, open_recorder, reader::Reader};
+use crate::store::{
+    Gap, GapReason, OpenError, Recording, StoreOptions, open_recorder, reader::Reader,
+};
 
 const MSNS: u64 = 9;
 
@@ -382,6 +384,99 @@ fn recovery_that_fails_at_any_operation_is_done_again() {
             disk.lose_what_is_not_synced();
             check_afterwards(dir.path(), &told);
             if !reached {
+                break;
+            }
+        }
+    }
+}
+
+/// What a start tells to be cut off, by reel and by segment, and the losses that are known afterwards.
+type ToldTails = (BTreeSet<PathBuf>, BTreeSet<(RenditionId, u64)>);
+
+fn told_of_tails(dir: &Path, disk: &FaultyDisk) -> (Option<ToldTails>, Vec<Gap>) {
+    let clock = SimulatedClock::new(label(30));
+    let report = open(dir, &clock, &|| Arc::new(disk.clone())).map(|(_, report)| report);
+    let told = report.ok().map(|report| {
+        let reels: BTreeSet<_> = report.discarded.iter().map(|tail| &tail.path).collect();
+        assert_eq!(reels.len(), report.discarded.len(), "each is told once");
+        let reels = reels
+            .iter()
+            .map(|path| path.strip_prefix(dir).unwrap().to_owned());
+        let segments = report.discarded.iter().flat_map(|tail| &tail.segments);
+        let segments = segments.map(|lost| (lost.rendition, lost.msn));
+        (reels.collect(), segments.collect())
+    });
+    let mut gaps = read_all(dir).0.gaps;
+    gaps.retain(|gap| gap.reason == GapReason::Lost);
+    gaps.sort_by_key(|gap| (gap.rendition, gap.from));
+    // Told in one piece or in several, but of no moment twice.
+    gaps.dedup_by(|next, gap| {
+        let goes_on = next.rendition == gap.rendition && next.from == gap.to;
+        gap.to = if goes_on { next.to } else { gap.to };
+        goes_on
+    });
+    (told, gaps)
+}
+
+#[test]
+fn what_a_start_cuts_off_is_told_once_whatever_fails_while_it_is_cut() {
+    // Of each rendition two segments at the end of a reel, and one in a reel that has no row.
+    let crashed = || {
+        let dir = folder();
+        let clock = SimulatedClock::new(label(10));
+        let (mut recorder, _) = open(dir.path(), &clock, &|| Arc::new(RealFileSystem)).unwrap();
+        for msn in 10..17 {
+            for rendition in [VIDEO, AUDIO] {
+                recorder.accept(&QueuedSegment {
+                    camera: camera("door"),
+                    rendition,
+                    segment: segment_at(rendition, 0, msn, label(msn)),
+                });
+            }
+            if msn == 13 {
+                recorder.commit();
+            }
+        }
+        dir
+    };
+    let (tails, losses) = told_of_tails(crashed().path(), &FaultyDisk::default());
+    let (reels, segments) = tails.unwrap();
+    assert_eq!((reels.len(), segments.len(), losses.len()), (4, 6, 2));
+
+    for (fault, power_is_lost) in [
+        (Fault::Full, false),
+        // What a failed sync was to make durable is gone, or comes back.
+        (Fault::Io, false),
+        (Fault::Io, true),
+        (Fault::PowerCut, false),
+    ] {
+        for at in 0.. {
+            let dir = crashed();
+            let disk = FaultyDisk::failing(at, fault);
+            let (first, _) = told_of_tails(dir.path(), &disk);
+            if power_is_lost {
+                disk.lose_what_is_not_synced();
+            }
+            let (second, known) = told_of_tails(dir.path(), &FaultyDisk::default());
+            let mut is_named = true;
+            if let Some((mut cut, mut named)) = first {
+                // What the first start left alone is for the second.
+                let (more_cut, more_named) = second.unwrap();
+                cut.extend(more_cut);
+                named.extend(more_named);
+                assert_eq!(cut, reels, "{fault:?} at {at}");
+                // Nobody can name what cannot be read.
+                is_named = named == segments;
+                assert!(
+                    is_named || fault == Fault::Io,
+                    "{fault:?} at {at}: {named:?}"
+                );
+            }
+            if is_named {
+                assert_eq!(known, losses, "{fault:?} at {at}");
+            }
+            check_files(dir.path());
+            if disk.operations() <= at {
                 break;
             }
         }

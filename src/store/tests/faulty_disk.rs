@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
 
+use crate::chunk::ReadAt;
 use crate::store::file_system::{
     DiskSpace, FileSystem, FolderSyncError, RealFileSystem, StoredFile,
 };
@@ -34,6 +36,7 @@ struct State {
     power_is_off: bool,
     next_sync_fails: bool,
     reads_fail: bool,
+    bad_sectors: Vec<Range<u64>>,
     folders_do_not_open: bool,
     space: Option<DiskSpace>,
     full_until_gone: Option<PathBuf>,
@@ -82,6 +85,11 @@ impl FaultyDisk {
     /// Lets no byte of a file be read: EIO for each.
     pub(super) fn fail_reads(&self) {
         self.0.lock().unwrap().reads_fail = true;
+    }
+
+    /// Lets these ranges of each file not be read: EIO for what touches them.
+    pub(super) fn break_sectors(&self, bad: &[Range<u64>]) {
+        self.0.lock().unwrap().bad_sectors = bad.to_vec();
     }
 
     /// Tells of so much free space on a disk of `total` bytes from now on, whatever is written.
@@ -267,6 +275,20 @@ impl FaultyFile {
     }
 }
 
+impl ReadAt for FaultyFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.step_whole()?;
+        let end = offset + buffer.len() as u64;
+        let state = self.disk.0.lock().unwrap();
+        let is_hit = |bad: &Range<u64>| offset < bad.end && bad.start < end;
+        if state.reads_fail || state.bad_sectors.iter().any(is_hit) {
+            return Err(Errno::EIO.into());
+        }
+        drop(state);
+        self.file.read_exact_at(buffer, offset)
+    }
+}
+
 impl StoredFile for FaultyFile {
     fn write_at(&mut self, pieces: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         self.disk.take_room()?;
@@ -285,14 +307,6 @@ impl StoredFile for FaultyFile {
             return self.file.write_blocks_at(blocks, offset);
         }
         self.write_half(blocks, offset, fault)
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.disk.step_whole()?;
-        if self.disk.0.lock().unwrap().reads_fail {
-            return Err(Errno::EIO.into());
-        }
-        self.file.read_exact_at(buffer, offset)
     }
 
     fn reserve(&mut self, offset: u64, bytes: u64) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The store as a whole: what is promised about recordings, over files and an index that are real.
 
 mod asking;
+mod bad_sectors;
 mod ballast;
 mod clip_files;
 mod clips;

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::durable::open;
+use super::durable::{open, open_whatever};
 use super::faults::folder;
 use super::made::*;
+use super::outdated::reels;
 use crate::base::{Clock, DigestKind, SimulatedClock};
 use crate::media::RenditionId;
 use crate::seal::{ClipEvidence, ClipPart, ClipProof, PublicKeys, SegmentPlace};
+use crate::store::file_system::{FileSystem, RealFileSystem};
+use crate::store::reel::{read_head, read_segments};
 use crate::store::{Archive, CheckpointsReport, ProveError, Store, StoreOptions, load_public_keys};
 
 fn record(store: &Store, name: &str, run: u64, msns: std::ops::Range<u64>) {
@@ -113,6 +116,53 @@ fn a_killed_process_leaves_a_log_that_goes_on() {
             run + 10,
             first + 5_000..first + 5_002,
         );
+    }
+}
+
+/// The places in the log that the reels name.
+fn places(dir: &Path) -> Vec<u64> {
+    let mut places = Vec::new();
+    for (path, size) in reels(dir) {
+        let file = RealFileSystem.open_file(&path).unwrap();
+        let head = read_head(&*file, size).unwrap();
+        let found = read_segments(&*file, head.init_bytes.into(), size);
+        places.extend(found.iter().map(|found| found.trailer.link.unwrap().index));
+    }
+    places
+}
+
+#[test]
+fn a_place_in_the_log_that_cannot_be_read_in_its_reel_is_not_given_out_again() {
+    let dir = folder();
+    let store = open(dir.path());
+    record(&store, "front", 0, 0..3);
+    for damaged in 1..=2 {
+        let copy = folder();
+        super::fixture::copy(dir.path(), copy.path());
+        // The newest leaf is of the second reel, the one before it of the first.
+        let reels: Vec<_> = reels(copy.path()).into_iter().rev().take(damaged).collect();
+        let flip_ends = || {
+            for (path, size) in &reels {
+                let mut bytes = std::fs::read(path).unwrap();
+                bytes[*size as usize - 1] ^= 1;
+                std::fs::write(path, bytes).unwrap();
+            }
+        };
+        flip_ends();
+        let (killed, report) = open_whatever(copy.path());
+        assert_eq!(report.lost.len(), damaged);
+        record(&killed, "front", 1, 5_000..5_002);
+        killed.close();
+        drop(killed);
+        let archive = Archive::open(copy.path()).unwrap();
+        let proof = archive.clip_proof(&camera("front"), &named(5_000..5_002));
+        check(copy.path(), proof.unwrap(), 1, 5_000..5_002);
+
+        // What was damaged reads well again.
+        flip_ends();
+        let mut places = places(copy.path());
+        places.sort_unstable();
+        assert_eq!(places, (0..10).collect::<Vec<_>>());
     }
 }
 

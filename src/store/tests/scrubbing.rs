@@ -177,6 +177,11 @@ fn a_sector_that_cannot_be_read_costs_its_segments_until_it_reads_well_again() {
         let lost = |damaged: &DamagedSegment| (damaged.msn, damaged.is_lost);
         let lost: Vec<_> = found.damaged.iter().map(lost).collect();
         assert_eq!((found.segments_sound, lost), (2, vec![(1, true)]));
+        // Behind the trailer of one and before another, it is the other's.
+        let behind = reel.segments[1].place.offset;
+        let found = verify_with_bad_sectors(&reel, behind..behind + 1, errno);
+        let lost: Vec<_> = found.damaged.iter().map(|segment| segment.msn).collect();
+        assert_eq!((found.segments_sound, lost), (2, vec![1]));
         // A disk that was unplugged says so of every place.
         let found = verify_with_bad_sectors(&reel, 0..u64::MAX, errno);
         assert_eq!(found.damaged.len(), 3);
@@ -315,6 +320,52 @@ fn what_stands_behind_a_damaged_first_segment_keeps_its_place_when_the_index_is_
     pass(dir.path(), &mut recorder);
     assert_eq!(msns(dir.path(), VIDEO), [1, 3, 4, 5, 6]);
     assert_eq!(losses(dir.path()), before);
+}
+
+#[test]
+fn what_was_put_back_is_no_loss_though_the_segment_before_it_is_destroyed_later() {
+    // The first is destroyed, with or without a pass that notes it; the third is damaged still, or not.
+    for (is_noted, third_is_damaged) in [(false, false), (true, false), (true, true)] {
+        let dir = folder();
+        let mut recorder = recorder(dir.path());
+        accept(&mut recorder, 0..7);
+        let first_reel = reel(dir.path(), 1);
+        let bytes = std::fs::read(&first_reel).unwrap();
+        let tails = bytes.windows(15).enumerate();
+        let mut tails = tails.filter(|(_, window)| window == b"perch reel tail");
+        let [first, second] = [tails.next().unwrap().0, tails.next().unwrap().0];
+        flip(&first_reel, second - 100);
+        if third_is_damaged {
+            flip(&first_reel, bytes.len() - 200);
+        }
+        pass(dir.path(), &mut recorder);
+        flip(&first_reel, second - 100);
+        pass(dir.path(), &mut recorder);
+        flip(&first_reel, first + 40);
+        if is_noted {
+            pass(dir.path(), &mut recorder);
+        }
+        recorder.close();
+        drop(recorder);
+        let before = losses(dir.path());
+        assert_eq!(
+            before.len(),
+            usize::from(is_noted) + usize::from(third_is_damaged)
+        );
+        std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+        rebuild_index(dir.path(), |_, _| {}).unwrap();
+        let now = losses(dir.path());
+        if third_is_damaged {
+            // Which it is of those that are there, nobody knows before they are read again.
+            let (from, to) = (NOON.plus_ms(4000), NOON.plus_ms(6000));
+            assert!(
+                now.iter().any(|loss| loss.1 <= from && loss.2 >= to),
+                "{now:?}"
+            );
+        } else {
+            assert_eq!(now, before);
+        }
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::io;
 
+use super::file_system::is_damage;
 use crate::chunk::ReadAt;
-use crate::store::file_system::is_damage;
 
 /// What a disk gives back or refuses at once.
-const SECTOR_BYTES: u64 = 4096;
+pub(super) const SECTOR_BYTES: u64 = 4096;
 
 /// Reads around what cannot be read.
 pub(super) struct WithoutBadSectors<R>(pub(super) R);
