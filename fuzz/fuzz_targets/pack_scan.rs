@@ -1,6 +1,6 @@
 //! Any bytes as a pack: everything found lies in the file and does not overlap, and payloads that hold are laid out
-//! again as they were. The checks of a pack that is damaged on purpose are made to hold again, so that the fuzzer
-//! reaches what is behind them.
+//! again as they were, and so are headers. The checks of a pack that is damaged on purpose are made to hold again, so
+//! that the fuzzer reaches what is behind them.
 //! `./scripts/fuzz pack_scan`
 
 #![no_main]
@@ -20,6 +20,8 @@ fn scan(bytes: &[u8], header: PackHeader) {
         match found.expect("memory can be read") {
             Found::Record(record) => {
                 assert_eq!(record.offset, offset);
+                let again = record.header.encode(header.id, offset);
+                assert!(bytes[offset as usize..].starts_with(&again));
                 assert!(record.payload().end <= bytes_count);
                 offset += record.header.record_bytes();
                 if let Some(payload) = record.load_payload(bytes).expect("memory can be read") {

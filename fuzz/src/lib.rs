@@ -11,5 +11,6 @@ pub mod cmaf;
 pub mod media;
 #[path = "../../src/seal/mod.rs"]
 pub mod seal;
+pub mod store;
 #[path = "../../src/upload/mod.rs"]
 pub mod upload;

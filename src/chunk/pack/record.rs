@@ -84,7 +84,7 @@ impl PackHeader {
         fields.0.try_into().expect("the fields add up to the size")
     }
 
-    /// Reads the header back.
+    /// Reads what [`Self::encode`] wrote, and nothing that it would write otherwise.
     pub fn decode(bytes: &[u8; Self::BYTES]) -> Result<Self, PackError> {
         let (sealed, check) = bytes.split_at(Self::BYTES - CHECK_BYTES);
         let Some(fields) = sealed.strip_prefix(PACK_MAGIC) else {
@@ -96,10 +96,12 @@ impl PackHeader {
         if fields[0] > FORMAT_VERSION {
             return Err(PackError::Newer(fields[0]));
         }
-        let mut fields = FieldReader(&fields[1..]);
+        let mut fields = FieldReader(fields);
         let mut decode = || {
-            let digest_kind = kind_from_code(fields.u8()?)?;
-            fields.raw(6)?;
+            let [FORMAT_VERSION, kind, 0, 0, 0, 0, 0, 0] = fields.array()? else {
+                return None;
+            };
+            let digest_kind = kind_from_code(kind)?;
             let id = PackId(fields.array()?);
             Some(Self { id, digest_kind })
         };
@@ -201,11 +203,14 @@ impl RecordHeader {
         {
             return None;
         }
-        let code = fields.u8()?;
+        let [code, 0, 0, 0] = fields.array()? else {
+            return None;
+        };
         let kind = RecordKind::ALL.into_iter().find(|k| k.code() == code)?;
-        fields.raw(3)?;
         let payload_bytes = fields.u32()?;
-        fields.raw(4)?;
+        let [0, 0, 0, 0] = fields.array()? else {
+            return None;
+        };
         let digest = Digest::from_bytes(pack.digest_kind, fields.0)?;
         (payload_bytes <= PAYLOAD_BYTES_MAX).then_some(Self {
             kind,

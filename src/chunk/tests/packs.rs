@@ -162,6 +162,36 @@ fn a_newer_pack_and_other_files_are_refused() {
 }
 
 #[test]
+fn headers_that_no_program_writes_are_damaged_though_their_checks_hold() {
+    let check = |pieces: &[&[u8]]| {
+        let check = DigestKind::Blake2b512.digest(&pieces.concat());
+        check.as_bytes()[..8].to_vec()
+    };
+    let mut pack = PackFile::new(1, DigestKind::Blake2b512);
+    let record = pack.append(RecordKind::Chunk, b"payload!");
+    // The version, of which there was none before the first, and the zero bytes.
+    for (at, byte) in [(8, 0), (10, 1), (15, 0x80)] {
+        let mut bad = pack.bytes.clone();
+        bad[at] = byte;
+        let sealed = check(&[&bad[..32]]);
+        bad[32..PackHeader::BYTES].copy_from_slice(&sealed);
+        let read = read_pack_header(&bad[..], bad.len() as u64);
+        assert!(matches!(read, Err(PackError::Damaged)), "{at}: {read:?}");
+    }
+    let start = record.offset as usize;
+    let check_start = record.payload().start as usize - 8;
+    let all = Found::Unreadable(record.offset..pack.bytes.len() as u64);
+    for at in [5, 7, 12, 15] {
+        let mut bad = pack.bytes.clone();
+        bad[start + at] = 1;
+        let place = record.offset.to_be_bytes();
+        let sealed = check(&[&pack.header.id.0, &place, &bad[start..check_start]]);
+        bad[check_start..check_start + 8].copy_from_slice(&sealed);
+        assert_eq!(scan(&bad, pack.header), std::slice::from_ref(&all), "{at}");
+    }
+}
+
+#[test]
 fn a_pack_has_room_up_to_its_bound() {
     let header = PackFile::new(1, DigestKind::Blake2b512).header;
     assert!(header.has_room(PACK_BYTES_MAX - 88 - 8, 8));

@@ -214,3 +214,20 @@ fn texts_that_are_not_written_as_perch_does_are_no_checkpoints() {
     malformed(&format!("{text}\n\n{ed25519} \n{ml_dsa}\n"));
     malformed(&"a".repeat(NOTE_BYTES_MAX + 1));
 }
+
+/// A run with `PERCH_BLESS=1` writes the files, which have landed and must be read for ever.
+#[test]
+fn a_checkpoint_and_keys_of_version_1_still_hold() {
+    let (note, public) = (golden("checkpoint-v1.txt"), golden("public-keys-v1.txt"));
+    if std::env::var_os("PERCH_BLESS").is_some() {
+        let (keys, signed) = signed();
+        std::fs::write(&note, signed.as_str()).unwrap();
+        std::fs::write(&public, keys.public_keys().to_string()).unwrap();
+    }
+    let text = std::fs::read_to_string(&public).unwrap();
+    let keys: PublicKeys = text.parse().unwrap();
+    assert_eq!(keys.to_string(), text);
+    let note = std::fs::read_to_string(&note).unwrap();
+    let signed = SignedCheckpoint::parse(&note).unwrap();
+    assert_eq!(signed.verify(&keys).unwrap().size, 1000);
+}
