@@ -104,7 +104,8 @@ async function measureSteady(binary, folder, minutes) {
     return {
       minutes,
       viewer_played_to_the_end: viewer.playing(),
-      memory_mb: samples.at(-1),
+      // Once the hour is over: the most in its last ten minutes.
+      memory_end_mb: Math.max(...samples.slice(-600)),
       memory_max_mb: Math.max(...samples),
       memory_growth_mb_per_minute: (mean(settled.slice(-third)) - mean(settled.slice(0, third))) / apart,
       recorded_bytes: recorded,
