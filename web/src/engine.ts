@@ -3,7 +3,7 @@
 import { batch, signal } from "@preact/signals";
 import type Hls from "hls.js";
 import type { ErrorData, HlsConfig } from "hls.js";
-import { pace } from "./pace.js";
+import { Margin, pace } from "./pace.js";
 import { listedChoice, rungOfAddress, type Level } from "./quality.js";
 
 export interface Source {
@@ -27,8 +27,12 @@ const STUCK_END_MS = 1500;
 /** Further behind than this, a follower jumps to the edge: catching up by speed would take minutes. */
 const LATENCY_JUMP_S = 6;
 
-/** A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump. */
+/**
+ * A start this far behind the wanted distance, with as much to spare in the buffer, is put right by a jump; so long after
+ * its first picture, since what is to spare may come only then.
+ */
 const FRESH_JUMP_S = 0.3;
+const FRESH_MS = 5000;
 /**
  * A recording is sought no closer to its end than this, a picture or so: pictures end a rounding error before the time
  * that the playlist has, and a seek to where there is none may wait for it for ever.
@@ -60,7 +64,8 @@ function config(live: boolean): Partial<HlsConfig> {
     capLevelToPlayerSize: true,
     // A rung that was shed comes back: it is tried again after this time.
     errorPenaltyExpireMs: 20_000,
-    liveSyncOnStallIncrease: 0.25,
+    // It would never take back what stops have added: the margin does.
+    liveSyncOnStallIncrease: 0,
     backBufferLength: live ? 20 : 60,
     maxBufferLength: live ? 10 : 30,
     enableInterstitialPlayback: false,
@@ -98,8 +103,9 @@ export class Engine {
   private lastTime = 0;
   private played = 0;
   private soughtAt = 0;
-  /** The first pictures of a source: a jump is not seen yet. */
-  private fresh = true;
+  /** Until when pictures count as the first of a source, in which a jump is hardly seen. */
+  private freshUntil = Infinity;
+  private margin = new Margin();
   private held = false;
   /** A load that failed while the source was away, to be made up for. */
   private owed = false;
@@ -137,6 +143,7 @@ export class Engine {
   play(source: Source): void {
     this.source = source;
     this.attempt = 0;
+    this.margin = new Margin();
     this.stopped = false;
     batch(() => {
       this.following.value = source.live;
@@ -256,7 +263,7 @@ export class Engine {
     this.phase.value = this.stopped ? "paused" : "loading";
     this.movedAt = performance.now();
     this.played = 0;
-    this.fresh = true;
+    this.freshUntil = Infinity;
     if (hasMediaSource()) {
       const Hls = await this.library();
       if (mine !== this.loads) return;
@@ -297,6 +304,7 @@ export class Engine {
     const { ErrorDetails, ErrorTypes } = Library;
     // hls.js leaves a rung that is gone, and with it the viewer's choice.
     if (listedChoice(this.levels.peek(), this.chosen.peek()) && this.hls?.autoLevelEnabled) this.chosen.value = null;
+    if (data.details === ErrorDetails.BUFFER_STALLED_ERROR) this.margin.raise(performance.now());
     if (!data.fatal) return;
     this.played = 0;
     switch (data.details) {
@@ -393,12 +401,17 @@ export class Engine {
     const { hls, video } = this;
     const target = hls?.targetLatency;
     if (!hls || target == null || video.buffered.length === 0) return;
-    const behind = hls.latency - target;
+    const now = performance.now();
+    if (!video.paused) this.margin.lower(now);
+    const behind = hls.latency - target - this.margin.seconds;
     const buffer = video.buffered.end(video.buffered.length - 1) - video.currentTime;
-    if (this.fresh && !video.paused && video.readyState >= 3) {
-      this.fresh = false;
-      if (behind > FRESH_JUMP_S && buffer > behind + FRESH_JUMP_S) video.currentTime += behind;
-      return;
+    if (!video.paused && video.readyState >= 3 && now < this.freshUntil) {
+      this.freshUntil = Math.min(this.freshUntil, now + FRESH_MS);
+      if (behind > FRESH_JUMP_S && buffer > behind + FRESH_JUMP_S) {
+        this.freshUntil = 0;
+        video.currentTime += behind;
+        return;
+      }
     }
     const rate = pace(behind, buffer, video.playbackRate);
     if (rate !== video.playbackRate) video.playbackRate = rate;
@@ -417,7 +430,10 @@ export class Engine {
   /** Where a follower of the live view should be; null where there is no edge or it is not known yet. */
   private edge(): number | null {
     if (!this.source?.live) return null;
-    if (this.hls) return this.hls.liveSyncPosition;
+    if (this.hls) {
+      const wanted = this.hls.liveSyncPosition;
+      return wanted === null ? null : wanted - this.margin.seconds;
+    }
     const { seekable } = this.video;
     if (!seekable.length) return null;
     return Math.max(seekable.start(0), seekable.end(seekable.length - 1) - NATIVE_HOLD_BACK_S);

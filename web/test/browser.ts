@@ -67,7 +67,7 @@ export class Video extends EventTarget {
   playbackRate = 1;
   src = "";
   plays = 0;
-  buffered = { length: 0 };
+  buffered = { length: 0, end: (_: number): number => 0 };
   seekable = { length: 0, start: (_: number): number => 0, end: (_: number): number => 0 };
 
   play(): Promise<void> {
@@ -107,7 +107,7 @@ export class Video extends EventTarget {
 /** hls.js: what it was made with, what was set on it; `auto` is the level that it plays in automatic mode. */
 export class Library {
   static Events = { MANIFEST_PARSED: "parsed", LEVEL_SWITCHED: "switched", FRAG_BUFFERED: "buffered", ERROR: "error" };
-  static ErrorDetails = { MANIFEST_LOAD_ERROR: "manifestLoadError" };
+  static ErrorDetails = { MANIFEST_LOAD_ERROR: "manifestLoadError", BUFFER_STALLED_ERROR: "bufferStalledError" };
   static ErrorTypes = { MEDIA_ERROR: "mediaError", NETWORK_ERROR: "networkError" };
   private static made: Library[] = [];
   static isSupported = (): boolean => true;
@@ -124,6 +124,7 @@ export class Library {
   recoveries = 0;
   liveSyncPosition: number | null = null;
   targetLatency: number | null = null;
+  latency = 0;
   private heard = new Map<string, (event: string, data: unknown) => void>();
   private video: Video | null = null;
 

@@ -158,6 +158,27 @@ test("two presses in a row leave the viewer at the live edge, a long pause does 
   }
 });
 
+test("a picture that stood still is kept further from the edge, until it has moved for a while", async () => {
+  const { engine, video } = await playing(LIVE);
+  const hls = Library.of(video);
+  Object.assign(hls, { liveSyncPosition: 101, targetLatency: 1, latency: 1.5 });
+  video.buffered = { length: 1, end: () => video.currentTime + 1 };
+  video.currentTime = 100;
+  await pass(600);
+  assert.equal(video.playbackRate, 1.1);
+  for (let stop = 0; stop < 2; stop++) hls.say("error", { fatal: false, type: "mediaError", details: "bufferStalledError" });
+  await pass(300);
+  assert.equal(video.playbackRate, 1);
+  engine.goLive();
+  assert.equal(video.currentTime, 100.5);
+  video.currentTime = 100;
+  for (let second = 0; second < 25; second++) {
+    await pass(1000);
+    video.dispatchEvent(new Event("timeupdate"));
+  }
+  assert.equal(video.playbackRate, 1.1);
+});
+
 test("a recording has no edge to follow, and is sought to its last picture", async () => {
   const { engine, video } = await playing(RECORDING);
   Library.of(video).liveSyncPosition = 98;

@@ -6,7 +6,7 @@ import { recordingPath } from "../src/api.js";
 import { cameraOfHash, choose } from "../src/choice.js";
 import { ServerClock } from "../src/clock.js";
 import { commandFor, repeats, seekStep, type KeyPress } from "../src/keys.js";
-import { pace } from "../src/pace.js";
+import { Margin, pace } from "../src/pace.js";
 import { Press } from "../src/press.js";
 import { listedChoice, qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
 import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
@@ -265,6 +265,27 @@ test("the pace closes the distance, spares a thin buffer, and settles", () => {
   check(pace(0.8, 0.2, 1.1), 1);
   check(pace(-0.5, 0.2, 1), 0.97);
   check(pace(-0.1, 0.5, 1), 1);
+});
+
+test("stops of the picture add to the distance, and calm takes that back, later where it was in vain", () => {
+  const margin = new Margin();
+  const lower = (now: number): number => {
+    margin.lower(now);
+    return margin.seconds;
+  };
+  for (let stop = 0; stop < 20; stop++) margin.raise(1000);
+  check(margin.seconds, 2);
+  check([10_999, 11_000, 20_999, 21_000, 31_000, 41_000, 51_000].map(lower), [2, 1, 1, 0.5, 0.25, 0, 0]);
+  margin.raise(60_000);
+  check([69_000, 70_000].map(lower), [0.25, 0]);
+  margin.raise(75_000);
+  check([85_000, 94_999, 95_000].map(lower), [0.25, 0.25, 0]);
+  margin.raise(96_000);
+  check([135_999, 136_000].map(lower), [0.25, 0]);
+  // A whole calm without any: the next one is as short as the first.
+  check([176_000].map(lower), [0]);
+  margin.raise(180_000);
+  check([190_000].map(lower), [0]);
 });
 
 test("a finger that finds no controls brings them and presses none; every other press counts", () => {
