@@ -1,13 +1,15 @@
 //! Clips: stretches of a camera's recording that stay whatever retention says. A clip holds reels, and copies nothing.
 //! The writer makes and removes them, since it alone changes rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::{ClipError, ReadError};
+use super::marks::{ClipMark, Mark};
 use super::reader::{LABEL_AFTER_MS, LABEL_BEFORE_MS};
 use super::reel_rows::extent;
+use super::rows::reel_of;
 use crate::base::{CameraId, Wall};
 
 /// The longest name, in characters.
@@ -106,35 +108,49 @@ pub(super) fn hold(transaction: &Transaction<'_>, clip: i64, reel: i64) -> rusql
     Ok(())
 }
 
-/// Lets clips hold those of the reels that have segments within them by now: the last of a clip that ended when it was
-/// made are committed after that, and a clock that is set back comes by again. Returns the clips that hold more now.
+/// Lets clips hold the reels of segments that came to be within them: the last of a clip that ended when it was made are
+/// committed after that, and a clock that is set back comes by again. Returns what the journal must tell of that: for
+/// each clip only the reels that it did not hold before.
 pub(super) fn hold_what_came_later(
     transaction: &Transaction<'_>,
-    reels: &BTreeSet<i64>,
-) -> rusqlite::Result<Vec<Clip>> {
+    segments: impl Iterator<Item = i64>,
+) -> rusqlite::Result<Vec<Mark>> {
+    let reels: BTreeSet<i64> = segments.map(reel_of).collect();
     let mut near = transaction.prepare_cached(
-        "SELECT clip.id, reel.wall_ms, clip.from_ms, clip.to_ms
-         FROM reel JOIN track ON track.id = reel.track JOIN clip ON clip.camera = track.camera
+        "SELECT reel.wall_ms, clip.id, camera.name, clip.name, clip.from_ms, clip.to_ms, clip.made_ms
+         FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
+         JOIN clip ON clip.camera = camera.id
          WHERE reel.id = ?1 AND clip.to_ms > reel.wall_ms - ?2 AND clip.from_ms < reel.wall_ms + ?3
          AND NOT EXISTS (SELECT 1 FROM clip_reel WHERE clip_reel.clip = clip.id AND clip_reel.reel = reel.id)",
     )?;
-    let mut grown = BTreeSet::new();
-    for &reel in reels {
+    let mut grown = BTreeMap::new();
+    for reel in reels {
+        let mut known_span = None;
         let mut rows = near.query([reel, LABEL_BEFORE_MS, LABEL_AFTER_MS])?;
         while let Some(row) = rows.next()? {
-            let (clip, wall_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let (from, to) = (Wall(row.get(2)?), Wall(row.get(3)?));
-            if lies_within(transaction, reel, wall_ms, from, to)? {
-                hold(transaction, clip, reel)?;
-                grown.insert(clip);
+            let camera: String = row.get(2)?;
+            let Ok(camera) = camera.parse() else { continue };
+            let clip = ClipMark {
+                id: row.get(1)?,
+                camera,
+                name: row.get(3)?,
+                from: Wall(row.get(4)?),
+                to: Wall(row.get(5)?),
+                made: Wall(row.get(6)?),
+                reels: Vec::new(),
+            };
+            let span = match known_span {
+                Some(span) => span,
+                None => *known_span.insert(span_of(transaction, reel, row.get(0)?)?),
+            };
+            if overlaps(span, clip.from, clip.to) {
+                hold(transaction, clip.id, reel)?;
+                let clip = grown.entry(clip.id).or_insert(clip);
+                clip.reels.push(reel);
             }
         }
     }
-    let mut clips_now = Vec::new();
-    for clip in grown {
-        clips_now.extend(clips(transaction, "WHERE clip.id = ?1", [clip])?);
-    }
-    Ok(clips_now)
+    Ok(grown.into_values().map(Mark::Clip).collect())
 }
 
 /// Lets a clip's reels go. Returns whether there was such a clip.
@@ -164,24 +180,27 @@ fn reels_within(
     let mut within = Vec::new();
     while let Some(row) = rows.next()? {
         let (reel, wall_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
-        if lies_within(connection, reel, wall_ms, from, to)? {
+        if overlaps(span_of(connection, reel, wall_ms)?, from, to) {
             within.push(reel);
         }
     }
     Ok(within)
 }
 
-/// Whether a reel that starts at the label `wall_ms` has a segment between two labels.
-fn lies_within(
+/// From when until when the segments of a reel last that starts at the label `wall_ms`; `None` if it has none.
+fn span_of(
     connection: &Connection,
     reel: i64,
     wall_ms: i64,
-    from: Wall,
-    to: Wall,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Option<(Wall, Wall)>> {
+    let start = Wall(wall_ms);
     let extent = extent(connection, reel)?;
-    Ok(extent
-        .is_some_and(|extent| wall_ms + extent.first_ms < to.0 && wall_ms + extent.end_ms > from.0))
+    Ok(extent.map(|extent| (start.plus_ms(extent.first_ms), start.plus_ms(extent.end_ms))))
+}
+
+/// Whether something of a span lies between two labels.
+fn overlaps(span: Option<(Wall, Wall)>, from: Wall, to: Wall) -> bool {
+    span.is_some_and(|(start, end)| start < to && end > from)
 }
 
 /// The clips that a condition on the table `clip` leaves, by their start.

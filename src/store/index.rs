@@ -276,7 +276,8 @@ impl Index {
         for (reel, bytes) in &batch.closed {
             close_reel(&transaction, *reel, *bytes)?;
         }
-        let mut marks = hold_later(&transaction, batch.segments.iter().map(|row| row.key))?;
+        let keys = batch.segments.iter().map(|row| row.key);
+        let mut marks = hold_what_came_later(&transaction, keys)?;
         for segment in &batch.damaged_segments {
             quarantine(&transaction, *segment)?;
         }
@@ -470,7 +471,7 @@ impl Index {
             }
         }
         let count = segments.len() as u64;
-        let mut marks = hold_later(&transaction, segments.iter().copied())?;
+        let mut marks = hold_what_came_later(&transaction, segments.iter().copied())?;
         if count > 0 {
             marks.push(Mark::Recovered { segments });
         }
@@ -586,19 +587,6 @@ pub(super) enum ChangeError {
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
-}
-
-/// Lets clips hold the reels of segments that came to be within them. Returns what the journal must tell of that.
-fn hold_later(
-    transaction: &Transaction<'_>,
-    segments: impl Iterator<Item = i64>,
-) -> rusqlite::Result<Vec<Mark>> {
-    let reels = segments.map(|key| key / REEL_SEGMENTS_MAX as i64).collect();
-    let grown = hold_what_came_later(transaction, &reels)?;
-    grown
-        .iter()
-        .map(|clip| clip_mark(transaction, clip))
-        .collect()
 }
 
 fn ensure_camera(

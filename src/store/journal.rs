@@ -316,7 +316,7 @@ pub(super) fn reel_of_path(path: &str) -> Option<i64> {
     name.strip_suffix(".reel")?.parse().ok()
 }
 
-/// A clip with what it holds now.
+/// A clip with all that it holds.
 pub(super) fn clip_mark(connection: &Connection, clip: &Clip) -> rusqlite::Result<Mark> {
     Ok(Mark::Clip(ClipMark {
         id: clip.id,

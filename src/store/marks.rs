@@ -36,7 +36,7 @@ pub(super) enum Mark {
         next_run: u64,
         next_msn: u64,
     },
-    /// A clip, or what it holds now.
+    /// A clip, or reels that one holds as well.
     Clip(ClipMark),
     ClipRemoved {
         id: i64,
@@ -62,7 +62,8 @@ pub(super) enum Mark {
     },
 }
 
-/// A clip with the reels that it holds.
+/// A clip with reels that it holds. What it holds is what all its marks name together: the first names those that it held
+/// when that was written, each later one only those that came to be within it since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ClipMark {
     pub(super) id: i64,

@@ -45,6 +45,7 @@ mod log_files;
 mod marks;
 mod numbers;
 mod parameters;
+mod patience;
 mod proof;
 mod queue;
 mod reach;
@@ -127,6 +128,7 @@ use self::import::{Imports, PACK_FOLDER, recover_packs};
 use self::index::Index;
 use self::index_file::INDEX_PATH;
 use self::numbers::Numbers;
+use self::patience::Patience;
 use self::queue::QueuedSegment;
 use self::reader::Reader;
 use self::recorder::Recorder;
@@ -517,8 +519,12 @@ fn open_recorder(
     files: Arc<dyn FileSystem>,
 ) -> Result<(Recorder, Arc<Numbers>, RecoveryReport), OpenError> {
     let mut told = recovery::Told::default();
+    let patience = Patience::new(&**clock);
     let mut ballast = Ballast::new(dir, options.ballast_bytes);
-    let mut open = || try_open_recorder(dir, options, clock, Arc::clone(&files), &mut told);
+    let mut open = || {
+        let files = Arc::clone(&files);
+        try_open_recorder(dir, options, clock, files, &patience, &mut told)
+    };
     let (recorder, numbers) = match open() {
         Err(OpenError::DiskFull(_)) if ballast.give_up(&*files) => {
             tracing::info!("the disk is full: giving up the ballast to open the recordings");
@@ -535,6 +541,7 @@ fn try_open_recorder(
     options: &StoreOptions,
     clock: &Arc<dyn Clock>,
     files: Arc<dyn FileSystem>,
+    patience: &Patience<'_>,
     told: &mut recovery::Told,
 ) -> Result<(Recorder, Arc<Numbers>), OpenError> {
     let io = |cause| OpenError::from_io(dir, cause);
@@ -554,7 +561,7 @@ fn try_open_recorder(
             .sync_folder(folder)
             .map_err(|error| io(error.into()))?;
     }
-    recovery::recover(dir, &*files, &mut index, told)?;
+    recovery::recover(dir, &*files, patience, &mut index, told)?;
     spool::recover(dir, &*files, &mut index)?;
     let numbers = Arc::new(Numbers::new(index.positions()));
     let log = SegmentLog::open(dir, Arc::clone(&files), &mut index, clock.monotonic())?;

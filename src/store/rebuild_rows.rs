@@ -15,7 +15,7 @@ use super::parameters::encode_parameters;
 use super::recovery::wall_end;
 use super::reel::{FoundSegment, ReelHead};
 use super::reel_rows::close_reel;
-use super::rows::{REEL_SEGMENTS_MAX, segment_key};
+use super::rows::{REEL_SEGMENTS_MAX, reel_of, segment_key};
 use super::scrub_rows::{forget_loss, put_back, quarantine};
 use super::status::{GapMark, GapReason};
 use crate::base::CameraId;
@@ -162,7 +162,6 @@ pub(super) fn replay(
         "CREATE TEMP TABLE found_gap AS SELECT camera, rendition, from_ms, to_ms, reason FROM gap;
          DELETE FROM gap;",
     )?;
-    let reel_of = |segment: i64| segment / REEL_SEGMENTS_MAX as i64;
     let (mut still_damaged, mut put_back_of) = (BTreeSet::new(), BTreeSet::new());
     for mark in marks {
         match mark {

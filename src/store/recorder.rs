@@ -64,8 +64,8 @@ pub(super) struct Recorder {
     /// Segments in the batch, by track.
     uncommitted: BTreeMap<TrackKey, usize>,
     log: SegmentLog,
-    /// The last number written to each track since the start, committed or not.
-    last_written: BTreeMap<TrackKey, u64>,
+    /// The last number written to each track since the start, committed or not, and when.
+    last_written: BTreeMap<TrackKey, (u64, Monotonic)>,
     uncommitted_since: Option<Monotonic>,
     numbers: Arc<Numbers>,
     next_reel: i64,
@@ -382,7 +382,8 @@ impl Recorder {
         };
         self.log.note_written(&key, &leaf);
         *self.uncommitted.entry(key.clone()).or_default() += 1;
-        self.last_written.insert(key, segment.msn);
+        let written = (segment.msn, self.clock.monotonic());
+        self.last_written.insert(key, written);
         Ok(())
     }
 
@@ -399,7 +400,8 @@ impl Recorder {
             .index
             .track(&key.0, key.1)
             .and_then(|track| track.last_msn);
-        let last = self.last_written.get(key).copied().or(committed);
+        let written = self.last_written.get(key).map(|(msn, _)| *msn);
+        let last = written.or(committed);
         if last.is_some_and(|last| segment.msn <= last) {
             return Err(Failure::Refused(
                 "its media sequence number is not above the last one",
@@ -535,6 +537,7 @@ impl Recorder {
                 .ceilings
                 .insert(camera, (position.next_run, position.next_msn));
         }
+        self.end_idle_reels();
         for mut reel in std::mem::take(&mut self.closing) {
             let trimmed = reel.trim();
             reel.sync()

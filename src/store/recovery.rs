@@ -3,8 +3,9 @@
 //! damaged is only not played any more, as after a scrub. Looks only at reels that were open and at folders where files
 //! without rows may lie, so that its cost does not grow with what is recorded. A reel of which the disk gives nothing
 //! back is left alone: what cannot be read may be there yet, and new segments go to new reels. Where it fails here and
-//! there, segments are damaged.
+//! there, segments are damaged, as long as that takes no longer than a start may.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -16,12 +17,10 @@ use super::error::OpenError;
 use super::file_system::FileSystem;
 use super::garbage::sweep;
 use super::index::Index;
+use super::parameters::decode_parameters;
+use super::patience::{Patience, Sparing};
 use super::recorder::reel_path;
-use super::reel::{
-    FoundSegment, ReelHead, bytes_with_trailer, check_segment, read_head, read_segments,
-    read_trailer,
-};
-use super::reel_rows::timescale_of;
+use super::reel::{FoundSegment, bytes_with_trailer, check_segment, read_head, read_trailer};
 use super::reel_writer::{Place, is_full};
 use super::resync::read_segments_despite_damage;
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
@@ -131,8 +130,8 @@ impl fmt::Display for RecoveryReport {
         let segments: usize = self.discarded.iter().map(|tail| tail.segments.len()).sum();
         write!(
             f,
-            "{bytes} bytes ({segments} whole segments) that were not committed are gone, \
-             {} reels cut back, {removed} files removed, {} committed segments lost",
+            "{bytes} bytes ({segments} whole segments) that were not committed are cut off, \
+             in {} reels and {removed} files that go altogether; {} committed segments are lost",
             self.discarded.len() - removed,
             self.lost.len()
         )?;
@@ -155,7 +154,8 @@ pub(super) struct OpenReel {
     pub(super) rendition: RenditionId,
     pub(super) day: String,
     run: u64,
-    timescale: u32,
+    /// Ticks a second; `None` if the index does not tell any more.
+    timescale: Option<u32>,
     first_msn: u64,
     wall_start: Wall,
 }
@@ -165,6 +165,27 @@ impl OpenReel {
     pub(super) fn path(&self, dir: &Path) -> PathBuf {
         reel_path(dir, &self.camera, &self.day, self.id)
     }
+
+    /// Whose segments lie in its file.
+    fn track(&self, file: &dyn ReadAt, size: u64) -> Track {
+        let by_reel = || read_head(file, size).map(|head| head.parameters.timescale());
+        Track {
+            camera: self.camera.clone(),
+            rendition: self.rendition,
+            timescale: self.timescale.or_else(by_reel).unwrap_or(TIMELESS),
+        }
+    }
+}
+
+/// Ticks a second where nobody knows how many there are: as if segments had no duration.
+const TIMELESS: u32 = u32::MAX;
+
+/// Whose segments a reel holds.
+struct Track {
+    camera: CameraId,
+    rendition: RenditionId,
+    /// Ticks a second.
+    timescale: u32,
 }
 
 /// A segment with a row, in an open reel.
@@ -203,6 +224,7 @@ pub(super) struct Told {
 pub(super) fn recover(
     dir: &Path,
     files: &dyn FileSystem,
+    patience: &Patience<'_>,
     index: &mut Index,
     told: &mut Told,
 ) -> Result<(), OpenError> {
@@ -218,12 +240,12 @@ pub(super) fn recover(
     if let Some((path, error)) = sweep(dir, files, index).map_err(sqlite)? {
         tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
     }
-    check_not_outdated(dir, files, index)?;
+    check_not_outdated(dir, files, patience, index)?;
     let mut reels = Vec::new();
     for reel in open_reels(index).map_err(sqlite)? {
         let committed = committed_segments(index, &reel).map_err(sqlite)?;
         let path = reel.path(dir);
-        match look_at_reel(files, &path, reel.run, committed, report) {
+        match look_at_reel(files, patience, &path, &reel, committed, report) {
             Ok(found) => reels.push((reel.id, path, found)),
             Err(cause) => report.leave(dir, path, cause)?,
         }
@@ -234,7 +256,7 @@ pub(super) fn recover(
         let Some(day) = &row.day else { continue };
         for path in unnamed_reels(dir, files, index, camera, day)? {
             let io = |cause| OpenError::from_io(dir, cause);
-            report.note_discarded(look_at_unnamed(files, &path).map_err(io)?);
+            report.note_discarded(look_at_unnamed(files, patience, &path).map_err(io)?);
             unnamed.push(path);
         }
     }
@@ -287,18 +309,15 @@ impl LostSegment {
         }
     }
 
-    fn found(head: &ReelHead, found: &FoundSegment) -> Self {
-        let trailer = &found.trailer;
+    fn found(track: &Track, FoundSegment { trailer, .. }: &FoundSegment) -> Self {
+        let Track { camera, .. } = track;
+        let (wall_start, duration_ticks) = (trailer.wall_start, trailer.duration_ticks);
         Self {
-            camera: head.camera.clone(),
-            rendition: head.rendition,
+            camera: camera.clone(),
+            rendition: track.rendition,
             msn: trailer.msn,
-            wall_start: trailer.wall_start,
-            wall_end: wall_end(
-                trailer.wall_start,
-                trailer.duration_ticks,
-                head.parameters.timescale(),
-            ),
+            wall_start,
+            wall_end: wall_end(wall_start, duration_ticks, track.timescale),
         }
     }
 }
@@ -341,6 +360,7 @@ pub(super) fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
     while let Some(row) = rows.next()? {
         let (camera, rendition): (String, String) = (row.get(1)?, row.get(2)?);
         let parameters: Option<Vec<u8>> = row.get(5)?;
+        let parameters = parameters.as_deref().and_then(decode_parameters);
         let (Ok(camera), Ok(rendition)) = (camera.parse(), rendition.parse()) else {
             continue;
         };
@@ -350,7 +370,7 @@ pub(super) fn open_reels(index: &Index) -> rusqlite::Result<Vec<OpenReel>> {
             rendition,
             day: row.get(3)?,
             run: row.get(4)?,
-            timescale: timescale_of(parameters.as_deref()),
+            timescale: parameters.map(|parameters| parameters.timescale()),
             first_msn: row.get(6)?,
             wall_start: Wall(row.get(7)?),
         });
@@ -364,6 +384,7 @@ pub(super) fn committed_segments(
     reel: &OpenReel,
 ) -> rusqlite::Result<Vec<Committed>> {
     let first = segment_key(reel.id, reel.first_msn, reel.first_msn);
+    let timescale = reel.timescale.unwrap_or(TIMELESS);
     let mut statement = index.connection().prepare_cached(
         "SELECT id, offset, bytes, wall_ms, duration_ticks FROM segment
          WHERE id BETWEEN ? AND ? ORDER BY id",
@@ -385,7 +406,7 @@ pub(super) fn committed_segments(
                     rendition: reel.rendition,
                     msn: reel.first_msn + (key - first) as u64,
                     wall_start,
-                    wall_end: wall_end(wall_start, row.get(4)?, reel.timescale),
+                    wall_end: wall_end(wall_start, row.get(4)?, timescale),
                 },
             })
         },
@@ -444,49 +465,50 @@ impl FoundReel {
     }
 
     /// Tells apart segments, in their order, that are not sound where their rows say. A row may be what is damaged, so
-    /// the reel is asked, too.
+    /// the reel is asked, too: `found` are the segments of which it tells.
     fn sort_out(
         &mut self,
         path: &Path,
         file: &dyn ReadAt,
         size: u64,
-        run: u64,
+        reel: &OpenReel,
         unsound: Vec<Committed>,
+        found: &[FoundSegment],
     ) -> io::Result<()> {
-        let head = read_head(file, size);
+        let track = reel.track(file, size);
         let start = self.end;
-        let (found, _) = read_segments_despite_damage(file, start, size);
+        let is_whole = LazyCell::new(|| reads_whole(file, start, size));
         for mut segment in unsound {
-            let told = found.iter().find(|found| {
+            let by_reel = found.iter().find(|found| {
                 let FoundSegment { trailer, .. } = found;
                 (trailer.msn, trailer.wall_start) == (segment.lost.msn, segment.lost.wall_start)
             });
             let by_row = segment.place;
-            if let Some(told) = told {
+            if let Some(by_reel) = by_reel {
                 segment.place = Place {
-                    offset: told.offset,
-                    bytes: told.trailer.segment_bytes,
+                    offset: by_reel.offset,
+                    bytes: by_reel.trailer.segment_bytes,
                 };
-                if let Some(end) = sound_end(path, file, size, &segment, run)? {
+                let is_elsewhere = segment.place != by_row;
+                if is_elsewhere && let Some(end) = sound_end(path, file, size, &segment, reel.run)?
+                {
                     self.end = self.end.max(end);
                     self.moved.push(segment);
                     continue;
                 }
                 segment.place = by_row;
                 // The index may not tell any more how long a tick of this run lasts.
-                if let Some(head) = &head {
-                    segment.lost.wall_end = LostSegment::found(head, told).wall_end;
-                }
+                segment.lost.wall_end = LostSegment::found(&track, by_reel).wall_end;
             }
-            let end = told.map(|told| told.end);
+            let end = by_reel.map(|by_reel| by_reel.end);
             let is_somewhere = end.is_some() || is_borne_out(file, size, &segment);
-            if !is_somewhere && !reads_whole(file, start, size) {
+            if !is_somewhere && !*is_whole {
                 // It may be where the disk cannot read: what cannot be seen is not cut off.
                 self.end = size;
                 self.damaged.push(segment);
                 continue;
             }
-            match end.max(end_by_row(file, size, by_row, &found)) {
+            match end.max(end_by_row(file, size, by_row, found)) {
                 Some(end) => {
                     self.end = self.end.max(end);
                     self.damaged.push(segment);
@@ -543,47 +565,49 @@ fn end_by_row(file: &dyn ReadAt, size: u64, place: Place, found: &[FoundSegment]
     Some(trailer.map_or(most, |(_, end)| end))
 }
 
-/// Finds where what was committed ends in one reel, and notes what is to be cut off behind.
+/// Finds where what was committed ends in one reel, and notes what is to be cut off behind. Fails, with nothing noted,
+/// where patience ends before that is known.
 fn look_at_reel(
     files: &dyn FileSystem,
+    patience: &Patience<'_>,
     path: &Path,
-    run: u64,
+    reel: &OpenReel,
     mut committed: Vec<Committed>,
     report: &mut RecoveryReport,
 ) -> io::Result<FoundReel> {
-    let mut reel = FoundReel::default();
-    let mut file = match files.open_file(path) {
-        Ok(file) => file,
+    let mut found = FoundReel::default();
+    let mut stored = match files.open_file(path) {
+        Ok(stored) => stored,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            reel.missing = committed;
-            return Ok(reel);
+            found.missing = committed;
+            return Ok(found);
         }
         Err(error) => return Err(error),
     };
-    reel.is_there = true;
-    let size = file.size()?;
+    found.is_there = true;
+    let size = stored.size()?;
+    let file = Sparing::new(&*stored, patience);
     let mut unsound = Vec::new();
     while let Some(last) = committed.pop() {
-        if let Some(end) = sound_end(path, &*file, size, &last, run)? {
-            reel.end = end;
+        if let Some(end) = sound_end(path, &file, size, &last, reel.run)? {
+            found.end = end;
             break;
         }
         unsound.push(last);
     }
+    let (mut behind, _) = read_segments_despite_damage(&file, found.end, size);
     if !unsound.is_empty() {
         unsound.reverse();
-        reel.sort_out(path, &*file, size, run, unsound)?;
-        reel.say(path);
+        found.sort_out(path, &file, size, reel, unsound, &behind)?;
     }
-    let end = reel.end;
+    let end = found.end;
+    behind.retain(|segment| segment.offset >= end);
+    let segments = lost_segments(&behind, || reel.track(&file, size));
+    file.check_tried()?;
+    found.say(path);
+    // Gives back what was reserved and nothing else: what is lost is told first, which takes room.
+    stored.truncate(size)?;
     if size > end {
-        let head = read_head(&*file, size);
-        let segments = match (&head, end) {
-            (Some(head), 1..) => found_segments(&*file, head, end, size),
-            _ => Vec::new(),
-        };
-        // Gives back what was reserved and nothing else: what is lost is told first, which takes room.
-        file.truncate(size)?;
         report.note_discarded(DiscardedTail {
             path: path.to_owned(),
             bytes: size - end,
@@ -591,15 +615,16 @@ fn look_at_reel(
             segments,
         });
     }
-    Ok(reel)
+    Ok(found)
 }
 
-fn found_segments(file: &dyn ReadAt, head: &ReelHead, start: u64, end: u64) -> Vec<LostSegment> {
-    let found = read_segments(file, start, end);
-    found
-        .iter()
-        .map(|found| LostSegment::found(head, found))
-        .collect()
+fn lost_segments(found: &[FoundSegment], track: impl FnOnce() -> Track) -> Vec<LostSegment> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let track = track();
+    let lost = found.iter().map(|found| LostSegment::found(&track, found));
+    lost.collect()
 }
 
 /// Where a committed segment ends in a file of `size` bytes; `None` if its bytes are not there, not what they were, or
@@ -623,19 +648,33 @@ fn sound_end(
     }
 }
 
-/// What goes with a reel that has no row.
-fn look_at_unnamed(files: &dyn FileSystem, path: &Path) -> io::Result<DiscardedTail> {
-    let file = files.open_file(path)?;
-    let bytes = file.size()?;
-    let segments = read_head(&*file, bytes).map(|head| {
+/// What goes with a reel that has no row, as far as it can be read: it goes in any case, for its number is given out
+/// again.
+fn look_at_unnamed(
+    files: &dyn FileSystem,
+    patience: &Patience<'_>,
+    path: &Path,
+) -> io::Result<DiscardedTail> {
+    let mut stored = files.open_file(path)?;
+    let bytes = stored.size()?;
+    let file = Sparing::new(&*stored, patience);
+    let mut segments = Vec::new();
+    if let Some(head) = read_head(&file, bytes) {
         let start = u64::from(head.init_bytes);
-        found_segments(&*file, &head, start, bytes)
-    });
+        let (found, _) = read_segments_despite_damage(&file, start, bytes);
+        segments = lost_segments(&found, || Track {
+            timescale: head.parameters.timescale(),
+            camera: head.camera,
+            rendition: head.rendition,
+        });
+    }
+    // As of a reel with a row.
+    stored.truncate(bytes)?;
     Ok(DiscardedTail {
         path: path.to_owned(),
         bytes,
         removed: true,
-        segments: segments.unwrap_or_default(),
+        segments,
     })
 }
 

@@ -121,7 +121,7 @@ pub(super) fn extent(connection: &Connection, id: i64) -> rusqlite::Result<Optio
 }
 
 /// Ticks a second of a track with these parameters; if nobody can read them, so many that nothing lasts any time.
-pub(super) fn timescale_of(parameters: Option<&[u8]>) -> u32 {
+fn timescale_of(parameters: Option<&[u8]>) -> u32 {
     let decoded = parameters.and_then(decode_parameters);
     decoded.map_or(u32::MAX, |parameters| parameters.timescale())
 }

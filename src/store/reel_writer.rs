@@ -20,7 +20,7 @@ const RESERVE_BYTES_MIN: u64 = 256 << 10;
 const RESERVE_BYTES_MAX: u64 = 8 << 20;
 
 /// Where a segment came to lie.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) bytes: u64,

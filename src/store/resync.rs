@@ -20,7 +20,7 @@ pub(super) fn read_segments_despite_damage(
     start: u64,
     end: u64,
 ) -> (Vec<FoundSegment>, Vec<Range<u64>>) {
-    let file = &WithoutBadSectors(file);
+    let file = &WithoutBadSectors::new(file);
     let (mut segments, mut damaged) = (Vec::new(), Vec::new());
     let mut at = start;
     while at < end {

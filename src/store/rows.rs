@@ -17,6 +17,11 @@ pub(super) fn segment_key(reel: i64, first_msn: u64, msn: u64) -> i64 {
     reel * REEL_SEGMENTS_MAX as i64 + (msn - first_msn) as i64
 }
 
+/// The reel of a segment's key.
+pub(super) fn reel_of(segment: i64) -> i64 {
+    segment / REEL_SEGMENTS_MAX as i64
+}
+
 /// What the index keeps of a camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CameraRow {

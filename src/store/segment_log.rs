@@ -124,8 +124,8 @@ impl SegmentLog {
         };
         let mut row = index.log_row().map_err(sqlite)?;
         let held = match Held::read(dir, keys.as_ref(), row) {
-            Ok(Some(held)) => Ok(held),
-            Ok(None) => Err("hashes are missing that nothing is left to make again".to_owned()),
+            Ok(Ok(held)) => Ok(held),
+            Ok(Err(what)) => Err(what.to_owned()),
             Err(error) if is_damage(&error) => Err(error.to_string()),
             Err(error) => return Err(io(error)),
         };
@@ -177,14 +177,14 @@ impl SegmentLog {
     }
 
     /// Appends what was committed and not yet in the files. The log gets at least as long as it was `promised` to be, and
-    /// as it was if each segment whose trailer cannot be read is behind all others: no leaf's place is given out twice.
+    /// as it was if each segment whose trailer cannot be read is behind all others: no leaf's place is given out twice,
+    /// but for those that reels name further beyond the files than any crash explains.
     fn append_tail(&mut self, index: &Index, promised: u64) -> rusqlite::Result<()> {
-        let read = self.leaves_of_reels(index, "reel.id >= ?1", self.first_reel)?;
+        let read = self.leaves_of_reels(index, "reel.id >= ?1", self.first_reel, self.flushed)?;
         let unread = segments_from(index, self.first_reel)?.saturating_sub(read.trailers);
         let mut tail: BTreeMap<u64, NodeHash> = read
             .leaves
             .into_iter()
-            .filter(|(_, index, _)| *index >= self.flushed)
             .map(|(_, index, leaf)| (index, leaf.hash()))
             .collect();
         let beyond = tail.split_off(&(self.flushed + STEP_MAX));
@@ -216,19 +216,20 @@ impl SegmentLog {
     fn read_last(&mut self, index: &Index) -> rusqlite::Result<()> {
         let newest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn DESC LIMIT 1)
                       FROM track) AND ?1 = 0";
-        for (track, _, leaf) in self.leaves_of_reels(index, newest, 0)?.leaves {
+        for (track, _, leaf) in self.leaves_of_reels(index, newest, 0, 0)?.leaves {
             self.last.insert(track, leaf.hash());
         }
         Ok(())
     }
 
-    /// The leaves of the reels of which `condition` holds, as far as their trailers can be read; those of a track in
-    /// their order.
+    /// The leaves from `first_leaf` on of the reels of which `condition` holds, as far as their trailers can be read;
+    /// those of a track in their order.
     fn leaves_of_reels(
         &self,
         index: &Index,
         condition: &str,
         value: i64,
+        first_leaf: u64,
     ) -> rusqlite::Result<ReadLeaves> {
         let mut reels = index.connection().prepare(&format!(
             "SELECT reel.id, camera.name, track.rendition, reel.day, run.parameters
@@ -277,7 +278,7 @@ impl SegmentLog {
                 };
                 read.trailers += 1;
                 let leaf = leaf_of(&camera, rendition, parameters.timescale(), &trailer);
-                if let Some((index, leaf)) = leaf {
+                if let Some((index, leaf)) = leaf.filter(|(index, _)| *index >= first_leaf) {
                     let track = (camera.clone(), rendition);
                     read.leaves.push((track, index, leaf));
                 }
@@ -372,7 +373,7 @@ impl SegmentLog {
         self.thinning_due = now.after(THINNING_INTERVAL);
         let oldest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn LIMIT 1)
                       FROM track) AND ?1 = 0";
-        let oldest = self.leaves_of_reels(index, oldest, 0)?.leaves;
+        let oldest = self.leaves_of_reels(index, oldest, 0, 0)?.leaves;
         // Where the first of a reel cannot be read any more, it was at most a reel of each track before one that can.
         let unread = self.last.len() as u64 * REEL_SEGMENTS_MAX;
         if let Some(first) = oldest.into_iter().map(|(_, index, _)| index).min()
@@ -404,7 +405,8 @@ impl SegmentLog {
 struct ReadLeaves {
     /// Track, index, leaf.
     leaves: Vec<(TrackKey, u64, Leaf)>,
-    /// Trailers that could be read, also those of segments that were recorded before there was a log.
+    /// Trailers that could be read, also those of earlier leaves, or of segments that were recorded before there was a
+    /// log.
     trailers: u64,
 }
 
@@ -430,8 +432,13 @@ struct Held {
 }
 
 impl Held {
-    /// Reads it. `None` if another log must begin.
-    fn read(dir: &Path, keys: Option<&SigningKeys>, row: LogRow) -> io::Result<Option<Self>> {
+    /// Reads it; or says why another log must begin.
+    fn read(
+        dir: &Path,
+        keys: Option<&SigningKeys>,
+        row: LogRow,
+    ) -> io::Result<Result<Self, &'static str>> {
+        const HASHES_MISSING: &str = "hashes are missing that nothing is left to make again";
         let folder = log_folder(dir);
         let note = match keys {
             Some(keys) => last_checkpoint(dir, keys.public_keys())?,
@@ -452,12 +459,18 @@ impl Held {
                 promised - held
             );
             if promised - held > STEP_MAX {
-                return Ok(None);
+                return Ok(Err(HASHES_MISSING));
             }
+        }
+        // What is beyond would be cut off, and the places of most of it given out again.
+        if held > promised + STEP_MAX {
+            return Ok(Err(
+                "neither index nor checkpoints tell how many of its leaves count",
+            ));
         }
         let flushed = promised.min(held);
         let Some(frontier) = frontier_of(dir, flushed)? else {
-            return Ok(None);
+            return Ok(Err(HASHES_MISSING));
         };
         if checkpoint.is_some_and(|signed| signed.size == flushed && signed.root != frontier.root())
         {
@@ -466,7 +479,7 @@ impl Held {
                 folder.display()
             );
         }
-        Ok(Some(Self {
+        Ok(Ok(Self {
             frontier,
             checkpoints: CheckpointWriter::new(dir)?,
             flushed,
@@ -525,4 +538,33 @@ fn frontier_of(dir: &Path, size: u64) -> io::Result<Option<Frontier>> {
     }
     writer.flush(&RealFileSystem).map_err(io::Error::from)?;
     Ok(Some(frontier))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SimulatedClock;
+    use crate::store::Store;
+    use crate::store::tests::fragments::{NOON, patient, recorded};
+
+    #[test]
+    fn of_the_reels_from_the_first_open_one_on_only_leaves_that_are_wanted_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SimulatedClock::new(NOON));
+        let (store, _) = Store::open(dir.path(), patient(), clock).unwrap();
+        recorded(&store);
+        store.close();
+        let files: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
+        let mut index = Index::open(dir.path(), Arc::clone(&files)).unwrap();
+        let log = SegmentLog::open(dir.path(), files, &mut index, Monotonic::default()).unwrap();
+        let count = log.flushed;
+        for first in [0, count - 3, count] {
+            let read = log.leaves_of_reels(&index, "reel.id >= ?1", 0, first);
+            let read = read.unwrap();
+            assert_eq!(read.trailers, count);
+            let mut kept: Vec<u64> = read.leaves.iter().map(|(_, index, _)| *index).collect();
+            kept.sort_unstable();
+            assert_eq!(kept, (first..count).collect::<Vec<_>>());
+        }
+    }
 }

@@ -25,10 +25,10 @@ pub(super) fn read_segment(
     place: Place,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Unread> {
-    match read_with_trailer(file, size, place, buffer) {
-        // Once more: it may have failed altogether only for a moment.
+    match read_ahead(file, size, place, buffer) {
+        // Also because it may have failed altogether only for a moment.
         Err(error) if is_damage(&error) && reads_elsewhere(path, file, size) => {
-            read_with_trailer(file, size, place, buffer).map_err(|error| Unread {
+            read_no_further(file, place, buffer).map_err(|error| Unread {
                 is_lost: is_short(&error) || is_damage(&error),
                 error,
             })
@@ -78,14 +78,23 @@ pub(super) fn read_with_trailer(
     place: Place,
     buffer: &mut Vec<u8>,
 ) -> io::Result<()> {
+    match read_ahead(file, size, place, buffer) {
+        Err(error) if is_damage(&error) => read_no_further(file, place, buffer),
+        read => read,
+    }
+}
+
+/// The same, with what is behind in any case.
+fn read_ahead(file: &dyn ReadAt, size: u64, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
     let count = bytes_with_trailer(place, size)
         .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends early"))?;
     buffer.resize(count, 0);
-    match file.read_exact_at(buffer, place.offset) {
-        Err(error) if is_damage(&error) => {}
-        read => return read,
-    }
-    // It may be what is behind the trailer that cannot be read, and is none of this segment's.
+    file.read_exact_at(buffer, place.offset)
+}
+
+/// The same, with nothing of what is behind, which may be what cannot be read and is none of this segment's. `buffer` is
+/// as long as with it.
+fn read_no_further(file: &dyn ReadAt, place: Place, buffer: &mut Vec<u8>) -> io::Result<()> {
     let mut trailer_bytes = [0; 4];
     file.read_exact_at(&mut trailer_bytes, place.offset + place.bytes)?;
     let trailer_bytes = u64::from(u32::from_be_bytes(trailer_bytes)).min(TRAILER_BYTES_MAX);

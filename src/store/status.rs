@@ -15,7 +15,7 @@ pub struct StoreOptions {
     pub commit_interval: Duration,
     /// How long recording rests after the disk refused a write, before it tries again.
     pub retry_interval: Duration,
-    /// A reel is closed once it holds media of this length. At most 5 min.
+    /// A reel is closed once it holds media of this length, or has got none for twice as long. At most 5 min.
     pub reel_duration: Duration,
     /// Recording pauses while less of the disk is free, so that the index can still be written.
     pub free_bytes_min: u64,

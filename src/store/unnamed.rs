@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use super::error::OpenError;
 use super::file_system::FileSystem;
 use super::index::Index;
+use super::patience::{Patience, Sparing};
 use super::recorder::{UNCOMMITTED_SEGMENTS_MAX, reel_path};
 use super::recovery::{committed_segments, open_reels};
 use super::reel::{read_head, read_segments, read_trailer};
@@ -25,6 +26,7 @@ type Unknown = BTreeMap<(CameraId, RenditionId), usize>;
 pub(super) fn check_not_outdated(
     dir: &Path,
     files: &dyn FileSystem,
+    patience: &Patience<'_>,
     index: &Index,
 ) -> Result<(), OpenError> {
     // Each on its own: one that could not be read at an earlier start has kept its tail.
@@ -32,7 +34,7 @@ pub(super) fn check_not_outdated(
         let committed = committed_segments(index, &reel)
             .map_err(|error| OpenError::from_sqlite(dir, &error))?;
         if let Some(last) = committed.last() {
-            let found = segments_behind(files, &reel.path(dir), last.place);
+            let found = segments_behind(files, patience, &reel.path(dir), last.place);
             let track = (reel.camera, reel.rendition);
             refuse_above(dir, UNCOMMITTED_SEGMENTS_MAX, [(track, found)].into())?;
         }
@@ -68,14 +70,21 @@ fn refuse_above(dir: &Path, segments_max: usize, unknown: Unknown) -> Result<(),
     }
 }
 
-/// How many whole segments a reel holds behind one of its own; none that can be read if it cannot.
-fn segments_behind(files: &dyn FileSystem, path: &Path, last: Place) -> usize {
+/// How many whole segments a reel holds behind one of its own; none that can be read if it cannot. Where patience is at
+/// its end before the last is counted, recovery reads nothing of this reel either, and leaves it alone.
+fn segments_behind(
+    files: &dyn FileSystem,
+    patience: &Patience<'_>,
+    path: &Path,
+    last: Place,
+) -> usize {
     let Ok(file) = files.open_file(path) else {
         return 0;
     };
     let size = file.size().unwrap_or_default();
-    let behind = read_trailer(&*file, last, size);
-    behind.map_or(0, |(_, start)| read_segments(&*file, start, size).len())
+    let file = &Sparing::new(&*file, patience);
+    let behind = read_trailer(file, last, size);
+    behind.map_or(0, |(_, start)| read_segments(file, start, size).len())
 }
 
 /// How many whole segments a reel holds from `start` on.

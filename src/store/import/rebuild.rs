@@ -149,7 +149,7 @@ fn read_pack(
 ) -> Result<Result<(), PackError>, ReadError> {
     let opened = File::open(pack_path(dir, id)).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = match opened {
-        Ok((size, file)) => (size, WithoutBadSectors(ReadFile(file))),
+        Ok((size, file)) => (size, WithoutBadSectors::new(ReadFile(file))),
         Err(error) => return Ok(Err(error.into())),
     };
     let header = match read_pack_header(&file, size) {

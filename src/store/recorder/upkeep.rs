@@ -9,6 +9,7 @@ use crate::store::error::is_failed_sync;
 use crate::store::failure::{Failure, append_failed, commit_failed, index_failed};
 use crate::store::import::PacksReport;
 use crate::store::journal::CommitError;
+use crate::store::rows::reel_of;
 use crate::store::scrub::Scrubbed;
 use crate::store::spool::Active;
 use crate::store::status::RecordingState;
@@ -66,13 +67,28 @@ impl Recorder {
         }
     }
 
+    /// Lets reels take nothing more that have got nothing for as long as two of them last. After a crash, the end of the
+    /// log of segments is read out of all reels from the first open one on: that of a camera which is gone for days would
+    /// make it all of those days.
+    pub(super) fn end_idle_reels(&mut self) {
+        let (now, idle) = (self.clock.monotonic(), 2 * self.options.reel_duration);
+        let written = &self.last_written;
+        let over = self.reels.extract_if(.., |key, _| {
+            let last = written.get(key);
+            last.is_some_and(|(_, at)| now.since(*at) > idle)
+        });
+        self.closing.extend(over.map(|(_, reel)| reel));
+    }
+
     /// Signs what the log of segments holds, if it has grown.
     pub(in crate::store) fn sign_log(&mut self) {
         if matches!(self.status.state, RecordingState::Poisoned { .. }) {
             return;
         }
-        let writing = self.reels.values().chain(&self.closing);
-        let open_reel = writing.map(|reel| reel.id).min().unwrap_or(self.next_reel);
+        let open = self.reels.values().map(|reel| reel.id);
+        // Of those that take nothing more, some segments may wait for a commit that was refused.
+        let uncommitted = self.batch.segments.iter().map(|row| reel_of(row.key));
+        let open_reel = open.chain(uncommitted).min().unwrap_or(self.next_reel);
         let outcome = self.log.sign(open_reel, &*self.clock);
         self.status.bytes_written += self.log.take_bytes_written();
         match outcome {

@@ -10,6 +10,7 @@ use super::made::*;
 use super::outdated::reels;
 use crate::base::{Clock, SimulatedClock, Wall};
 use crate::store::index::Index;
+use crate::store::patience::Patience;
 use crate::store::queue::QueuedSegment;
 use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
@@ -127,11 +128,13 @@ fn a_second_try_of_a_start_tells_what_the_first_one_did_and_marks_it_once() {
     let file = std::fs::File::options().write(true).open(reel).unwrap();
     file.set_len(bytes / 2).unwrap();
 
+    let clock = SimulatedClock::new(NOON);
+    let patience = Patience::new(&clock);
     let mut told = Told::default();
     let mut first = None;
     for _ in 0..2 {
         let mut index = Index::open(dir.path(), Arc::new(disk.clone())).unwrap();
-        recover(dir.path(), &disk, &mut index, &mut told).unwrap();
+        recover(dir.path(), &disk, &patience, &mut index, &mut told).unwrap();
         drop(index);
         let reader = Reader::new(dir.path());
         let recording = reader.recording(&camera("door"), Wall(0), Wall(i64::MAX));

@@ -11,6 +11,8 @@ use super::made::*;
 use super::retention::{accept, msns, open, wish};
 use crate::base::{SimulatedClock, Wall};
 use crate::store::file_system::RealFileSystem;
+use crate::store::journal::read_journal;
+use crate::store::marks::Mark;
 use crate::store::reader::Reader;
 use crate::store::recorder::{Recorder, reel_path};
 use crate::store::{Archive, Clip, rebuild_index};
@@ -53,6 +55,7 @@ fn what_is_committed_within_a_clip_after_it_was_made_is_held_as_well() {
     // The last ten seconds, of which the last two segments are not made yet: one goes to the reel that is open, the
     // other to the next.
     let clip = recorder.make_clip(&wish(3, 13)).unwrap();
+    let held_at_first = held(dir.path());
     let earlier = recorder.make_clip(&wish(0, 1)).unwrap();
     record(&mut recorder, 0, 5..18);
     recorder.keep_room();
@@ -67,6 +70,20 @@ fn what_is_committed_within_a_clip_after_it_was_made_is_held_as_well() {
     recorder.close();
     drop(recorder);
     check_files(dir.path());
+
+    // The journal tells each reel once.
+    let (marks, _) = read_journal(dir.path()).unwrap().unwrap();
+    let told = marks.iter().filter_map(|mark| match mark {
+        Mark::Clip(mark) if mark.id == clip.id => Some(&mark.reels[..]),
+        _ => None,
+    });
+    let told: Vec<&[i64]> = told.collect();
+    let before: Vec<i64> = held_at_first.iter().map(|(_, reel, _)| *reel).collect();
+    assert!(told.len() > 1 && told[0] == before, "{told:?}");
+    let all: Vec<i64> = told.concat();
+    let holds = held(dir.path()).into_iter();
+    let holds = holds.filter(|(of, ..)| *of == clip.id);
+    assert_eq!(all, holds.map(|(_, reel, _)| reel).collect::<Vec<_>>());
 
     // Nor does it hold less without the index.
     let (before, holds) = (clips(dir.path()), held(dir.path()));

@@ -1,13 +1,15 @@
 //! A disk that fails at a chosen operation, and forgets what was not synced when the power goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::base::SimulatedClock;
 use crate::chunk::ReadAt;
 use crate::store::file_system::{
     DiskSpace, FileSystem, FolderSyncError, RealFileSystem, StoredFile,
@@ -37,9 +39,11 @@ struct State {
     next_sync_fails: bool,
     reads_fail: bool,
     bad_sectors: Vec<Range<u64>>,
+    slow: Option<(SimulatedClock, Duration)>,
     folders_do_not_open: bool,
     space: Option<DiskSpace>,
     full_until_gone: Option<PathBuf>,
+    full_until_given_back: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Kept>,
 }
 
@@ -92,6 +96,11 @@ impl FaultyDisk {
         self.0.lock().unwrap().bad_sectors = bad.to_vec();
     }
 
+    /// Lets each read that is refused take so long.
+    pub(super) fn refuse_slowly(&self, clock: &SimulatedClock, each: Duration) {
+        self.0.lock().unwrap().slow = Some((clock.clone(), each));
+    }
+
     /// Tells of so much free space on a disk of `total` bytes from now on, whatever is written.
     pub(super) fn tell_space(&self, free: u64, total: u64) {
         self.0.lock().unwrap().space = Some(DiskSpace { free, total });
@@ -100,6 +109,13 @@ impl FaultyDisk {
     /// Gives no more room until the file at `path` is gone. What needs none goes on.
     pub(super) fn fill_until_gone(&self, path: &Path) {
         self.0.lock().unwrap().full_until_gone = Some(path.to_owned());
+    }
+
+    /// Gives no more room until each of the files at `paths` has given back what is reserved for it: the room that all
+    /// else needs lies there.
+    pub(super) fn fill_until_given_back(&self, paths: &[&Path]) {
+        let paths = paths.iter().map(|path| path.to_path_buf());
+        self.0.lock().unwrap().full_until_given_back = paths.collect();
     }
 
     /// Lets no folder be opened, as when too many files are open, or lets them again.
@@ -153,9 +169,9 @@ impl FaultyDisk {
     fn take_room(&self) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.full_until_gone.take_if(|path| !path.exists());
-        match state.full_until_gone {
-            Some(_) => Err(Errno::ENOSPC.into()),
-            None => Ok(()),
+        match state.full_until_gone.is_some() || !state.full_until_given_back.is_empty() {
+            true => Err(Errno::ENOSPC.into()),
+            false => Ok(()),
         }
     }
 
@@ -282,6 +298,9 @@ impl ReadAt for FaultyFile {
         let state = self.disk.0.lock().unwrap();
         let is_hit = |bad: &Range<u64>| offset < bad.end && bad.start < end;
         if state.reads_fail || state.bad_sectors.iter().any(is_hit) {
+            if let Some((clock, each)) = &state.slow {
+                clock.advance(*each);
+            }
             return Err(Errno::EIO.into());
         }
         drop(state);
@@ -335,7 +354,10 @@ impl StoredFile for FaultyFile {
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
         self.disk.step_roomless()?;
-        self.file.truncate(bytes)
+        self.file.truncate(bytes)?;
+        let mut state = self.disk.0.lock().unwrap();
+        state.full_until_given_back.remove(&self.path);
+        Ok(())
     }
 
     fn size(&self) -> io::Result<u64> {

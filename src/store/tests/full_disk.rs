@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::faults::folder;
 use super::faulty_disk::FaultyDisk;
 use super::made::*;
+use super::outdated::reels;
 use crate::base::{Clock, SimulatedClock, Wall};
 use crate::store::file_system::{
     DiskSpace, FileSystem, FolderSyncError, RealFileSystem, StoredFile,
@@ -265,4 +267,36 @@ fn a_failed_sync_ends_recording_but_not_reading() {
     assert_eq!(again.1.discarded.len(), 1, "{}", again.1);
     assert_eq!(again.1.discarded[0].segments[0].msn, 1);
     assert!(again.0.camera_position(&a).next_msn > 1);
+}
+
+#[test]
+fn a_start_on_a_full_disk_lives_on_the_room_that_the_last_process_had_reserved() {
+    let dir = folder();
+    let disk = FaultyDisk::default();
+    let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::new(NOON));
+    let open = || open_recorder(dir.path(), &patient(), &clock, Arc::new(disk.clone()));
+    let (mut crashing, _, _) = open().unwrap();
+    let accept = |recorder: &mut Recorder, name: &str, run: u64, msn: u64| {
+        recorder.accept(&QueuedSegment {
+            camera: camera(name),
+            rendition: VIDEO,
+            segment: segment(VIDEO, run, msn),
+        });
+    };
+    accept(&mut crashing, "whole", 0, 0);
+    accept(&mut crashing, "tail", 0, 0);
+    crashing.commit();
+    // Two segments that are lost, the second in a reel that has no row.
+    accept(&mut crashing, "tail", 0, 1);
+    accept(&mut crashing, "tail", 1, 2);
+    drop(crashing);
+
+    let reels = reels(dir.path());
+    let paths: Vec<&Path> = reels.iter().map(|(path, _)| path.as_path()).collect();
+    assert_eq!(paths.len(), 3);
+    disk.fill_until_given_back(&paths);
+    let (_, _, report) = open().unwrap();
+    assert_eq!((report.lost, report.unreadable), (vec![], vec![]));
+    let cut_off = report.discarded.iter().flat_map(|tail| &tail.segments);
+    assert_eq!(cut_off.map(|lost| lost.msn).collect::<Vec<_>>(), [1, 2]);
 }

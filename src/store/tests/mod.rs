@@ -15,6 +15,7 @@ mod full_disk;
 mod holders;
 mod imports;
 mod made;
+mod open_reels;
 mod outdated;
 mod plays;
 mod proofs;

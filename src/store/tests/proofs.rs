@@ -25,12 +25,12 @@ fn record(store: &Store, name: &str, run: u64, msns: std::ops::Range<u64>) {
     }
 }
 
-fn named(msns: std::ops::Range<u64>) -> Vec<(RenditionId, u64)> {
+pub(super) fn named(msns: std::ops::Range<u64>) -> Vec<(RenditionId, u64)> {
     msns.flat_map(|msn| [(VIDEO, msn), (AUDIO, msn)]).collect()
 }
 
 /// Checks a proof as somebody would who has the clip and the box's public keys, and nothing else.
-fn check(dir: &Path, proof: ClipProof, run: u64, msns: std::ops::Range<u64>) {
+pub(super) fn check(dir: &Path, proof: ClipProof, run: u64, msns: std::ops::Range<u64>) {
     let keys = load_public_keys(&dir.join("keys/box.pub")).unwrap();
     let mut file = Vec::new();
     let mut places = Vec::new();
@@ -432,6 +432,34 @@ fn checkpoints_that_were_kept_elsewhere_hold_against_a_log_written_anew() {
     open(others.path()).close();
     let refused = archive.verify_checkpoints(&copy, &keys(others.path()));
     assert!(matches!(refused, Err(ProveError::NothingSigned)));
+}
+
+#[test]
+fn a_log_of_which_nothing_tells_how_long_it_was_is_set_aside_and_not_written_over() {
+    let dir = folder();
+    let front = camera("front");
+    let store = open(dir.path());
+    record(&store, "front", 0, 0..3);
+    store.close();
+    drop(store);
+    // As if it were of some days; without the checkpoints, an index that was made again does not know of them.
+    let leaves = dir.path().join("log/tiles-0");
+    let bytes = (u64::from(u32::pow(2, 20)) + 1) * 32;
+    let file = std::fs::File::options().write(true).open(&leaves).unwrap();
+    file.set_len(bytes).unwrap();
+    for name in ["checkpoints-000001", "checkpoints-hourly"] {
+        std::fs::remove_file(dir.path().join("log").join(name)).unwrap();
+    }
+    crate::store::rebuild_index(dir.path(), |_, _| {}).unwrap();
+    let store = open(dir.path());
+    let kept = dir.path().join("log/set-aside-1/tiles-0");
+    assert_eq!(std::fs::metadata(kept).unwrap().len(), bytes);
+    let first = store.camera_position(&front).next_msn;
+    record(&store, "front", 7, first..first + 3);
+    let proof = store.clip_proof(&front, &named(first..first + 3)).unwrap();
+    check(dir.path(), proof, 7, first..first + 3);
+    store.close();
+    assert_eq!(std::fs::metadata(&leaves).unwrap().len(), 6 * 32);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn recorded() -> tempfile::TempDir {
     store.remove_clip(gone.id).unwrap();
     drop(store);
 
-    let store = open(dir.path(), &clock, Some(70_000));
+    let store = open(dir.path(), &clock, Some(90_000));
     record(&store, 1, 40..60);
     for _ in 0..20 {
         clock.advance(Duration::from_secs(6));
