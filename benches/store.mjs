@@ -148,7 +148,7 @@ async function importers(binary, folder, file) {
       go: () => run("borg", ["create", "--compression", "none", "::one", file], { env: borg }),
     },
   ];
-  // No system's package; taken along where somebody has it.
+  // It may not have been possible to build it.
   if (await isInstalled("rustic")) {
     all.push({
       name: "rustic",
