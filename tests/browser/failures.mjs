@@ -132,6 +132,94 @@ export const cases = {
     await playing(page);
   },
 
+  "a tile shows a still that takes long, and says when it has none of now": async ({ browser, standin }) => {
+    standin.cameras = [testCamera(), testCamera({ id: "garden", name: "Garden" })];
+    standin.stillDelay = 6000;
+    const page = await open(browser, standin.url);
+    const garden = page.locator(".tile", { hasText: "Garden" });
+    await until("its still", async () => (await garden.locator("img").count()) === 1);
+    assert.match(await garden.innerText(), /Live/);
+    await sleep(6000);
+    assert.equal(standin.stillsUnderWayMost, 2, "one for each tile");
+    standin.stillTrouble = true;
+    await until("it is old", async () => /No new picture/.test(await garden.innerText()), 40_000);
+    assert.equal(await garden.getAttribute("data-old"), "true");
+    Object.assign(standin, { stillTrouble: false, stillDelay: 0 });
+    await until("it is new", async () => /Live/.test(await garden.innerText()), 20_000);
+    standin.silent = true;
+    standin.server.closeAllConnections();
+    await until("the box is away", async () => /No answer/.test(await garden.innerText()));
+    assert.match(await page.locator(".side .state[data-state]").innerText(), /No answer/);
+    standin.silent = false;
+    await until("the box is back", async () => /Live/.test(await garden.innerText()));
+  },
+
+  "a press on the last of many cameras brings the picture that it changes into sight": async ({ browser, standin }) => {
+    standin.cameras = [testCamera(), ...Array.from({ length: 11 }, (_, at) => testCamera({ id: `camera-${at}`, name: `Camera ${at}` }))];
+    const page = await open(browser, standin.url, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await playing(page);
+    const last = page.locator(".tile").last();
+    await last.scrollIntoViewIfNeeded();
+    const seen = () =>
+      page.locator(".player").evaluate((one) => {
+        const { top, bottom, height } = one.getBoundingClientRect();
+        return (Math.min(bottom, innerHeight) - Math.max(top, 0)) / height;
+      });
+    assert.ok((await seen()) < 0.5, "it is out of sight");
+    await last.focus();
+    await page.keyboard.press("Enter");
+    await until("it is in sight", async () => (await seen()) > 0.99);
+    assert.equal(await last.evaluate((one) => document.activeElement === one), true);
+    assert.equal(new URL(page.url()).hash, "#camera-10");
+  },
+
+  "a picture that was paused stays though the server goes and comes back": async ({ browser, standin }) => {
+    const page = await open(browser, standin.url);
+    await playing(page);
+    await page.keyboard.press("Space");
+    await sleep(300);
+    const { currentTime } = await facts(page);
+    const stops = await countStops(page);
+    standin.silent = true;
+    standin.server.closeAllConnections();
+    await says(page, "Perch cannot be reached");
+    await sleep(12_000);
+    assert.equal(await page.locator(".notice").count(), 0);
+    standin.silent = false;
+    await says(page, "Perch answers again");
+    await sleep(3000);
+    const after = await facts(page);
+    assert.deepEqual([after.currentTime, after.readyState >= 2, await stops()], [currentTime, true, 0]);
+    await page.keyboard.press("Space");
+    await playing(page);
+  },
+
+  "a part of the page that could not be had comes with the page, loaded again": async ({ browser, standin }) => {
+    const page = await (await browser.newContext()).newPage();
+    let loads = 0;
+    page.on("load", () => loads++);
+    await page.route("**/assets/hls-*.js", (route) => route.abort());
+    await page.goto(standin.url);
+    // By itself once, then by hand.
+    const button = page.getByRole("button", { name: "Reload the page" });
+    await until("it was loaded again", () => loads === 2, 30_000);
+    await until("it is offered", async () => loads === 2 && (await button.count()) === 1, 30_000);
+    await page.unroute("**/assets/hls-*.js");
+    await button.click();
+    await playing(page);
+  },
+
+  "a still picture that cannot be had is told of": async ({ browser, standin }) => {
+    const page = await open(browser, standin.url);
+    await playing(page);
+    standin.stillTrouble = true;
+    await page.keyboard.press("s");
+    await page.getByText("The picture was not saved: The answer was 503.").waitFor();
+    standin.stillTrouble = false;
+    await Promise.all([page.waitForEvent("download"), page.keyboard.press("s")]);
+    await until("it is over", async () => (await page.getByText("The picture was not saved").count()) === 0);
+  },
+
   "the view stays with its camera though another is live, whatever the address says": async ({ browser, standin }) => {
     const garden = testCamera({ id: "garden", name: "Garden" });
     standin.cameras = [testCamera(), garden];

@@ -39,6 +39,7 @@ export const cases = {
     assert.equal(await panel(page).getByRole("listitem").count(), 50);
     await panel(page).getByRole("button", { name: "Earlier files" }).click();
     await until("all", async () => (await panel(page).getByRole("listitem").count()) === 61);
+    assert.equal(await page.evaluate(() => !!document.activeElement.closest(".files li")), true);
     assert.equal(await row(page, "old 3.bin").getByRole("button", { name: /^(Play|Show)/ }).count(), 0);
 
     const asked = [];

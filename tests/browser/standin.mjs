@@ -62,6 +62,12 @@ export class Standin {
   restarts = [];
   /** Time stands still from here on: the camera gives no more pictures. */
   frozenAt = null;
+  /** How long a still is waited for, in ms; how many were under way at most. */
+  stillDelay = 0;
+  stillsUnderWay = 0;
+  stillsUnderWayMost = 0;
+  /** Whether they are refused. */
+  stillTrouble = false;
   /** What was recorded long before the stream began. */
   archive = new Archive();
   /** What was imported and is uploaded. */
@@ -89,7 +95,7 @@ export class Standin {
   /** As it was at first. */
   reset() {
     this.files?.cut();
-    Object.assign(this, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [] });
+    Object.assign(this, { cameras: [testCamera()], problems: [], silent: false, frozenAt: null, restarts: [], stillDelay: 0, stillsUnderWayMost: 0, stillTrouble: false });
     Object.assign(this, { archive: new Archive(), files: new Files(this.media.film) });
     this.archive.files = this.files;
   }
@@ -128,7 +134,12 @@ export class Standin {
     if (url.pathname === "/api/v1/cameras") return json({ cameras: this.cameras });
     if (url.pathname === "/api/v1/time") return json({ now: new Date().toISOString() });
     if (url.pathname === "/healthz") return json({ live: true, ready: true, problems: this.problems });
-    if (route[0] === "api" && route[4] === "still.jpg") return send("image/jpeg", this.media.still);
+    if (route[0] === "api" && route[4] === "still.jpg") {
+      this.stillsUnderWayMost = Math.max(this.stillsUnderWayMost, ++this.stillsUnderWay);
+      await Promise.race([wait(this.stillDelay), new Promise((resolve) => response.on("close", resolve))]);
+      this.stillsUnderWay--;
+      return this.stillTrouble ? refuse(503) : send("image/jpeg", this.media.still);
+    }
     if (route[2] === "still.jpg") return this.archive.holds(Date.parse(url.searchParams.get("at"))) ? send("image/jpeg", this.media.still) : refuse(404);
     if (["items", "uploads"].includes(route[2])) return this.files.answer(request, response, url);
     if (route[2] === "strip.jpg") return this.archive.answerStrip(response, url.searchParams, this.media.pictures);

@@ -97,8 +97,70 @@ export const cases = {
     const loss = await placeOf(page, 4.9 * HOUR);
     await page.mouse.move(loss.x, loss.y);
     await page.locator(".peek-state", { hasText: "damaged" }).waitFor();
+    // At either end all of it stays on the timeline.
+    for (const share of [0.001, 0.97]) {
+      await page.mouse.move(three.left + three.width * share, three.y);
+      await sleep(1000);
+      const peek = await page.locator(".peek").boundingBox();
+      assert.ok(peek.x >= three.left - 1 && peek.x + peek.width <= three.left + three.width + 1, JSON.stringify(peek));
+    }
     await page.mouse.move(10, 10);
     await until("nothing", async () => (await page.locator(".peek").count()) === 0);
+    // The keyboard's moment is shown as long as the keyboard is there.
+    await slider(page).focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.locator(".peek").waitFor();
+    await page.keyboard.press("Tab");
+    await until("nothing", async () => (await page.locator(".peek").count()) === 0);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: an absence longer than what is known is gone over": async ({ browser, standin }) => {
+    const { archive } = standin;
+    const DAY = 24 * HOUR;
+    archive.gaps = [{ from: Date.now() - 30 * DAY, to: Date.now() - 2 * DAY, reason: "stopped" }];
+    const page = await open(browser, standin.url);
+    await page.locator(".timeline").scrollIntoViewIfNeeded();
+    await until("the timeline", () => archive.asked.length > 0);
+    const asked = played(page);
+    for (let press = 0; press < 12; press++) await page.getByRole("button", { name: "Earlier", exact: true }).click();
+    await page.getByRole("heading", { name: /on view$/ }).waitFor();
+    await until("it is asked for", () => Date.parse(last(standin).to) < Date.now() - 7 * DAY);
+    await until("it is known", () => archive.underWay === 0);
+    await sleep(500);
+    const { x, y } = await placeOf(page, 12 * HOUR);
+    await page.mouse.click(x, y);
+    await until("the end of it", () => asked.some(({ from }) => Math.abs(from - archive.gaps[0].to) < 1000));
+    await playing(page);
+    assert.deepEqual(page.complaints, []);
+  },
+
+  "timeline: the focus stays where the keyboard works": async ({ browser, standin }) => {
+    const page = await opened(browser, standin);
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent.trim());
+    const press = async (name) => {
+      await page.getByRole("button", { name, exact: true }).focus();
+      await page.keyboard.press("Enter");
+      await sleep(300);
+    };
+    await press("Earlier");
+    await press("Now");
+    assert.equal(await focused(), "Timeline of Test scene");
+    await press("Earlier");
+    for (let times = 0; times < 3; times++) await press("Later");
+    assert.equal(await focused(), "Later");
+    await press("Choose a range…");
+    await press("Cancel");
+    assert.equal(await focused(), "Choose a range…");
+    await press("Choose a range…");
+    await press("Keep as a clip");
+    await until("it is kept", () => standin.archive.clips.length === 2);
+    await until("the focus goes on", async () => (await focused()) === "Choose a range…");
+    await press("Choose a range…");
+    await page.getByRole("slider", { name: "Start of the range" }).focus();
+    await page.keyboard.press("Escape");
+    await sleep(300);
+    assert.equal(await focused(), "Timeline of Test scene");
     assert.deepEqual(page.complaints, []);
   },
 

@@ -190,8 +190,15 @@ export const cases = {
     await until("sought to the end", async () => (await facts(page)).currentTime > duration - 3);
     await page.keyboard.press("Home");
     await until("sought to the start", async () => (await facts(page)).currentTime < 3);
-    await page.getByRole("button", { name: "Back to live" }).first().click();
+    await page.locator(".live").focus();
+    await page.keyboard.press("Enter");
     await until("live again", async () => (await page.locator(".live").innerText()).startsWith("Live"));
+    assert.equal(await page.evaluate(() => document.activeElement.className), "live");
+    await playing(page);
+    await page.getByRole("button", { name: "Last 5 min" }).click();
+    await page.locator(".recordings").getByRole("button", { name: "Back to live" }).click();
+    await until("live again", async () => (await page.locator(".live").innerText()).startsWith("Live"));
+    assert.equal(await page.evaluate(() => document.activeElement.id), "recordings");
     await playing(page);
     assert.deepEqual(page.complaints, []);
   },
@@ -220,18 +227,44 @@ export const cases = {
   "nothing is wider than a phone of 360 pixels": async ({ browser, url }) => {
     const page = await open(browser, url, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
     await playing(page);
-    const { wide, small } = await page.evaluate(() => {
-      const shown = [...document.querySelectorAll("button, input, a")].filter((one) => one.offsetWidth > 1);
-      return {
-        wide: document.documentElement.scrollWidth,
-        small: shown.filter((one) => one.closest(".player") && one.offsetHeight < 24).map((one) => one.outerHTML),
-      };
-    });
-    assert.ok(wide <= 360, `${wide} pixels wide`);
-    assert.deepEqual(small, []);
-    const controls = await page.locator(".controls .row > *, .controls .row .control").evaluateAll((all) =>
-      all.filter((one) => one.getBoundingClientRect().right > 360.5).map((one) => one.outerHTML),
-    );
-    assert.deepEqual(controls, []);
+    for (const source of ["live", "a recording"]) {
+      if (source !== "live") {
+        await page.getByRole("button", { name: "Last 5 min" }).click();
+        await page.getByRole("slider", { name: /Position/ }).waitFor();
+        await playing(page);
+      }
+      const { wide, small } = await page.evaluate(() => {
+        const shown = [...document.querySelectorAll("button, input, a")].filter((one) => one.offsetWidth > 1);
+        return {
+          wide: document.documentElement.scrollWidth,
+          small: shown.filter((one) => one.closest(".player") && one.offsetHeight < 24).map((one) => one.outerHTML),
+        };
+      });
+      assert.ok(wide <= 360, `${source}: ${wide} pixels wide`);
+      assert.deepEqual(small, [], source);
+      const controls = await page.locator(".controls .row > *, .controls .row .control").evaluateAll((all) =>
+        all.filter((one) => one.getBoundingClientRect().right > 360.5).map((one) => one.outerHTML),
+      );
+      assert.deepEqual(controls, [], source);
+    }
+  },
+
+  "every quality can be pressed on a phone, upright and on its side": async ({ browser, url }) => {
+    const page = await open(browser, url, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await playing(page);
+    for (const size of [{ width: 360, height: 740 }, { width: 740, height: 360 }]) {
+      await page.setViewportSize(size);
+      await openQualities(page);
+      await page.getByRole("menu").waitFor();
+      const covered = await page.getByRole("menuitemradio").evaluateAll((all) =>
+        all.filter((one) => {
+          const { left, top, width, height } = one.getBoundingClientRect();
+          return document.elementFromPoint(left + width / 2, top + height / 2)?.closest("[role=menuitemradio]") !== one;
+        }).map((one) => one.textContent),
+      );
+      assert.deepEqual(covered, [], `at ${size.width} pixels`);
+      await page.keyboard.press("Escape");
+      await page.getByRole("menu").waitFor({ state: "hidden" });
+    }
   },
 };

@@ -11,6 +11,7 @@ import { problems } from "./server.js";
 import { nextTheme, theme, themeLabel } from "./settings.js";
 import { ShownDialog } from "./shown.js";
 import { Tiles } from "./tiles.js";
+import { stillTrouble } from "./view.js";
 import { boxProblems, sentence } from "./words.js";
 
 /** Moves the focus by hand: the address names the camera, not the place on the page. */
@@ -39,6 +40,9 @@ export function App() {
       <main id="main" tabIndex={-1}>
         <div class="stage">
           <Player />
+          <p class="wrong" role="alert">
+            {stillTrouble.value}
+          </p>
           <Problems />
           <Tiles />
           <Recordings />

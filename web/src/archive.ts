@@ -99,10 +99,20 @@ export class Refusal extends Error {
   }
 }
 
+/** What a list says that asks again by itself. */
+export const ASKED_AGAIN = "no answer; it is asked again by itself";
+
+/** Why something failed, in the server's own sentence; `otherwise` where it gave none: a browser's words help nobody. */
+export const reasonOf = (error: unknown, otherwise = "no answer; try it again"): string =>
+  error instanceof Refusal ? error.message : otherwise;
+
 const TIMEOUT_MS = 15_000;
 
-/** Asks until `signal` calls it off; a refusal carries the `detail` of the problem body (RFC 9457). */
-export async function ask(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
+/**
+ * Asks, and has `read` take what is needed of the answer, until `signal` calls it off or all of it takes too long; a
+ * refusal carries the `detail` of the problem body (RFC 9457).
+ */
+async function within<T>(path: string, read: (response: Response) => T | Promise<T>, init: RequestInit = {}, signal?: AbortSignal): Promise<T> {
   const control = new AbortController();
   const stop = (): void => control.abort();
   const timer = setTimeout(stop, TIMEOUT_MS);
@@ -110,7 +120,7 @@ export async function ask(path: string, init: RequestInit = {}, signal?: AbortSi
   try {
     const headers = { accept: "application/json", ...init.headers };
     const response = await fetch(path, { cache: "no-store", ...init, headers, signal: control.signal });
-    if (response.ok) return response;
+    if (response.ok) return await read(response);
     const problem = (await response.json().catch(() => null)) as { detail?: string; title?: string } | null;
     throw new Refusal(problem?.detail ?? problem?.title ?? `the answer was ${response.status}`, response.status);
   } finally {
@@ -119,24 +129,29 @@ export async function ask(path: string, init: RequestInit = {}, signal?: AbortSi
   }
 }
 
+/** Asks for something to be done: what the answer holds is not waited for. */
+export const ask = (path: string, init?: RequestInit): Promise<Response> => within(path, (response) => response, init);
+
+export const askJson = <T>(path: string, init?: RequestInit, signal?: AbortSignal): Promise<T> =>
+  within(path, (response) => response.json() as Promise<T>, init, signal);
+
+/** A picture. */
+export const askBlob = (path: string): Promise<Blob> => within(path, (response) => response.blob(), { headers: { accept: "image/*" } });
+
 /** `resolution` in seconds, wished; what the answer used may be coarser. */
 export async function fetchTimeline(camera: string, range: Range, resolution: number, signal: AbortSignal): Promise<Chart> {
   const query = new URLSearchParams({ camera, ...rangeText(range), resolution: String(resolution) });
-  const response = await ask(`/api/v1/timeline?${query}`, {}, signal);
-  return chartOf((await response.json()) as TimelineAnswer);
+  return chartOf(await askJson<TimelineAnswer>(`/api/v1/timeline?${query}`, {}, signal));
 }
 
-export const fetchStore = async (): Promise<Store> => (await ask("/api/v1/store")).json() as Promise<Store>;
+export const fetchStore = (): Promise<Store> => askJson("/api/v1/store");
 
-export async function fetchClips(camera: string): Promise<Clip[]> {
-  const response = await ask(`/api/v1/clips?${new URLSearchParams({ camera })}`);
-  return ((await response.json()) as { clips: Clip[] }).clips;
-}
+export const fetchClips = async (camera: string): Promise<Clip[]> =>
+  (await askJson<{ clips: Clip[] }>(`/api/v1/clips?${new URLSearchParams({ camera })}`)).clips;
 
-export async function keepClip(camera: string, range: Range, name: string): Promise<Clip> {
+export function keepClip(camera: string, range: Range, name: string): Promise<Clip> {
   const body = JSON.stringify({ camera, ...rangeText(range), name });
-  const response = await ask("/api/v1/clips", { method: "POST", body, headers: { "content-type": "application/json" } });
-  return (await response.json()) as Clip;
+  return askJson("/api/v1/clips", { method: "POST", body, headers: { "content-type": "application/json" } });
 }
 
 export async function deleteClip(id: number): Promise<void> {
@@ -148,9 +163,8 @@ export const clipFilePath = (camera: string, range: Range): string =>
   `/recordings/${camera}/clip.mp4?${new URLSearchParams({ ...rangeText(range) })}`;
 
 /** What that file will be; fails with the reason why there is none. */
-export async function fetchClipFile(camera: string, range: Range): Promise<ClipFile> {
-  return (await ask(`/recordings/${camera}/clip.json?${new URLSearchParams({ ...rangeText(range) })}`)).json() as Promise<ClipFile>;
-}
+export const fetchClipFile = (camera: string, range: Range): Promise<ClipFile> =>
+  askJson(`/recordings/${camera}/clip.json?${new URLSearchParams({ ...rangeText(range) })}`);
 
 /** Asks for no more than the first byte; fails with the reason why there is none. */
 export async function probe(path: string): Promise<void> {

@@ -1,8 +1,9 @@
 // The range chosen by hand, on the timeline or typed in: to be played, or kept as a clip.
-import { useEffect, useState } from "preact/hooks";
-import { clipFilePath, fetchClipFile, keepClip, probe, Refusal, timelapsePath } from "./archive.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { clipFilePath, fetchClipFile, keepClip, probe, reasonOf, timelapsePath } from "./archive.js";
 import { say } from "./announce.js";
 import { takeClip } from "./clips.js";
+import { useHandOver } from "./hand-over.js";
 import { inputValue, typedRange, type Range } from "./range.js";
 import { serverNow } from "./server.js";
 import { choose, chooseEdge, forgetTimeline, selection } from "./timeline.js";
@@ -20,6 +21,8 @@ export function Chosen({ id }: { id: string }) {
   /** What is to be known of the file that was saved. */
   const [note, setNote] = useState("");
   const [busy, setBusy] = useState(false);
+  const root = useRef<HTMLFormElement>(null);
+  useHandOver(root, "#choose-range");
 
   // The timeline moved an edge: what was typed gives way.
   useEffect(() => {
@@ -50,6 +53,7 @@ export function Chosen({ id }: { id: string }) {
     if (read) playRange(read);
   };
   const keep = async (): Promise<void> => {
+    if (busy) return;
     const read = chosen();
     if (!read) return;
     setBusy(true);
@@ -60,7 +64,7 @@ export function Chosen({ id }: { id: string }) {
       say(`The clip ${clip.name} is kept.`);
       choose(null);
     } catch (error) {
-      setWrong(`The clip was not kept: ${sentence(error instanceof Error ? error.message : "")}`);
+      setWrong(`The clip was not kept: ${sentence(reasonOf(error))}`);
       setBusy(false);
     }
   };
@@ -79,7 +83,7 @@ export function Chosen({ id }: { id: string }) {
       download(path);
       say(words || "The file is being saved.");
     } catch (error) {
-      setWrong(`Nothing was saved: ${sentence(error instanceof Refusal ? error.message : "no answer; try it again")}`);
+      setWrong(`Nothing was saved: ${sentence(reasonOf(error))}`);
     } finally {
       setBusy(false);
     }
@@ -90,7 +94,7 @@ export function Chosen({ id }: { id: string }) {
     return "A time-lapse carries no proof that this box recorded it.";
   };
   return (
-    <form class="chosen-range" id="chosen-range" onSubmit={play} noValidate>
+    <form class="chosen-range" id="chosen-range" ref={root} onSubmit={play} noValidate>
       <div class="chosen-row">
         <label>
           From
@@ -127,7 +131,7 @@ export function Chosen({ id }: { id: string }) {
             }}
           />
         </label>
-        <button type="button" class="button" disabled={busy} onClick={() => void keep()}>
+        <button type="button" class="button" aria-disabled={busy} onClick={() => void keep()}>
           Keep as a clip
         </button>
         <a

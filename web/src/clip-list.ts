@@ -1,7 +1,7 @@
 // The clips of the camera on view: asked for again when the timeline knows of others, and while there is no answer.
 // Driven by clips.tsx; the request itself is handed in.
 import { signal } from "@preact/signals";
-import { Refusal, type Chart, type Clip } from "./archive.js";
+import { ASKED_AGAIN, reasonOf, type Chart, type Clip } from "./archive.js";
 
 const RETRY_MS = 4000;
 
@@ -35,7 +35,9 @@ export class ClipList {
     if (ids(listed) !== ids(chart.clips)) void this.ask();
   }
 
+  /** One that was just made; another camera may be on view by then. */
   add(clip: Clip): void {
+    if (clip.camera !== this.camera) return;
     this.take([clip, ...(this.clips.peek() ?? []).filter(({ id }) => id !== clip.id)]);
   }
 
@@ -59,7 +61,7 @@ export class ClipList {
       this.trouble.value = "";
     } catch (error) {
       if (mine !== this.turn) return;
-      this.trouble.value = error instanceof Refusal ? error.message : "no answer; it is asked again by itself";
+      this.trouble.value = reasonOf(error, ASKED_AGAIN);
       this.timer = window.setTimeout(() => void this.ask(), RETRY_MS);
     }
   }

@@ -1,11 +1,12 @@
 // The clips of a camera: played, saved to this machine, deleted when that was confirmed.
 import { useEffect, useState } from "preact/hooks";
 import { say } from "./announce.js";
-import { deleteClip, fetchClips, type Clip } from "./archive.js";
+import { deleteClip, fetchClips, reasonOf, type Clip } from "./archive.js";
 import { ClipList } from "./clip-list.js";
 import { Confirm } from "./confirm.js";
 import { bytesWords } from "./forecast.js";
 import { Bin, Download, Play } from "./icons.js";
+import { bringPlayer } from "./in-sight.js";
 import { lengthWords } from "./moments.js";
 import { SPAN_MAX, type Range } from "./range.js";
 import { serverNow } from "./server.js";
@@ -39,10 +40,11 @@ export function Clips({ id }: { id: string }) {
       setWrong("");
       forgetTimeline();
       say(`The clip ${clip.name} is deleted.`);
-      // The last one takes its list along.
-      document.getElementById("recordings")?.focus();
     } catch (error) {
-      setWrong(`${clip.name} was not deleted: ${error instanceof Error ? error.message : ""}`);
+      setWrong(`${clip.name} was not deleted: ${reasonOf(error)}`);
+    } finally {
+      // The question took the focus along, and the last clip takes its list.
+      document.getElementById("recordings")?.focus();
     }
   };
   const all = list.clips.value ?? [];
@@ -78,6 +80,7 @@ function Row({ clip, onDelete }: { clip: Clip; onDelete: () => void }) {
   const play = (): void => {
     showRange(range);
     playRange({ from: range.from, to: Math.min(range.to, range.from + SPAN_MAX) });
+    bringPlayer();
   };
   return (
     <>

@@ -60,6 +60,10 @@ export function barsOf(columns: Float64Array): Bar[] {
   return bars;
 }
 
+/** Whether something is recorded after `at`, of which the chart does not say where it begins. */
+export const isBeyond = (chart: Pick<Chart, "from" | "spans" | "newest"> | null, at: number): boolean =>
+  chart?.newest != null && chart.newest > at && nextRecorded(chart, at) === null;
+
 /** The first moment from `at` on that is recorded; null where the chart knows of none. */
 export function nextRecorded(chart: Pick<Chart, "from" | "spans"> | null, at: number): number | null {
   if (!chart || at < chart.from) return null;

@@ -38,6 +38,8 @@ const FRESH_MS = 5000;
  * that the playlist has, and a seek to where there is none may wait for it for ever.
  */
 const LAST_PICTURE_S = 0.1;
+/** A live view that nobody has seen or heard for so long is not fetched any more. */
+const UNSEEN_MS = 60_000;
 /** Where the browser plays HLS by itself, the edge is this far before the end of what can be sought. */
 const NATIVE_HOLD_BACK_S = 3;
 
@@ -91,6 +93,8 @@ export class Engine {
   readonly ended = signal(false);
   /** False when the viewer paused or went back, so that nothing pulls them to the edge. */
   readonly following = signal(true);
+  /** hls.js could not be fetched the last time that it was needed. */
+  readonly lacksLibrary = signal(false);
 
   private hls: Hls | null = null;
   private source: Source | null = null;
@@ -107,8 +111,11 @@ export class Engine {
   private freshUntil = Infinity;
   private margin = new Margin();
   private held = false;
-  /** A load that failed while the source was away, to be made up for. */
+  /** A load to be made up for, once the source is there and somebody wants more than the last picture. */
   private owed = false;
+  /** When the live view was last seen or heard, and whether nothing is fetched for that. */
+  private seenAt = performance.now();
+  private resting = false;
   /** The viewer paused: what is loaded again stays so. */
   private stopped = false;
 
@@ -136,7 +143,11 @@ export class Engine {
     });
     video.addEventListener("resize", () => this.native() && this.showNativeLevel());
     window.setInterval(() => this.tick(), TICK_MS);
-    document.addEventListener("visibilitychange", () => !document.hidden && this.catchUp(LATENCY_JUMP_S / 2));
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      if (this.resting) this.goOn();
+      else this.catchUp(LATENCY_JUMP_S / 2);
+    });
   }
 
   /** Starts from anew, whatever played before. */
@@ -161,13 +172,13 @@ export class Engine {
 
   /**
    * While the source is known to be away nothing is tried, so that its last picture stays; once it is there again
-   * it is read at once, unless it plays.
+   * it is read at once, unless it plays, was paused, or nobody sees it.
    */
   hold(away: boolean): void {
     const returned = this.held && !away;
     this.held = away;
-    if (!returned || !this.source) return;
-    if (this.owed || !this.stopped && performance.now() - this.movedAt > 1500) this.reload();
+    if (!returned || !this.source || this.stopped || this.resting) return;
+    if (this.owed || performance.now() - this.movedAt > 1500) this.reload();
   }
 
   reload(): void {
@@ -204,6 +215,8 @@ export class Engine {
     const to = duration > 0 ? Math.min(seconds, Math.max(0, duration - LAST_PICTURE_S)) : seconds;
     this.video.currentTime = to;
     this.position.value = to;
+    // The picture there may not be fetched yet, though the one before was to be kept.
+    if (this.owed && !this.held && !this.source?.live) this.reload();
   }
 
   goLive(): void {
@@ -229,6 +242,12 @@ export class Engine {
 
   private start(): void {
     this.stopped = false;
+    // While the source is away, what is there of it plays.
+    if (this.owed && !this.held) {
+      // A live view is loaded at its edge.
+      this.following.value = this.source?.live ?? false;
+      return this.reload();
+    }
     this.video.play().catch((error: unknown) => {
       // A browser that saves power plays only when asked to: show the way, not a wheel that turns for ever.
       if (error instanceof DOMException && error.name === "NotAllowedError") this.phase.value = "paused";
@@ -257,6 +276,8 @@ export class Engine {
     this.unload();
     const mine = this.loads;
     this.owed = false;
+    this.resting = false;
+    this.seenAt = performance.now();
     this.ended.value = false;
     // The attribute would start it at the first picture, whatever the viewer wants.
     this.video.autoplay = !this.stopped;
@@ -267,6 +288,7 @@ export class Engine {
     if (hasMediaSource()) {
       const Hls = await this.library();
       if (mine !== this.loads) return;
+      this.lacksLibrary.value = !Hls;
       if (!Hls) return this.retry();
       if (Hls.isSupported()) return this.loadWithHls(Hls, source);
     }
@@ -305,7 +327,7 @@ export class Engine {
     // hls.js leaves a rung that is gone, and with it the viewer's choice.
     if (listedChoice(this.levels.peek(), this.chosen.peek()) && this.hls?.autoLevelEnabled) this.chosen.value = null;
     if (data.details === ErrorDetails.BUFFER_STALLED_ERROR) this.margin.raise(performance.now());
-    if (!data.fatal) return;
+    if (!data.fatal || this.resting) return;
     this.played = 0;
     switch (data.details) {
       case ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR:
@@ -325,14 +347,14 @@ export class Engine {
     else this.retry();
   }
 
-  /** Loads again after a growing pause. The last picture stays on screen meanwhile. */
+  /** Loads again after a growing pause; what was paused, when it is to play. The last picture stays on screen meanwhile. */
   private retry(): void {
     const pause = RETRY_MS[Math.min(this.attempt++, RETRY_MS.length - 1)]!;
     this.phase.value = this.stopped ? "paused" : "waiting";
     window.clearTimeout(this.retryTimer);
     this.hls?.stopLoad();
-    this.owed = this.held;
-    if (this.held) return;
+    this.owed = this.held || this.stopped;
+    if (this.owed) return;
     this.retryTimer = window.setTimeout(() => void this.load(), pause);
   }
 
@@ -368,6 +390,26 @@ export class Engine {
       if (!document.hidden) this.followEdge();
     } else if (video.playbackRate !== 1) video.playbackRate = 1;
     if (!source.live) this.watchEnd();
+    this.watchSeen();
+  }
+
+  /** A tab that is kept open behind others would fetch the live view all day. */
+  private watchSeen(): void {
+    const { hls, source, video } = this;
+    // A picture in a window of its own is seen; a browser that does not tell of it may have one.
+    const isSeen = !document.hidden || !("pictureInPictureElement" in document) || document.pictureInPictureElement === video;
+    if (isSeen || !video.muted || !source?.live || !hls) this.seenAt = performance.now();
+    if (this.resting || performance.now() - this.seenAt < UNSEEN_MS) return;
+    window.clearTimeout(this.retryTimer);
+    hls?.stopLoad();
+    this.owed = this.resting = true;
+  }
+
+  /** Somebody sees it again: at the edge, unless they had paused it. */
+  private goOn(): void {
+    this.resting = false;
+    this.margin = new Margin();
+    if (!this.stopped && !this.held) this.reload();
   }
 
   /**

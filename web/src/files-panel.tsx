@@ -2,11 +2,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "./announce.js";
+import { reasonOf } from "./archive.js";
 import { Confirm } from "./confirm.js";
 import { hasMore, items, others, removeItem, showMore, trouble, uploads, watchFiles } from "./files.js";
 import { damageWords, itemWords } from "./filewords.js";
 import { Bin, Download, Upload } from "./icons.js";
 import { itemPath, type Item } from "./items.js";
+import { LeavingButton } from "./leaving.js";
 import { OtherRow, SendingRow } from "./sending.js";
 import { cameras, serverNow } from "./server.js";
 import { ShowButton } from "./shown.js";
@@ -25,9 +27,11 @@ export function Files() {
       await removeItem(item);
       if (item.at !== null) forgetTimeline();
       setWrong("");
-      document.getElementById("files")?.focus();
     } catch (error) {
-      setWrong(`${item.name} was not deleted: ${error instanceof Error ? error.message : ""}`);
+      setWrong(`${item.name} was not deleted: ${reasonOf(error)}`);
+    } finally {
+      // The question took the focus along.
+      document.getElementById("files")?.focus();
     }
   };
   const all = items.value;
@@ -70,9 +74,9 @@ export function Files() {
         </ul>
       )}
       {hasMore.value && (
-        <button type="button" class="button small" onClick={() => void showMore()}>
+        <LeavingButton class="button small" heir=".files li:last-child a" onClick={() => void showMore()}>
           Earlier files
-        </button>
+        </LeavingButton>
       )}
       {doomed && (
         <Confirm title={`Delete “${doomed.name}”?`} yes="Delete" no="Keep it" onYes={() => void remove(doomed)} onClose={() => setDoomed(null)}>
@@ -85,8 +89,9 @@ export function Files() {
 
 function take(files: File[]): void {
   if (files.length === 0) return;
-  uploads.add(files);
-  say(files.length === 1 ? `${files[0]!.name} is being uploaded.` : `${files.length} files are being uploaded.`);
+  const taken = uploads.add(files);
+  const words = (some: File[], what: string): string => (some.length === 1 ? `${some[0]!.name} is ${what}.` : `${some.length} files are ${what}.`);
+  say(taken.length > 0 ? words(taken, "being uploaded") : words(files, "being uploaded already"));
 }
 
 /** A button over the browser's own chooser, which nobody can style. */

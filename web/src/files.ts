@@ -2,7 +2,7 @@
 // Between the requests and the components; these only read and call.
 import { computed, signal } from "@preact/signals";
 import { say } from "./announce.js";
-import { Refusal } from "./archive.js";
+import { ASKED_AGAIN, reasonOf, Refusal } from "./archive.js";
 import { deleteItem, deleteUpload, fetchItems, fetchUpload, fetchUploads, renewed, type Item, type ItemPage, type Upload } from "./items.js";
 import { Listed } from "./listed.js";
 import { remembered } from "./remembered.js";
@@ -28,15 +28,13 @@ export const { others } = listed;
 /** Whether this browser began it: then the same file chosen again goes on with it. */
 export const isRemembered = (id: string): boolean => remembered.ids().has(id);
 
-const reasonOf = (error: unknown): string => (error instanceof Refusal ? error.message : "no answer; it is asked again by itself");
-
 async function renew(): Promise<void> {
   try {
     const newest = await fetchItems();
     page.value = page.peek() ? renewed(page.peek()!, newest) : newest;
     trouble.value = "";
   } catch (error) {
-    trouble.value = reasonOf(error);
+    trouble.value = reasonOf(error, ASKED_AGAIN);
   }
 }
 
@@ -50,7 +48,7 @@ export async function showMore(): Promise<void> {
     if (now.next === known.next) page.value = { items: [...now.items, ...older.items], next: older.next };
     trouble.value = "";
   } catch (error) {
-    trouble.value = reasonOf(error);
+    trouble.value = reasonOf(error, ASKED_AGAIN);
   }
 }
 

@@ -75,7 +75,7 @@ export function forecastWords(store: Store, now: number): string[] {
       if (recordings.oldest) said.push(`Recordings reach back ${daysWords((now - Date.parse(recordings.oldest)) / DAY)}${reach ? `, and will reach back ${reach}` : ""}.`);
       break;
     case "unknown":
-      said.push("There is no forecast yet: it takes ten minutes of recording.");
+      said.push("There is no forecast: it takes ten minutes of recording within the last day.");
   }
   return said;
 }

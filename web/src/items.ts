@@ -1,6 +1,6 @@
 // What the appliance says about files: the types of /api/v1/items and /api/v1/uploads, and the requests for them.
 // Sending a file is tus.ts's business. Knows no page.
-import { ask } from "./archive.js";
+import { ask, askJson } from "./archive.js";
 
 /** An imported or uploaded file, of `GET /api/v1/items`. */
 export interface Item {
@@ -49,9 +49,9 @@ export interface Upload {
 export const UPLOADS = "/api/v1/uploads";
 const PAGE = 50;
 
-export async function fetchItems(before?: string): Promise<ItemPage> {
+export function fetchItems(before?: string): Promise<ItemPage> {
   const query = new URLSearchParams({ limit: String(PAGE), ...(before === undefined ? {} : { before }) });
-  return (await ask(`/api/v1/items?${query}`)).json() as Promise<ItemPage>;
+  return askJson(`/api/v1/items?${query}`);
 }
 
 export async function deleteItem(id: string): Promise<void> {
@@ -61,9 +61,9 @@ export async function deleteItem(id: string): Promise<void> {
 /** The file itself, in whole or in part. */
 export const itemPath = (id: string): string => `/api/v1/items/${id}/content`;
 
-export const fetchUploads = async (): Promise<Upload[]> => ((await (await ask(UPLOADS)).json()) as { uploads: Upload[] }).uploads;
+export const fetchUploads = async (): Promise<Upload[]> => (await askJson<{ uploads: Upload[] }>(UPLOADS)).uploads;
 
-export const fetchUpload = async (id: string): Promise<Upload> => (await ask(`${UPLOADS}/${id}`)).json() as Promise<Upload>;
+export const fetchUpload = (id: string): Promise<Upload> => askJson(`${UPLOADS}/${id}`);
 
 export async function deleteUpload(id: string): Promise<void> {
   await ask(`${UPLOADS}/${id}`, { method: "DELETE", headers: { "tus-resumable": "1.0.0" } });

@@ -1,7 +1,7 @@
 // Fetches what the timeline shows: one request at a time, for what is on view with a margin, kept by range and
 // resolution, given up when the view has moved on. Driven by timeline.ts; the request itself is handed in.
 import { signal } from "@preact/signals";
-import { Refusal, type Chart } from "./archive.js";
+import { ASKED_AGAIN, reasonOf, type Chart } from "./archive.js";
 import { DAY, HOUR, MINUTE } from "./calendar.js";
 import type { Range } from "./range.js";
 import { spanOf } from "./scale.js";
@@ -89,6 +89,7 @@ export class Loader {
     const found = this.kept.findLast((one) => covers(one, ask, view, now));
     if (found) {
       this.chart.value = found.chart;
+      this.trouble.value = "";
       this.giveUp();
       window.clearTimeout(this.timer);
       return;
@@ -129,7 +130,7 @@ export class Loader {
     } catch (error) {
       if (this.underWay !== mine) return;
       this.failedAt = performance.now();
-      this.trouble.value = error instanceof Refusal ? error.message : "no answer; it is asked again by itself";
+      this.trouble.value = reasonOf(error, ASKED_AGAIN);
     } finally {
       if (this.underWay === mine) this.underWay = null;
     }

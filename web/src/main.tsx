@@ -4,6 +4,7 @@ import { App } from "./app.js";
 import { helpOpen } from "./help.js";
 import { commandFor, repeats, type Command } from "./keys.js";
 import { toggleFullScreen } from "./player.js";
+import { watchParts } from "./parts.js";
 import { cameras, watchServer } from "./server.js";
 import { nextTheme, singleKeys, theme } from "./settings.js";
 import { watchTimeline } from "./timeline.js";
@@ -23,7 +24,7 @@ function carryOut(command: Command): void {
     case "go-live":
       return goLive();
     case "still":
-      return saveStill();
+      return void saveStill();
     case "theme":
       theme.value = nextTheme();
       return;
@@ -56,4 +57,5 @@ document.addEventListener("keydown", (event) => {
 
 watchServer();
 watchTimeline();
+watchParts();
 render(<App />, document.getElementById("app")!);

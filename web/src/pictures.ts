@@ -8,7 +8,7 @@ import { loadStrip, Strips, type Picture } from "./strips.js";
 import { chart as known } from "./timeline.js";
 
 /** In CSS pixels, as the picture below the pointer is shown. */
-export const PICTURE_WIDTH = 160;
+const PICTURE_WIDTH = 160;
 /** So long after it was, a moment can be had; longer where the box is slow. */
 const LATE_MS = 5000;
 

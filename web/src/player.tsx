@@ -1,8 +1,10 @@
 // The picture and what lies on it: notices, the controls, the seek bar of a recording.
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useHandOver } from "./hand-over.js";
 import { Expand, Pause, Play, Shrink, Shutter, SoundOff, SoundOn, Unplugged } from "./icons.js";
 import { seekStep } from "./keys.js";
+import { LeavingButton } from "./leaving.js";
 import { Menu } from "./menu.js";
 import { Press } from "./press.js";
 import { listedChoice, qualityChoices } from "./quality.js";
@@ -25,6 +27,8 @@ import {
 import { clockWords, delayWords, heightWords, positionWords, spanWords, spokenDelay } from "./words.js";
 
 const IDLE_MS = 2600;
+/** A position that goes so far at once did not play there. */
+const MOVED_S = 1.5;
 
 /** Full screen for the whole player, or for the bare video where only that can be (iPhone). */
 export function toggleFullScreen(): void {
@@ -113,8 +117,13 @@ function NoticeOver() {
       <h2>{shown.title}</h2>
       <p>{shown.detail}</p>
       {shown.kind === "player" && recording.value && (
-        <button type="button" class="button" onClick={goLive}>
+        <LeavingButton class="button" heir=".player .live" onClick={goLive}>
           Back to live
+        </LeavingButton>
+      )}
+      {shown.kind === "page" && (
+        <button type="button" class="button" onClick={() => location.reload()}>
+          Reload the page
         </button>
       )}
     </div>
@@ -138,7 +147,7 @@ function Controls({ full }: { full: boolean }) {
         >
           {paused ? <Play /> : <Pause />}
         </button>
-        {recording.value ? <RecordingStatus /> : <LiveStatus />}
+        <Status />
         <span class="push" />
         {camera.value.sound && <Sound />}
         <Quality />
@@ -148,7 +157,7 @@ function Controls({ full }: { full: boolean }) {
           aria-label="Save a still picture"
           title="Save a still picture (S)"
           disabled={!stillThere.value}
-          onClick={saveStill}
+          onClick={() => void saveStill()}
         >
           <Shutter />
         </button>
@@ -166,45 +175,35 @@ function Controls({ full }: { full: boolean }) {
   );
 }
 
-/** The live mark with how far behind the picture is; a way back to the edge when the viewer left it. */
-function LiveStatus() {
+/**
+ * The live mark with how far behind the picture is; a way back to the edge when the viewer left it, or plays a recording.
+ * One button for all of them: a focus on it stays.
+ */
+function Status() {
   const player = engine.value!;
-  const delay = useComputed(() => {
-    const taken = player.pictureTime.value;
-    return taken === null ? "" : delayWords(serverNow() - taken);
-  }).value;
+  const isRecorded = recording.value !== null;
+  const taken = player.pictureTime;
+  const delay = useComputed(() => (taken.value === null ? "" : delayWords(serverNow() - taken.value))).value;
   // By the second: a screen reader whose focus is here says each change.
-  const spoken = useComputed(() => {
-    const taken = player.pictureTime.value;
-    return taken === null ? "" : spokenDelay(serverNow() - taken);
-  }).value;
-  const following = player.following.value;
+  const spoken = useComputed(() => (taken.value === null ? "" : spokenDelay(serverNow() - taken.value))).value;
+  const following = !isRecorded && player.following.value;
   const live = following && !notice.value;
-  return (
-    <button
-      type="button"
-      class="live"
-      data-live={live || undefined}
-      aria-label={following ? `Live${spoken && `, ${spoken} behind`}` : `Back to live${spoken && `, ${spoken} behind now`}`}
-      title={following ? "Time from the camera to this screen" : "Back to live (L)"}
-      onClick={goLive}
-    >
-      <span class="dot" />
-      <span class="live-word">{following ? "Live" : "Go live"}</span>
-      <span class="delay">{!notice.value && delay}</span>
-    </button>
-  );
-}
-
-function RecordingStatus() {
-  const taken = engine.value!.pictureTime.value;
+  const name = following ? `Live${spoken && `, ${spoken} behind`}` : `Back to live${spoken && `, ${spoken} behind now`}`;
   return (
     <>
-      <button type="button" class="live" title="Back to live (L)" onClick={goLive}>
+      <button
+        type="button"
+        class="live"
+        data-live={live || undefined}
+        aria-label={isRecorded ? "Back to live" : name}
+        title={following ? "Time from the camera to this screen" : "Back to live (L)"}
+        onClick={goLive}
+      >
         <span class="dot" />
-        <span class="live-word">Back to live</span>
+        <span class="live-word">{isRecorded ? "Back to live" : following ? "Live" : "Go live"}</span>
+        {!isRecorded && <span class="delay">{!notice.value && delay}</span>}
       </button>
-      {taken !== null && <time class="delay">{clockWords(taken)}</time>}
+      {isRecorded && taken.value !== null && <time class="delay">{clockWords(taken.value)}</time>}
     </>
   );
 }
@@ -215,8 +214,17 @@ function SeekBar() {
   const duration = player.duration.value;
   const position = Math.min(player.position.value, duration);
   const share = duration > 0 ? position / duration : 0;
+  const root = useRef<HTMLDivElement>(null);
+  // A recording that ends where now begins takes its bar along.
+  useHandOver(root, ".player .live");
+  // Said where it was moved to, and by the minute while it plays: each change is said to whoever is here.
+  const spoken = useRef(0);
+  const before = useRef(0);
+  const isMoved = Math.abs(position - before.current) > MOVED_S || player.phase.value === "paused";
+  if (isMoved || Math.floor(position / 60) !== Math.floor(spoken.current / 60)) spoken.current = position;
+  before.current = position;
   return (
-    <div class="seek">
+    <div class="seek" ref={root}>
       <span class="delay">{positionWords(position)}</span>
       <input
         type="range"
@@ -225,8 +233,8 @@ function SeekBar() {
         step={0.1}
         value={position}
         ref={(input) => input?.style.setProperty("--share", String(share))}
-        aria-label={`Position in the recording of ${spanWords(range.from, range.to, Date.now())}`}
-        aria-valuetext={`${positionWords(position)} of ${positionWords(duration)}`}
+        aria-label={`Position in the recording of ${spanWords(range.from, range.to, serverNow())}`}
+        aria-valuetext={`${positionWords(spoken.current)} of ${positionWords(duration)}`}
         onInput={(event) => player.seekTo(event.currentTarget.valueAsNumber)}
         onKeyDown={(event) => {
           const step = seekStep(event);

@@ -3,6 +3,8 @@ import { Chosen } from "./chosen.js";
 import { Clips } from "./clips.js";
 import { Imports } from "./imports.js";
 import { Left, Minus, Plus, Right } from "./icons.js";
+import { bringPlayer } from "./in-sight.js";
+import { LeavingButton } from "./leaving.js";
 import { Marks } from "./marks.js";
 import { viewWords } from "./moments.js";
 import { presetRange, PRESETS, type Range } from "./range.js";
@@ -44,9 +46,9 @@ export function Recordings() {
         </h2>
         {range && <p class="reason">Playing {spanWords(range.from, range.to, serverNow())}</p>}
         {range && (
-          <button type="button" class="button small" onClick={goLive}>
+          <LeavingButton class="button small" heir="#recordings" onClick={goLive}>
             Back to live
-          </button>
+          </LeavingButton>
         )}
       </header>
       <Tools />
@@ -63,6 +65,7 @@ export function Recordings() {
         <button
           type="button"
           class="button"
+          id="choose-range"
           aria-expanded={choosing}
           aria-controls="chosen-range"
           onClick={() => (choosing ? choose(null) : startChoosing())}
@@ -83,12 +86,14 @@ export function Recordings() {
 function playPreset(range: Range): void {
   showRange(range);
   playRange(range);
+  bringPlayer();
 }
 
 /** What is on view in words, and the ways to move it that need no mouse. */
 function Tools() {
   const shown = view.value;
   const atNow = holds(shown, now.value);
+  const atEnd = shown.to >= limits.value.to;
   const toNow = (): void => {
     const span = shown.to - shown.from;
     setView({ from: limits.peek().to - 0.97 * span, to: limits.peek().to + 0.03 * span });
@@ -104,15 +109,15 @@ function Tools() {
         <button type="button" class="tool" aria-label="Earlier" title="Earlier" onClick={() => turnPage(-1)}>
           <Left />
         </button>
-        <button type="button" class="tool" aria-label="Later" title="Later" disabled={shown.to >= limits.value.to} onClick={() => turnPage(1)}>
+        <button type="button" class="tool" aria-label="Later" title="Later" aria-disabled={atEnd} onClick={() => !atEnd && turnPage(1)}>
           <Right />
         </button>
       </div>
       <p class="view-words">{viewWords(shown, now.value)}</p>
       {!atNow && (
-        <button type="button" class="tool" onClick={toNow}>
+        <LeavingButton class="tool" heir=".scrubber" onClick={toNow}>
           Now
-        </button>
+        </LeavingButton>
       )}
       <span class="push" />
       <div class="tools-scale">

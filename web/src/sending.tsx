@@ -1,5 +1,6 @@
 // A file on its way to the appliance, as a row of the list: how far it is, and what can be done with it.
 import { useState } from "preact/hooks";
+import { reasonOf } from "./archive.js";
 import { Confirm } from "./confirm.js";
 import { discardOther, isRemembered, uploads } from "./files.js";
 import { otherWords, sendingWords } from "./filewords.js";
@@ -7,12 +8,11 @@ import { Close, Paper, Pause, Play } from "./icons.js";
 import type { Upload } from "./items.js";
 import type { Sending } from "./uploads.js";
 
-/** Says why something was not given up; the row that is gone leaves the focus to the list. */
+/** Says why something was not given up; the question, or the row that is gone, leaves the focus to the list. */
 function follow(name: string, given: Promise<void>, onWrong: (words: string) => void): void {
-  given.then(
-    () => document.getElementById("files")?.focus(),
-    (error: unknown) => onWrong(`${name} was not given up: ${error instanceof Error ? error.message : ""}`),
-  );
+  given
+    .catch((error: unknown) => onWrong(`${name} was not given up: ${reasonOf(error)}`))
+    .finally(() => document.getElementById("files")?.focus());
 }
 
 export function SendingRow({ one, onWrong }: { one: Sending; onWrong: (words: string) => void }) {

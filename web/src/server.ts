@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { fetchCameras, fetchHealth, fetchServerTime, type Camera, type Problem } from "./api.js";
 import { ServerClock } from "./clock.js";
 import { say } from "./announce.js";
-import { changeWords, problemWords } from "./words.js";
+import { asTold, changeWords, problemWords } from "./words.js";
 
 const POLL_MS = 2000;
 const POLL_HIDDEN_MS = 10_000;
@@ -28,9 +28,14 @@ async function askClock(): Promise<void> {
   clock.sample(sent, Date.now(), server);
 }
 
+/** The cameras as they were last spoken of. */
+let told: Camera[] = [];
+
 function takeCameras(next: Camera[]): void {
   const before = cameras.peek();
-  if (before) for (const words of changeWords(before, next)) say(words);
+  const now = asTold(told, next);
+  if (before) for (const words of changeWords(told, now)) say(words);
+  told = now;
   // The same answer keeps the same object: nothing is drawn again.
   if (JSON.stringify(before) !== JSON.stringify(next)) cameras.value = next;
 }

@@ -1,21 +1,40 @@
 // The other cameras at a glance: still pictures that renew themselves, one press to watch one large.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { stillPath, type Camera } from "./api.js";
-import { cameras } from "./server.js";
+import { bringPlayer } from "./in-sight.js";
+import { useSeen } from "./seen.js";
+import { cameras, reachable } from "./server.js";
+import { Stills } from "./stills.js";
 import { camera, watch } from "./view.js";
 import { cameraNotice, stateLabel } from "./words.js";
 
-const RENEW_MS = 4000;
 const THUMBNAIL_WIDTH = 480;
 
-/** Counts up while the page is seen, so that stills are asked for only then. */
-function useBeat(): number {
-  const [beat, setBeat] = useState(() => Date.now());
+function fetchPicture(address: string, done: (isThere: boolean) => void): () => void {
+  const picture = new Image();
+  picture.onload = () => done(true);
+  picture.onerror = () => done(false);
+  picture.src = address;
+  return () => {
+    picture.onload = picture.onerror = null;
+    // That is what makes a browser stop.
+    picture.removeAttribute("src");
+  };
+}
+
+/** The stills of a camera, asked for while `root` is seen, the camera is live and the box answers. */
+function useStills({ id, state }: Camera, root: { readonly current: HTMLElement | null }): Stills {
+  const [stills] = useState(() => new Stills(() => `${stillPath(id, THUMBNAIL_WIDTH)}&t=${Date.now()}`, fetchPicture));
+  const isSeen = useSeen(root);
+  const isOfUse = isSeen.value && state === "live" && reachable.value;
   useEffect(() => {
-    const timer = window.setInterval(() => !document.hidden && setBeat(Date.now()), RENEW_MS);
-    return () => window.clearInterval(timer);
-  }, []);
-  return beat;
+    const tell = (): void => stills.want(isOfUse && !document.hidden);
+    tell();
+    document.addEventListener("visibilitychange", tell);
+    return () => document.removeEventListener("visibilitychange", tell);
+  }, [isOfUse]);
+  useEffect(() => () => stills.want(false), []);
+  return stills;
 }
 
 export function Tiles() {
@@ -35,41 +54,34 @@ export function Tiles() {
 }
 
 function Tile({ one, current }: { one: Camera; current: boolean }) {
-  const shown = cameraNotice(one);
+  const root = useRef<HTMLButtonElement>(null);
+  const stills = useStills(one, root);
+  const isOld = stills.isOld.value || !reachable.value;
+  const shown = stills.shown.value;
+  const press = (): void => {
+    watch(one.id);
+    bringPlayer();
+  };
   return (
-    <button type="button" class="tile" aria-current={current || undefined} onClick={() => watch(one.id)}>
+    <button type="button" class="tile" ref={root} data-old={isOld || undefined} aria-current={current || undefined} onClick={press}>
       <span class="tile-picture">
-        {one.state === "live" ? <Still id={one.id} /> : <span class="tile-blank">{shown?.title}</span>}
+        {one.state === "live" ? shown && <img src={shown} alt="" /> : <span class="tile-blank">{cameraNotice(one)?.title}</span>}
       </span>
       <span class="tile-words">
         <span class="tile-name">{one.name}</span>
-        <State one={one} />
+        <State one={one} isOld={isOld} />
       </span>
     </button>
   );
 }
 
-/** Keeps the old picture on screen until the next one has arrived. */
-function Still({ id }: { id: string }) {
-  const beat = useBeat();
-  const [shown, setShown] = useState("");
-  useEffect(() => {
-    const next = new Image();
-    next.onload = () => setShown(next.src);
-    // The beat only keeps the browser from showing the last one again.
-    next.src = `${stillPath(id, THUMBNAIL_WIDTH)}&t=${beat}`;
-    return () => {
-      next.onload = null;
-    };
-  }, [id, beat]);
-  return shown ? <img src={shown} alt="" /> : null;
-}
-
-export function State({ one }: { one: Camera }) {
+/** "Live" only as long as that is known; `isOld`: the picture beside it is not of now. */
+export function State({ one, isOld = false }: { one: Camera; isOld?: boolean }) {
+  const isKnown = one.state !== "live" || (reachable.value && !isOld);
   return (
-    <span class="state" data-state={one.state}>
+    <span class="state" data-state={isKnown ? one.state : "unknown"}>
       <span class="dot" />
-      {stateLabel(one)}
+      {isKnown ? stateLabel(one) : reachable.value ? "No new picture" : "No answer"}
     </span>
   );
 }

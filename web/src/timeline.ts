@@ -4,7 +4,7 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { say } from "./announce.js";
 import { fetchTimeline } from "./archive.js";
 import { DAY, HOUR, MINUTE, UNIT_MS, type Unit } from "./calendar.js";
-import { nextRecorded } from "./density.js";
+import { isBeyond, nextRecorded } from "./density.js";
 import { Loader } from "./loader.js";
 import { viewWords } from "./moments.js";
 import { presetRange, withEdge, type Range } from "./range.js";
@@ -132,11 +132,36 @@ export function startChoosing(): void {
 /** The range that goes on by itself when it ends. */
 let open: Range | null = null;
 
+/** In seconds, fine enough to tell apart what is further from each other than is played at once. */
+const COARSE_S = HOUR / 1000 / 4;
+
+/** The question for what is recorded next, while it is under way. */
+let seeking: AbortController | null = null;
+
 /** Plays from a moment on, or from the next that is recorded; live where that is now. */
 export function playFrom(at: number): void {
-  const time = serverNow();
-  const start = nextRecorded(chart.peek(), at) ?? at;
+  seeking?.abort();
+  seeking = null;
   mark.value = null;
+  const known = chart.peek();
+  if (isBeyond(known, at)) void playBeyond(known!.camera, at);
+  else play(nextRecorded(known, at) ?? at);
+}
+
+/** The same where what is recorded next lies past what is known, as after a long absence: that is asked for first. */
+async function playBeyond(id: string, at: number): Promise<void> {
+  const control = new AbortController();
+  seeking = control;
+  const before = recording.peek();
+  const answer = fetchTimeline(id, { from: at, to: serverNow() }, COARSE_S, control.signal);
+  // Without an answer the player says what there is.
+  const next = await answer.then((found) => nextRecorded(found, at) ?? at).catch(() => at);
+  // The viewer may have gone elsewhere meanwhile.
+  if (!control.signal.aborted && recording.peek() === before && camera.peek()?.id === id) play(next);
+}
+
+function play(start: number): void {
+  const time = serverNow();
   if (start > time - LIVE_MS) return goLive();
   open = { from: start, to: Math.min(start + PLAY_SPAN, time) };
   playRange(open);

@@ -2,6 +2,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Gesture, type Ground, type Target } from "./gesture.js";
+import { bringPlayer } from "./in-sight.js";
 import { keyStep, timelineCommand } from "./keys.js";
 import type { Item } from "./items.js";
 import { importsNear, lengthWords, minuteWords, momentWords, stateAt } from "./moments.js";
@@ -10,6 +11,7 @@ import { paint, TRACK } from "./paint.js";
 import { MARK_PX, Peek } from "./peek.js";
 import { arrived, pictureOf, wantFilm } from "./pictures.js";
 import { placeOf, spanOf, timeAt, holds } from "./scale.js";
+import { useSeen } from "./seen.js";
 import { theme } from "./settings.js";
 import { isShowable, show } from "./shown.js";
 import {
@@ -45,6 +47,8 @@ export function Track({ name }: { name: string }) {
   const hover = useSignal<number | null>(null);
   /** Whether the mouse is on the mark of a file that can be shown. */
   const onFile = useSignal(false);
+  /** Whether keys move the mark now. */
+  const hasFocus = useSignal(false);
   const gesture = useRef(new Gesture());
   const pressed = useRef<Item | null>(null);
 
@@ -60,7 +64,10 @@ export function Track({ name }: { name: string }) {
     if ("view" in wish) setView(wish.view);
     else if ("selection" in wish) choose(wish.selection);
     else if ("scrub" in wish) mark.value = wish.scrub;
-    else playFrom(wish.play);
+    else {
+      playFrom(wish.play);
+      bringPlayer();
+    }
   };
   const heightIn = (event: PointerEvent): number => event.clientY - root.current!.getBoundingClientRect().top;
   /** The file whose mark is pressed or pointed at. */
@@ -128,7 +135,7 @@ export function Track({ name }: { name: string }) {
     }
   };
 
-  const peeked = useComputed(() => hover.value ?? mark.value);
+  const peeked = useComputed(() => hover.value ?? (hasFocus.value ? mark.value : null));
   return (
     <div
       class="timeline"
@@ -141,7 +148,7 @@ export function Track({ name }: { name: string }) {
       onPointerLeave={() => !gesture.current.active && (hover.value = null)}
     >
       <canvas ref={canvas} aria-hidden="true" />
-      <Scrubber name={name} onKeyDown={onKeyDown} />
+      <Scrubber name={name} onKeyDown={onKeyDown} onFocus={(is) => (hasFocus.value = is)} />
       <p class="unseen" id="timeline-keys">
         Arrow keys move, Enter plays from there, plus and minus zoom, I and O begin and end a range.
       </p>
@@ -181,17 +188,6 @@ function usePainting(canvas: { current: HTMLCanvasElement | null }, width: { val
   }, []);
 }
 
-/** Whether anything of it is on the screen: what nobody sees is not asked for. */
-function useSeen(root: { current: HTMLElement | null }): { readonly value: boolean } {
-  const isSeen = useSignal(false);
-  useEffect(() => {
-    const watch = new IntersectionObserver((seen) => (isSeen.value = seen.at(-1)!.isIntersecting));
-    watch.observe(root.current!);
-    return () => watch.disconnect();
-  }, []);
-  return isSeen;
-}
-
 /** Not as an attribute: those listeners may not keep the page from scrolling. */
 function useWheel(root: { current: HTMLElement | null }): void {
   useEffect(() => {
@@ -213,7 +209,7 @@ function useWheel(root: { current: HTMLElement | null }): void {
 }
 
 /** What a screen reader and the keyboard meet: a slider over all that can be played. */
-function Scrubber({ name, onKeyDown }: { name: string; onKeyDown: (event: KeyboardEvent) => void }) {
+function Scrubber({ name, onKeyDown, onFocus }: { name: string; onKeyDown: (event: KeyboardEvent) => void; onFocus: (is: boolean) => void }) {
   const moved = mark.value !== null;
   // By the minute while it runs by itself: each change is said to whoever is here.
   const at = moved ? cursor.value : Math.floor(cursor.value / 60_000) * 60_000;
@@ -232,6 +228,8 @@ function Scrubber({ name, onKeyDown }: { name: string; onKeyDown: (event: Keyboa
       aria-valuenow={Math.floor(at / 1000)}
       aria-valuetext={words}
       onKeyDown={onKeyDown}
+      onFocus={() => onFocus(true)}
+      onBlur={() => onFocus(false)}
     />
   );
 }
@@ -281,8 +279,11 @@ function Edges({ width }: { width: number }) {
           onKeyDown={(event) => {
             const command = timelineCommand(event);
             if (command?.do === "step") moveEdge(edge, command.by * keyStep(spanOf(shown)));
-            else if (command?.do === "leave") choose(null);
-            else return;
+            else if (command?.do === "leave") {
+              // The edge goes: the keyboard goes on at the timeline.
+              document.querySelector<HTMLElement>(".scrubber")?.focus({ preventScroll: true });
+              choose(null);
+            } else return;
             event.preventDefault();
           }}
         />

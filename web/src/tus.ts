@@ -104,7 +104,8 @@ export function carry(file: File, hear: Heard, begun: string | null): Carrier {
   return {
     start() {
       const mine = ++turn;
-      begin(mine).catch(() => mine === turn && hear.failed("what uploads could not be loaded; try again"));
+      // Some browsers keep to it that a part of the page could not be had, for as long as the page is open.
+      begin(mine).catch(() => mine === turn && hear.failed("what uploads could not be loaded; reload the page, and choose the file again"));
     },
     pause,
   };

@@ -70,23 +70,29 @@ export class Uploads {
 
   constructor(private readonly hooks: Hooks) {}
 
-  add(files: File[]): void {
-    for (const file of files) this.take(file);
+  /** Returns those that were not on their way already. */
+  add(files: File[]): File[] {
+    const taken = files.filter((file) => this.take(file));
     this.pump();
+    return taken;
   }
 
-  /** The same file again goes on where it was stopped, and is not sent twice at a time. */
-  private take(file: File): void {
+  /** The same file again goes on where it was stopped, and is not sent twice at a time: then it is not taken. */
+  private take(file: File): boolean {
     const mark = markOf(file);
     const known = this.all.peek().find((one) => one.mark === mark);
     const key = known?.key ?? ++this.lastKey;
-    if (known && known.phase !== "paused" && known.phase !== "failed" && known.phase !== "refused") return;
+    if (known && known.phase !== "paused" && known.phase !== "failed" && known.phase !== "refused") return false;
     this.carriers.get(key)?.pause();
     const upload = known && known.phase !== "refused" ? known.upload : null;
     this.carriers.set(key, this.hooks.carry(file, this.hear(key), upload));
-    if (known) return this.change(key, { phase: "queued", reason: "", upload });
+    if (known) {
+      this.change(key, { phase: "queued", reason: "", upload });
+      return true;
+    }
     const fresh: Sending = { key, name: file.name, bytes: file.size, sent: 0, phase: "queued", reason: "", left: null, upload: null, mark };
     this.all.value = [...this.all.peek(), fresh];
+    return true;
   }
 
   pause(key: number): void {

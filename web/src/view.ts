@@ -3,13 +3,14 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { livePath, recordingPath, STILL_WIDTH_MAX, stillPath, type Camera } from "./api.js";
 import { say } from "./announce.js";
+import { askBlob, reasonOf } from "./archive.js";
 import { cameraOfHash, choose } from "./choice.js";
 import { Engine, type Phase } from "./engine.js";
 import { unknownParts } from "./quality.js";
 import type { Range } from "./range.js";
 import { cameras, reachable, serverNow } from "./server.js";
 import { volume } from "./settings.js";
-import { cameraNotice, heightWords, spanWords, type Notice } from "./words.js";
+import { cameraNotice, heightWords, sentence, spanWords, type Notice } from "./words.js";
 
 /** Null until the player is on the page. */
 export const engine = signal<Engine | null>(null);
@@ -36,15 +37,29 @@ export const camera = computed<Camera | null>(() => {
 
 export const muted = signal(true);
 
+/** What plays the picture could not be had, and this browser does not ask for it again while the page is open. */
+export const isIncomplete = signal(false);
+
+/** Why no still picture was saved, as a sentence; "" while all is well. */
+export const stillTrouble = signal("");
+
 /** What stands over the picture; null when the picture speaks for itself. */
-export const notice = computed<(Notice & { kind: "server" | "camera" | "player" }) | null>(() => {
+export const notice = computed<(Notice & { kind: "server" | "camera" | "player" | "page" }) | null>(() => {
   const phase: Phase = engine.value?.phase.value ?? "idle";
-  // As long as pictures come, whoever watches does not care that a question went unanswered.
-  if (!reachable.value && phase !== "playing") {
+  // As long as pictures come, or one was stopped to be looked at, whoever watches does not care that a question went
+  // unanswered.
+  if (!reachable.value && phase !== "playing" && phase !== "paused") {
     return {
       kind: "server",
       title: "Perch cannot be reached",
       detail: "Trying again by itself. Check that the box has power and that you are on its network.",
+    };
+  }
+  if (isIncomplete.value) {
+    return {
+      kind: "page",
+      title: "A part of this page is missing",
+      detail: "It could not be had when it was needed. The page has to be loaded again.",
     };
   }
   if (phase === "unsupported") {
@@ -59,7 +74,7 @@ export const notice = computed<(Notice & { kind: "server" | "camera" | "player" 
     return {
       kind: "player",
       title: "Nothing was recorded then",
-      detail: `There is no recording of ${spanWords(recording.value.from, recording.value.to, Date.now())}. Choose another time.`,
+      detail: `There is no recording of ${spanWords(recording.value.from, recording.value.to, serverNow())}. Choose another time.`,
     };
   }
   const own = camera.value && cameraNotice(camera.value);
@@ -92,12 +107,19 @@ export function attach(video: HTMLVideoElement): void {
   // The camera or the range changed.
   effect(() => {
     const address = source.value;
+    stillTrouble.value = "";
     if (address === null) player.stop();
     else player.play({ address, live: recording.peek() === null });
   });
   effect(() => {
     const there = reachable.value && (recording.value !== null || camera.value?.state === "live");
     player.hold(!there);
+  });
+  effect(() => {
+    isIncomplete.value = false;
+    if (!player.lacksLibrary.value || !reachable.value) return;
+    const timer = window.setTimeout(() => (isIncomplete.value = true), INCOMPLETE_MS);
+    return () => window.clearTimeout(timer);
   });
   // A rung or the sound came up that the playlist did not list when it was read: read it again, once. Not while the
   // viewer looks at a picture that they stopped.
@@ -129,6 +151,9 @@ export function attach(video: HTMLVideoElement): void {
 /** A rung that comes up is given this long to stay, so that one that flaps does not interrupt the view. */
 const RUNG_SETTLES_MS = 4000;
 
+/** By then the engine has tried several times again. */
+const INCOMPLETE_MS = 6000;
+
 export function watch(id: string): void {
   batch(() => {
     recording.value = null;
@@ -152,7 +177,7 @@ export function playRange(range: Range): void {
     chosen.value = id;
     recording.value = range;
   });
-  say(`Playing the recording of ${spanWords(range.from, range.to, Date.now())}.`);
+  say(`Playing the recording of ${spanWords(range.from, range.to, serverNow())}.`);
 }
 
 export function goLive(): void {
@@ -195,22 +220,30 @@ export function chooseQuality(name: string): void {
 export const stillThere = computed(() => recording.value !== null || camera.value?.state === "live");
 
 /** Saves the camera's present picture in its own full size, whatever plays; of a recording the one on screen. */
-export function saveStill(): void {
+export async function saveStill(): Promise<void> {
   const id = camera.peek()?.id;
   if (id === undefined || !stillThere.peek()) return;
-  if (recording.peek()) return saveShown(id);
-  download(stillPath(id, STILL_WIDTH_MAX), stillName(id, new Date(serverNow())));
+  const isRecorded = recording.peek() !== null;
+  const taken = isRecorded ? engine.peek()?.pictureTime.peek() : null;
+  stillTrouble.value = "";
+  try {
+    const picture = isRecorded ? await shownPicture() : await askBlob(stillPath(id, STILL_WIDTH_MAX));
+    download(URL.createObjectURL(picture), stillName(id, new Date(taken ?? serverNow())));
+  } catch (error) {
+    stillTrouble.value = `The picture was not saved: ${sentence(isRecorded ? "none is on view" : reasonOf(error))}`;
+  }
 }
 
-function saveShown(id: string): void {
-  const player = engine.peek();
+/** What is on screen as a JPEG; fails where nothing is. */
+async function shownPicture(): Promise<Blob> {
+  const { video } = engine.peek()!;
   const canvas = document.createElement("canvas");
-  canvas.width = player?.video.videoWidth ?? 0;
-  canvas.height = player?.video.videoHeight ?? 0;
-  if (!player || canvas.width === 0) return;
-  canvas.getContext("2d")?.drawImage(player.video, 0, 0);
-  const name = stillName(id, new Date(player.pictureTime.peek() ?? serverNow()));
-  canvas.toBlob((picture) => picture && download(URL.createObjectURL(picture), name), "image/jpeg", 0.95);
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext("2d")?.drawImage(video, 0, 0);
+  const picture = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+  if (!picture) throw new Error("there is no picture");
+  return picture;
 }
 
 /** Without a name it gets the server's. */

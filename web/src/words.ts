@@ -149,21 +149,33 @@ const REASONS: Record<string, string> = {
 /** Why nothing was recorded, for a person. */
 export const reasonWords = (reason: string): string => REASONS[reason] ?? reason.replaceAll("_", " ");
 
-/** What a screen reader should hear after the list of cameras changed from `before` to `after`. */
+/**
+ * The cameras `now` as a listener knows them: one that starts, as a broken one does again and again, is what it was
+ * `told` to be.
+ */
+export const asTold = (told: Camera[], now: Camera[]): Camera[] =>
+  now.map((camera) => (camera.state === "starting" && told.find(({ id }) => id === camera.id)) || camera);
+
+/** So many changes at once are said as one. */
+const CHANGES_MAX = 3;
+
+/** What a screen reader should hear after the list of cameras changed from `before` to `after`, both as they were told. */
 export function changeWords(before: Camera[], after: Camera[]): string[] {
   const known = new Map(before.map((camera) => [camera.id, camera]));
   const said: string[] = [];
   for (const camera of after) {
     const old = known.get(camera.id);
     known.delete(camera.id);
-    if (!old) said.push(`New camera: ${camera.name}, ${stateLabel(camera).toLowerCase()}.`);
+    if (!old) said.push(`New camera: ${camera.name}${camera.state === "starting" ? "" : `, ${stateLabel(camera).toLowerCase()}`}.`);
     else if (old.state !== camera.state) {
       const notice = cameraNotice(camera);
       said.push(notice ? `${camera.name}: ${notice.title}.` : `${camera.name} is live.`);
     }
   }
   for (const gone of known.values()) said.push(`${gone.name} is no longer listed.`);
-  return said;
+  if (said.length <= CHANGES_MAX) return said;
+  const live = after.filter(({ state }) => state === "live").length;
+  return [`${said.length} cameras changed. ${live} of ${after.length} ${live === 1 ? "is" : "are"} live.`];
 }
 
 /** What is wrong with the box. What is wrong with a camera already stands on its picture, and is said with its state. */

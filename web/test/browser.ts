@@ -19,6 +19,7 @@ function arm(run: () => unknown, delay = 0, every: number | null = null): number
 
 class Page extends EventTarget {
   hidden = false;
+  pictureInPictureElement: unknown = null;
 }
 export const page = new Page();
 
@@ -59,6 +60,7 @@ export async function pass(ms: number): Promise<void> {
 export class Video extends EventTarget {
   autoplay = true;
   paused = true;
+  muted = false;
   ended = false;
   seeking = false;
   readyState = 0;
@@ -122,6 +124,7 @@ export class Library {
   auto = 2;
   manualLevel = -1;
   recoveries = 0;
+  stops = 0;
   liveSyncPosition: number | null = null;
   targetLatency: number | null = null;
   latency = 0;
@@ -155,7 +158,9 @@ export class Library {
     this.video = video;
   }
   loadSource(): void {}
-  stopLoad(): void {}
+  stopLoad(): void {
+    this.stops++;
+  }
   recoverMediaError(): void {
     this.recoveries++;
   }

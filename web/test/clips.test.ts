@@ -87,4 +87,7 @@ test("what was made or deleted here is not undone by an answer from before", asy
   list.add(clip(50));
   list.add(clip(7));
   check(shown(), "50,7,1");
+  // Another camera came on view before it was kept.
+  list.add({ ...clip(60), camera: "other" });
+  check(shown(), "50,7,1");
 });

@@ -1,7 +1,7 @@
 // The engine against a browser and an hls.js that obey: what it sets on them, and what it leaves alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Library, library, pass, settled, Video } from "./browser.js";
+import { Library, library, page, pass, settled, Video } from "./browser.js";
 import { Engine, type Source } from "../src/engine.js";
 
 const RECORDING: Source = { address: "/recordings/test/master.m3u8", live: false };
@@ -101,15 +101,98 @@ test("what the viewer paused stays paused when it is loaded again", async () => 
   for (const source of [LIVE, RECORDING]) {
     const { engine, video } = await playing(source);
     engine.togglePlay();
-    Library.of(video).fail();
-    assert.equal(engine.phase.value, "paused");
-    await pass(600);
+    engine.reload();
     const { plays } = video;
     await loaded(video);
     assert.deepEqual([video.plays, video.autoplay, engine.phase.value], [plays, false, "paused"]);
     engine.togglePlay();
     assert.equal(engine.phase.value, "playing");
   }
+});
+
+test("a picture that the viewer paused outlives the connection, and is loaded again when it is to play", async () => {
+  for (const source of [LIVE, RECORDING]) {
+    for (const away of [false, true]) {
+      const { engine, video } = await playing(source);
+      video.fill(100, 42);
+      await pass(300);
+      engine.togglePlay();
+      engine.hold(away);
+      Library.of(video).fail();
+      await pass(20_000);
+      engine.hold(false);
+      await pass(20_000);
+      assert.deepEqual([engine.phase.value, Library.all(video).length, video.readyState], ["paused", 1, 4]);
+      engine.togglePlay();
+      await loaded(video);
+      assert.deepEqual([engine.phase.value, Library.all(video).length, engine.following.value], ["playing", 2, source.live]);
+      if (!source.live) assert.equal(Library.of(video).config.startPosition, 42);
+    }
+  }
+});
+
+test("what is left of a paused picture plays while the server is away, and goes on when it is back", async () => {
+  const { engine, video } = await playing(RECORDING);
+  engine.togglePlay();
+  engine.hold(true);
+  Library.of(video).fail();
+  engine.togglePlay();
+  await settled();
+  assert.deepEqual([engine.phase.value, Library.all(video).length], ["playing", 1]);
+  engine.hold(false);
+  await settled();
+  assert.equal(Library.all(video).length, 2);
+});
+
+test("a paused recording whose connection broke is loaded where it is sought to, and stays paused", async () => {
+  const { engine, video } = await playing(RECORDING);
+  engine.togglePlay();
+  Library.of(video).fail();
+  engine.seekTo(70);
+  await loaded(video);
+  assert.deepEqual([Library.of(video).config.startPosition, engine.phase.value, video.paused], [70, "paused", true]);
+});
+
+test("a silent live view in a tab that nobody sees is not fetched, and is at its edge when it is seen again", async () => {
+  const show = (hidden: boolean): void => {
+    page.hidden = hidden;
+    page.dispatchEvent(new Event("visibilitychange"));
+  };
+  const { engine, video } = await playing(LIVE);
+  const stops = (): number => Library.of(video).stops;
+  show(true);
+  await pass(70_000);
+  assert.equal(stops(), 0, "it is heard");
+  video.muted = true;
+  page.pictureInPictureElement = video;
+  await pass(70_000);
+  assert.equal(stops(), 0, "it is seen in a window of its own");
+  page.pictureInPictureElement = null;
+  await pass(50_000);
+  assert.equal(stops(), 0, "not for so short a time");
+  await pass(20_000);
+  assert.equal(stops(), 1);
+  // Neither what comes of that nor the server's return fetches anything.
+  Library.of(video).fail();
+  engine.hold(true);
+  engine.hold(false);
+  await pass(20_000);
+  assert.equal(Library.all(video).length, 1);
+  show(false);
+  await loaded(video);
+  assert.deepEqual([Library.all(video).length, engine.following.value, engine.phase.value], [2, true, "playing"]);
+});
+
+test("a player that could not be fetched is told of, until it is", async () => {
+  const video = new Video();
+  let isThere = false;
+  const engine = new Engine(video.asElement(), async () => (isThere ? library() : null));
+  engine.play(LIVE);
+  await pass(300);
+  assert.equal(engine.lacksLibrary.value, true);
+  isThere = true;
+  await pass(4000);
+  assert.deepEqual([engine.lacksLibrary.value, Library.all(video).length], [false, 1]);
 });
 
 test("a live view that ran out starts again when the server is back", async () => {

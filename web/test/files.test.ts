@@ -146,9 +146,9 @@ test("the same file chosen again goes on, and is not sent twice at a time", () =
   check(phases(), "a sending, b sending, c queued, d queued");
   for (const name of ["a", "b"]) heard.get(name)!.failed("the disk is full");
   uploads.pause(key("d"));
-  uploads.add([again("d")]);
+  check(uploads.add([again("d")]).length, 1);
   check(phases(), "a failed, b failed, c sending, d sending");
-  uploads.add([again("d")]);
+  check(uploads.add([again("d")]), []);
   check(started.join(""), "abcdd");
 });
 

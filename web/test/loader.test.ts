@@ -122,6 +122,19 @@ test("a refusal is said in the server's words, and asked again after a pause", a
   check(loader.trouble.value, "");
 });
 
+test("what was wrong is over where what is shown is known", async () => {
+  const { loader, asked } = rig();
+  loader.want("test", day(3));
+  await pass(200);
+  await asked[0]!.answer();
+  loader.want("test", day(30));
+  await pass(200);
+  await asked[1]!.answer(new Error("no network"));
+  check(loader.trouble.value, "no answer; it is asked again by itself");
+  loader.want("test", day(3));
+  check([loader.trouble.value, asked.length], ["", 2]);
+});
+
 test("what was asked for up to now is asked for again when the clock was set back", async () => {
   const { loader, asked, clock } = rig();
   const view = { from: NOW - DAY, to: NOW + HOUR };

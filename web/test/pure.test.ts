@@ -11,6 +11,7 @@ import { Press } from "../src/press.js";
 import { listedChoice, qualityChoices, rungOfAddress, unknownParts, type Level } from "../src/quality.js";
 import { inputValue, presetRange, SPAN_MAX, typedRange } from "../src/range.js";
 import {
+  asTold,
   bitrateWords,
   cameraNotice,
   changeWords,
@@ -85,6 +86,27 @@ test("only what changed is said", () => {
   check(changeWords([door], [{ ...door, state: "vanished" }]), ["Door: Waiting for the camera to come back."]);
   check(changeWords([{ ...door, state: "vanished" }], [door]), ["Door is live."]);
   check(changeWords([door], [garden]), ["New camera: Garden, live.", "Door is no longer listed."]);
+  check(changeWords([door], [door, { ...garden, state: "starting" }]), ["New camera: Garden."]);
+});
+
+test("a camera that fails is told of once, however often it starts again, and once more when it is live", () => {
+  const door = camera({ id: "door", name: "Door" });
+  const said: string[][] = [];
+  let told: Camera[] = [door];
+  for (const state of ["starting", "failed", "starting", "failed", "starting", "starting", "live", "starting", "live"] as const) {
+    const now = asTold(told, [{ ...door, state }]);
+    said.push(changeWords(told, now));
+    told = now;
+  }
+  check(said.flat(), ["Door: This camera cannot be used.", "Door is live."]);
+  check([said[1]!.length, said[6]!.length], [1, 1]);
+});
+
+test("many changes at once are said as one", () => {
+  const all = (state: Camera["state"], count: number): Camera[] => Array.from({ length: count }, (_, at) => camera({ id: `c${at}`, name: `Camera ${at}`, state }));
+  check(changeWords(all("live", 3), all("vanished", 3)).length, 3);
+  const away = [...all("vanished", 4), camera({ id: "door" })];
+  check(changeWords([...all("live", 4), camera({ id: "door" })], away), ["4 cameras changed. 1 of 5 is live."]);
 });
 
 test("the view stays with a camera though others come and go", () => {

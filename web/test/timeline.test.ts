@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chartOf, clipFilePath, timelapsePath, type Chart, type Store } from "../src/archive.js";
 import { DAY, HOUR, MINUTE, period, shifted, startOf, unitOf } from "../src/calendar.js";
-import { barsOf, columnsOf, nextRecorded } from "../src/density.js";
+import { barsOf, columnsOf, isBeyond, nextRecorded } from "../src/density.js";
 import { importWords, nameWords } from "../src/filewords.js";
 import { bytesWords, daysWords, forecastWords, plotOf, roomOf, storedWords } from "../src/forecast.js";
 import { Gesture, type Ground } from "../src/gesture.js";
@@ -178,6 +178,10 @@ test("playing begins with what is recorded next", () => {
   const one = chart({ from: 10_000, spans: [{ from: 20_000, to: 30_000 }, { from: 50_000, to: 60_000 }] });
   check([15_000, 25_000, 40_000, 60_000, 5000].map((time) => nextRecorded(one, time)), [20_000, 25_000, 50_000, null, null]);
   check(nextRecorded(null, 0), null);
+  // What begins where the chart does not reach has to be asked for; what is not recorded yet has not.
+  const beyond = (newest: number | null, at: number): boolean => isBeyond({ ...one, newest }, at);
+  check([beyond(90_000, 60_000), beyond(90_000, 5000), beyond(90_000, 40_000)], [true, true, false]);
+  check([beyond(60_000, 60_000), beyond(null, 60_000), isBeyond(null, 60_000)], [false, false, false]);
 });
 
 const file = (id: string, at: string | null): Item => ({
@@ -340,7 +344,7 @@ test("the forecast says what comes when", () => {
   const limited = store({ state: "steady", full_at: null, days_left: null, reach_days: 2 });
   check(said(limited), "The oldest recordings go as their cameras' limits say; the disk does not fill. Recordings reach back 2 days.");
   check(plotOf(limited)!.full, null);
-  check(said(store({ state: "unknown" })), "There is no forecast yet: it takes ten minutes of recording.");
+  check(said(store({ state: "unknown" })), "There is no forecast: it takes ten minutes of recording within the last day.");
   assert.match(said(store({}, { state: "paused", reason: "the disk is full" })), /^Recording is paused: The disk is full\. At this rate/);
   const quota = store({ state: "full", reach_days: null });
   quota.recordings.quota_bytes = 610e9;
