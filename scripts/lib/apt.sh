@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Reads scripts/packages, finds what this system lacks, installs it with apt as the system is set up. Sourced, never run.
-# Needs: $root, say.sh.
+# Needs: $root, say.sh, rust.sh (version_at_least).
+
+# The oldest that has all that the bindings are asked for in Cargo.toml (v1_22).
+gstreamer_required=1.22
 
 # Rows of the list for the given purposes: purpose, package, command, why, separated by tabs.
 packages_for() {
@@ -30,6 +33,13 @@ apt_is_known() {
   command -v apt-get >/dev/null && command -v dpkg-query >/dev/null && [[ -r /etc/os-release ]] || return 1
   # shellcheck disable=SC1091
   (. /etc/os-release && [[ " ${ID:-} ${ID_LIKE:-} " =~ \ (debian|ubuntu|raspbian)\  ]])
+}
+
+# The GStreamer that its sources offer; nothing where they offer none, or the package lists are not there yet.
+apt_gstreamer() {
+  local offered
+  offered=$(apt_candidate "$(packages_for build | cut -f 2 | grep -m 1 '^libgstreamer[0-9.]*-dev$')")
+  [[ $offered != [0-9]* ]] || echo "${offered%%-*}"
 }
 
 apt_is_installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]; }
@@ -76,7 +86,7 @@ apt_install() {
 
 # Installs what is missing for the purposes, after saying what and why. Nothing happens when nothing is missing.
 apt_ensure() {
-  local purpose package command why alternative chosen
+  local purpose package command why alternative chosen gstreamer
   local -a missing=() install=()
   while IFS=$'\t' read -r purpose package command why; do
     if [[ $command != - ]] && PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null; then continue; fi
@@ -93,6 +103,9 @@ apt_ensure() {
     printf '  %-8s %-34s %s\n' "$purpose" "$package" "$why"
   done
   apt_update
+  gstreamer=$(apt_gstreamer)
+  [[ -z $gstreamer ]] || version_at_least "$gstreamer" "$gstreamer_required" ||
+    die "this system has GStreamer $gstreamer, and Perch needs $gstreamer_required or newer: take Debian 12, Ubuntu 24.04 or newer; nothing was installed"
   while IFS=$'\t' read -r purpose package why; do
     chosen=''
     for alternative in ${package//|/ }; do

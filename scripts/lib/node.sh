@@ -43,9 +43,11 @@ node_ensure() {
   node_use || die "the fetched Node.js does not run; install Node.js $node_required or newer"
 }
 
-# Is web/dist there, and newer than everything that it is built from?
+# Is web/dist there, and newer than everything that it is built from? One that was brought ready, where none was ever
+# built, is taken as it is.
 web_is_built() {
   [[ -f $root/web/dist/index.html ]] || return 1
+  [[ -d $root/web/node_modules ]] || return 0
   [[ -z $(find "$root/web" \( -path "$root/web/node_modules" -o -path "$root/web/dist" -o -path "$root/web/.test" \) -prune -o -type f -newer "$root/web/dist/index.html" -print -quit) ]]
 }
 

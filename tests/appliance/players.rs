@@ -81,19 +81,23 @@ fn gstreamer_plays_live_view_and_recording() {
     appliance.wait_segment("low");
     std::thread::sleep(std::time::Duration::from_secs(3));
     for path in ["/live/test/master.m3u8", "/recordings/test/master.m3u8"] {
-        // The sink ends the pipeline after 60 pictures; one that gets none is ended by timeout(1). hlsdemux2 is what
-        // playbin3 takes for HLS; it plays only within such a bin.
+        // The sink ends the pipeline after 60 pictures; one that gets none is ended by timeout(1). hlsdemux2 plays
+        // only within such a bin; its log of the elements that it makes shows that it is what was taken.
         let output = Command::new("timeout")
             .args(["60", "gst-launch-1.0", "-q", "playbin3", "flags=video"])
             .arg(format!("uri={}", appliance.url(path)))
             .args(["video-sink=fakesink num-buffers=60"])
+            .envs([
+                ("GST_DEBUG", "GST_ELEMENT_FACTORY:4"),
+                ("GST_DEBUG_NO_COLOR", "1"),
+            ])
             .output()
             .expect("gst-launch-1.0 is installed");
-        let errors = String::from_utf8_lossy(&output.stderr);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{path}: {} {log}", output.status);
         assert!(
-            output.status.success(),
-            "{path}: {} {errors}",
-            output.status
+            log.contains("\"hlsdemux2\""),
+            "{path}: another played it: {log}"
         );
     }
 }
