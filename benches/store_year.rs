@@ -24,8 +24,11 @@ const HOUR_MS: i64 = 3_600_000;
 /// The camera was away for three segments, twice a day.
 const SEGMENTS_BETWEEN_GAPS: u64 = SEGMENTS_A_DAY / 2;
 const SEGMENTS_IN_GAP: u64 = 3;
-/// `GapReason::CameraGone`, as the index spells it.
-const GAP_REASON: i64 = 1;
+/// The disk was too slow for the first camera, as often a day: a picture of another rung and its sound in turn.
+const SHED_A_DAY: u64 = 200;
+/// `GapReason::CameraGone` and `GapReason::DiskSlow`, as the index spells them.
+const CAMERA_GONE: i64 = 1;
+const DISK_SLOW: i64 = 4;
 /// What 4 Mb/s make in 2 s, give or take; a trailer lies behind each in the reel.
 const SEGMENT_BYTES: u64 = 1_000_000;
 const TRAILER_BYTES: u64 = 104;
@@ -156,6 +159,21 @@ fn fill(dir: &Path, start_ms: i64, steps: u64) -> (u64, u64) {
         let until = (step + SEGMENTS_A_DAY).min(steps);
         while step < until {
             let wall_ms = start_ms + step as i64 * SEGMENT_MS;
+            let steps_between = SEGMENTS_A_DAY / SHED_A_DAY;
+            if step.is_multiple_of(steps_between) {
+                let shed = match (step / steps_between) % 2 {
+                    0 => RenditionId::video(Rung::Medium),
+                    _ => RenditionId::audio(Rung::Medium),
+                };
+                let (camera, to_ms) = (tracks[0].camera, wall_ms + SEGMENT_MS);
+                add_gap(
+                    &transaction,
+                    camera,
+                    Some(shed),
+                    (wall_ms, to_ms),
+                    DISK_SLOW,
+                );
+            }
             for (number, track) in tracks.iter_mut().enumerate() {
                 let phase = (step + number as u64 * 1000) % SEGMENTS_BETWEEN_GAPS;
                 if phase < SEGMENTS_IN_GAP {
@@ -274,13 +292,23 @@ fn end_span(index: &Transaction<'_>, track: &Track, wall_ms: i64) {
         span,
         params![track.id, track.span_msn, last, track.span_start_ms, wall_ms],
     );
-    let gap =
-        "INSERT INTO gap (camera, rendition, from_ms, to_ms, reason) VALUES (?, NULL, ?, ?, ?)";
     let gap_end = wall_ms + SEGMENTS_IN_GAP as i64 * SEGMENT_MS;
+    add_gap(index, track.camera, None, (wall_ms, gap_end), CAMERA_GONE);
+}
+
+fn add_gap(
+    index: &Transaction<'_>,
+    camera: i64,
+    rendition: Option<RenditionId>,
+    (from_ms, to_ms): (i64, i64),
+    reason: i64,
+) {
+    let gap = "INSERT INTO gap (camera, rendition, from_ms, to_ms, reason) VALUES (?, ?, ?, ?, ?)";
+    let rendition = rendition.map(RenditionId::name);
     insert(
         index,
         gap,
-        params![track.camera, wall_ms, gap_end, GAP_REASON],
+        params![camera, rendition, from_ms, to_ms, reason],
     );
 }
 

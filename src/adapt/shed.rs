@@ -40,6 +40,8 @@ pub struct RungLoad {
 pub struct LoadSample {
     /// Raw pictures that the encoders could not take in time.
     pub frames_dropped: u64,
+    /// Raw pictures that the driver never delivered, maybe because the encoders held all its memory.
+    pub frames_lost: u64,
     /// Fill of the queue of raw pictures, 0 to 1.
     pub queue_fill: f32,
     /// Share of all processors in use, 0 to 1.
@@ -110,7 +112,11 @@ impl ShedPlanner {
     }
 
     fn is_behind(sample: &LoadSample) -> bool {
-        sample.queue_fill >= QUEUE_FULL || sample.rungs.iter().any(|rung| rung.lateness > LATE)
+        let is_later_than = |limit| sample.rungs.iter().any(|rung| rung.lateness > limit);
+        // A driver that loses pictures while all encoders are punctual has reasons of its own.
+        sample.queue_fill >= QUEUE_FULL
+            || is_later_than(LATE)
+            || (sample.frames_lost > 0 && is_later_than(PUNCTUAL))
     }
 
     fn observe_bad(&mut self, now: Monotonic) -> Option<ShedDecision> {
@@ -167,6 +173,7 @@ mod tests {
         }];
         LoadSample {
             frames_dropped: dropped,
+            frames_lost: 0,
             queue_fill: 0.0,
             cpu_busy: busy,
             rungs,
@@ -215,6 +222,25 @@ mod tests {
             run(&mut planner, 2_000, &vec![full; 3]),
             [(2_500, ShedDecision::Shed(Rung::Medium))]
         );
+    }
+
+    #[test]
+    fn pictures_that_a_driver_loses_shed_only_where_the_encoders_are_late_too() {
+        let losing = |late_ms| LoadSample {
+            frames_lost: 1,
+            ..sample(late_ms, 0, 1.0)
+        };
+        for (late_ms, expected) in [
+            (100, vec![]),
+            (200, vec![(2_500, ShedDecision::Shed(Rung::Medium))]),
+        ] {
+            let mut planner = ShedPlanner::new(&LADDER, &[Rung::High]);
+            run(&mut planner, 0, &vec![sample(60, 0, 0.9); 8]);
+            assert_eq!(
+                run(&mut planner, 2_000, &vec![losing(late_ms); 3]),
+                expected
+            );
+        }
     }
 
     #[test]

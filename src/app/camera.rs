@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::base::{CameraId, Clock, Monotonic};
 use crate::config::{CameraConfig, RecordPolicy};
-use crate::encode::{EncodeReport, Encoder};
+use crate::encode::{EncodeError, EncodeReport, Encoder};
 use crate::live::LiveCamera;
 use crate::media::{FrameFormat, RenditionId, Rung, RungSpec};
 use crate::packager::Packager;
@@ -21,6 +21,30 @@ use super::capture_stats::CaptureStats;
 /// A still is asked for by every open page; one a second is made.
 const STILL_FRESH: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// What is asked of the encoder of a camera's run. Tests put one of their own in its place.
+pub(crate) trait RunningEncoder: Send + Sync {
+    /// See [`Encoder::report`].
+    fn report(&self) -> EncodeReport;
+    /// See [`Encoder::set_running`].
+    fn set_running(&self, rung: Rung, running: bool);
+    /// See [`Encoder::still`].
+    fn still(&self, width_max: u32) -> Result<Bytes, EncodeError>;
+}
+
+impl RunningEncoder for Encoder {
+    fn report(&self) -> EncodeReport {
+        Encoder::report(self)
+    }
+
+    fn set_running(&self, rung: Rung, running: bool) {
+        Encoder::set_running(self, rung, running);
+    }
+
+    fn still(&self, width_max: u32) -> Result<Bytes, EncodeError> {
+        Encoder::still(self, width_max)
+    }
+}
+
 /// A camera and what runs for it.
 pub(crate) struct Camera {
     pub(crate) id: CameraId,
@@ -29,7 +53,7 @@ pub(crate) struct Camera {
     pub(crate) packager: Arc<Packager>,
     pub(crate) stats: CaptureStats,
     condition: Mutex<Condition>,
-    encoder: Mutex<Option<Arc<Encoder>>>,
+    encoder: Mutex<Option<Arc<dyn RunningEncoder>>>,
     stills: Mutex<Vec<CachedStill>>,
     clock: Arc<dyn Clock>,
 }
@@ -122,7 +146,7 @@ impl Camera {
     }
 
     /// Changes the encoder that reports and stills come from.
-    pub(crate) fn set_encoder(&self, encoder: Option<Arc<Encoder>>) {
+    pub(crate) fn set_encoder(&self, encoder: Option<Arc<dyn RunningEncoder>>) {
         *lock(&self.encoder) = encoder;
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::absence::absence;
 use super::camera::Camera;
 use super::encoders::Encoders;
 use super::source::Origin;
@@ -16,7 +17,7 @@ use super::supervisor::{Mailbox, Message, Supervisor};
 use super::thread::{Lifeline, Task};
 use super::{health, metrics};
 use crate::base::{CameraId, Clock, SystemClock};
-use crate::capture::{CameraDevice, CameraEvent, check_device};
+use crate::capture::{CameraDevice, CameraEvent};
 use crate::config::{CameraConfig, Config, SourceSelector};
 use crate::encode;
 use crate::live::{LiveCamera, LiveOptions};
@@ -121,6 +122,13 @@ impl Fleet {
                 let gone = members.values().find(|member| member.role.is(&device));
                 if let Some(member) = gone {
                     member.tell(Message::Vanished);
+                }
+            }
+            // Cameras that nobody named are awaited at no node.
+            CameraEvent::Unusable if self.config.cameras.is_empty() => {}
+            CameraEvent::Unusable => {
+                for member in self.members().values() {
+                    member.tell(Message::LookAgain);
                 }
             }
         }
@@ -315,23 +323,6 @@ impl Fleet {
     }
 }
 
-/// Why a configured camera does not run before discovery has brought it.
-fn absence(path: &Path) -> (CameraState, String) {
-    let path_text = path.display();
-    if !path.exists() {
-        let reason = format!("{path_text} is not plugged in; it starts by itself once it is");
-        return (CameraState::Vanished, reason);
-    }
-    match check_device(path) {
-        Ok(()) => {
-            let reason =
-                format!("{path_text} was not recognised yet; it starts by itself once it is");
-            (CameraState::Vanished, reason)
-        }
-        Err(error) => (CameraState::Failed, error.to_string()),
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -413,13 +404,21 @@ mod tests {
 
     /// A fleet whose cameras wait to be plugged in, and its data directory.
     fn fleet() -> (tempfile::TempDir, Fleet) {
+        fleet_of(Vec::new())
+    }
+
+    /// The same with these cameras in its configuration.
+    fn fleet_of(cameras: Vec<CameraConfig>) -> (tempfile::TempDir, Fleet) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (store, _) =
             Store::open(folder.path(), StoreOptions::default(), clock).expect("an empty store");
         let encoders = Encoders::new(None, folder.path().join("encoders"));
         let lifeline = Lifeline::default();
-        let config = Arc::new(Config::default());
+        let config = Arc::new(Config {
+            cameras,
+            ..Config::default()
+        });
         let fleet = Fleet::new(config, store, Arc::new(encoders), lifeline);
         (folder, fleet)
     }
@@ -483,12 +482,20 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_camera_that_cannot_be_opened_says_why() {
-        let (state, reason) = absence(Path::new("/dev/video-of-nobody"));
-        assert_eq!(state, CameraState::Vanished);
-        assert!(reason.contains("not plugged in"), "{reason}");
-        let (state, reason) = absence(Path::new("/dev/null"));
-        assert_eq!(state, CameraState::Failed);
+    fn a_configured_camera_whose_node_turns_out_to_be_none_says_so() {
+        let nodes = tempfile::tempdir().expect("a temporary folder");
+        let node = nodes.path().join("video1");
+        let source = SourceSelector::Device(node.clone());
+        let (_folder, fleet) = fleet_of(vec![CameraConfig::plain(source)]);
+        fleet.start_configured();
+        let camera = Arc::clone(&Fleet::cameras(&fleet)[0]);
+        assert_eq!(camera.condition().state, CameraState::Vanished);
+        std::fs::write(&node, "").expect("room");
+        fleet.handle(CameraEvent::Unusable);
+        fleet.stop(Instant::now() + LONG);
+        let condition = camera.condition();
+        assert_eq!(condition.state, CameraState::Failed);
+        let reason = condition.reason.expect("a reason");
         assert!(reason.contains("not a video device"), "{reason}");
     }
 

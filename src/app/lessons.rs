@@ -8,6 +8,10 @@ use crate::encode::{Culprit, OwnH264};
 
 /// Sound that failed is left alone this long, and tried by the first run after that.
 const SOUND_REST: Duration = Duration::from_secs(60);
+/// Each time that it fails again within an hour it is left alone twice as long, up to a day: each try may cost the
+/// recording some seconds.
+const SOUND_PROBATION: Duration = Duration::from_secs(60 * 60);
+const SOUND_REST_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A hardware encoder that fails within its first seconds fails for good: it passed its trial alone and cannot take
 /// the whole ladder, or not beside another camera's. One that fails later deserves another try.
 const ENCODER_PROBATION: Duration = Duration::from_secs(10);
@@ -17,6 +21,8 @@ const ENCODER_PROBATION: Duration = Duration::from_secs(10);
 pub(crate) struct Lessons {
     own_h264: OwnH264,
     sound_failed_at: Option<Instant>,
+    /// How long sound is left alone since then.
+    sound_rest: Duration,
     distrusted: Vec<String>,
 }
 
@@ -29,7 +35,7 @@ impl Lessons {
     /// Whether a run that starts `now` tries to have sound.
     pub(crate) fn wants_sound(&self, now: Instant) -> bool {
         self.sound_failed_at
-            .is_none_or(|at| now.duration_since(at) >= SOUND_REST)
+            .is_none_or(|at| now.duration_since(at) >= self.sound_rest)
     }
 
     /// Factories of encoders to be taken only if there is no other.
@@ -51,10 +57,15 @@ impl Lessons {
             Culprit::Sound { device } if self.wants_sound(now) => {
                 tracing::warn!(
                     %camera, device, reason,
-                    "the microphone fails; the pictures go on without sound, which is tried again when the camera \
-                     starts again after a minute. See that no other program uses it, or set `microphone = \"off\"`"
+                    "the microphone fails; the pictures go on without sound, which is tried again in a while. See \
+                     that no other program uses it, or set `microphone = \"off\"`"
                 );
                 self.sound_failed_at = Some(now);
+                self.sound_rest = if ran_for < SOUND_PROBATION {
+                    (self.sound_rest * 2).clamp(SOUND_REST, SOUND_REST_MAX)
+                } else {
+                    SOUND_REST
+                };
                 true
             }
             Culprit::Encoder { factory }
@@ -85,6 +96,7 @@ impl Lessons {
     pub(crate) fn forget_camera(&mut self) {
         self.own_h264 = OwnH264::Keep;
         self.sound_failed_at = None;
+        self.sound_rest = Duration::ZERO;
     }
 }
 
@@ -117,6 +129,30 @@ mod tests {
     }
 
     #[test]
+    fn a_microphone_that_fails_again_and_again_is_tried_ever_more_rarely() {
+        let (mut lessons, mut now) = (Lessons::default(), Instant::now());
+        let sound = Culprit::Sound {
+            device: "hw:CARD=Mic".to_owned(),
+        };
+        let mut fail = |ran_for, rest_s| {
+            assert!(learn(&mut lessons, &sound, ran_for, now));
+            let rest = Duration::from_secs(rest_s);
+            assert!(!lessons.wants_sound(now + rest - Duration::from_secs(1)));
+            now += rest;
+            assert!(lessons.wants_sound(now));
+        };
+        for rest_s in [60, 120, 240, 480] {
+            fail(SOON, rest_s);
+        }
+        fail(Duration::from_secs(7_200), 60);
+        for rest_s in (1..11).map(|n| 60_u64 << n) {
+            fail(SOON, rest_s);
+        }
+        fail(SOON, 24 * 60 * 60);
+        fail(SOON, 24 * 60 * 60);
+    }
+
+    #[test]
     fn an_encoder_that_fails_at_once_is_taken_last_from_then_on() {
         let (mut lessons, now) = (Lessons::default(), Instant::now());
         let encoder = Culprit::Encoder {
@@ -143,6 +179,10 @@ mod tests {
     fn a_stream_that_was_refused_gets_another_chance_with_the_next_plug() {
         let (mut lessons, now) = (Lessons::default(), Instant::now());
         assert!(learn(&mut lessons, &Culprit::Drift, SOON, now));
+        assert!(
+            !learn(&mut lessons, &Culprit::Camera, SOON, now),
+            "one that is gone rests before the next try"
+        );
         assert_eq!(lessons.own_h264(), OwnH264::Keep);
         assert!(learn(&mut lessons, &Culprit::OwnH264, SOON, now));
         assert_eq!(lessons.own_h264(), OwnH264::EncodeAgain);

@@ -1,6 +1,7 @@
 //! Builds the appliance, wires its parts together, watches over them and stops them in reverse order.
 //! The only module that knows them all.
 
+mod absence;
 mod camera;
 mod capture_stats;
 mod encoders;
@@ -10,6 +11,7 @@ mod lessons;
 mod logging;
 mod metrics;
 mod parts_watch;
+mod sound_watch;
 mod source;
 mod supervisor;
 mod thread;

@@ -10,10 +10,10 @@ use super::thread::PanicGuard;
 use crate::base::{Clock, SystemClock};
 use crate::capture::{
     CameraDevice, Capture, CaptureOptions, CaptureReport, CaptureRun, ChosenMode, ControlValue,
-    EndReason, ModeWish, OpenError, SceneOptions, TestScene, find_microphone, negotiate,
-    set_controls,
+    EndReason, ModeWish, OpenError, SceneOptions, TestScene, find_microphone, is_microphone_free,
+    negotiate, set_controls,
 };
-use crate::config::{CameraConfig, Config, FRAME_RATE_MIN, Microphone};
+use crate::config::{CameraConfig, Config, ControlSetting, FRAME_RATE_MIN, Microphone};
 use crate::encode::{
     AudioSource, Culprit, EncodeError, EncodeOptions, EncodeReport, Encoder, EventSink, OwnH264,
     SourceInput, VideoSource,
@@ -44,7 +44,7 @@ pub(crate) enum StartError {
 }
 
 impl StartError {
-    /// What another run can do without, if that is to blame.
+    /// What is to blame, where that is known.
     pub(crate) fn culprit(&self) -> Option<&Culprit> {
         match self {
             Self::Encode(error) => error.culprit(),
@@ -55,7 +55,9 @@ impl StartError {
     /// What a recording lacks because of it.
     pub(crate) fn gap_reason(&self) -> GapReason {
         match self {
-            Self::Encode(_) => GapReason::EncoderFailed,
+            Self::Encode(error) => error
+                .culprit()
+                .map_or(GapReason::EncoderFailed, |culprit| culprit.fault().into()),
             Self::Open(_) | Self::NoSuchMode { .. } | Self::Scene(_) => GapReason::CameraGone,
         }
     }
@@ -67,6 +69,17 @@ pub(crate) enum Origin {
     TestScene,
     /// A camera that is plugged in.
     Device(CameraDevice),
+}
+
+impl Origin {
+    /// Whether a run of it without sound would have some if it started now. The test scene has its own from the start.
+    pub(crate) fn has_free_microphone(&self, camera: &CameraConfig) -> bool {
+        match self {
+            Self::TestScene => false,
+            Self::Device(device) => microphone_name(device, &camera.microphone)
+                .is_some_and(|name| is_microphone_free(&name)),
+        }
+    }
 }
 
 /// A source that delivers into an encoder.
@@ -204,11 +217,16 @@ impl RunningSource {
                 }
             }
             Feed::Camera(run) => run.report(),
-            // GStreamer's source tells no count; every picture of it becomes one access unit of each rung that runs.
-            Feed::Pipeline => CaptureReport {
-                frames: most_units(&self.encoder.report()),
-                ..Default::default()
-            },
+            // GStreamer's source tells only what it lacks; every other picture becomes one access unit of each rung
+            // that runs.
+            Feed::Pipeline => {
+                let report = self.encoder.report();
+                CaptureReport {
+                    frames: most_units(&report),
+                    lost: report.frames_lost,
+                    ..Default::default()
+                }
+            }
         }
     }
 
@@ -240,7 +258,7 @@ fn apply_controls(device: &CameraDevice, camera: &CameraConfig) {
     let wishes: Vec<_> = camera
         .controls
         .iter()
-        .map(|(name, value)| (name.clone(), ControlValue::Integer(*value)))
+        .map(|(name, setting)| (name.clone(), control_value(setting)))
         .collect();
     match set_controls(&device.path, &wishes) {
         Ok(refused) => {
@@ -249,6 +267,14 @@ fn apply_controls(device: &CameraDevice, camera: &CameraConfig) {
             }
         }
         Err(error) => tracing::warn!(camera = %device.id, %error, "the controls were not set"),
+    }
+}
+
+fn control_value(setting: &ControlSetting) -> ControlValue {
+    match setting {
+        ControlSetting::Integer(number) => ControlValue::Integer(*number),
+        ControlSetting::Boolean(on) => ControlValue::Boolean(*on),
+        ControlSetting::Label(label) => ControlValue::Text(label.clone()),
     }
 }
 
@@ -300,11 +326,16 @@ fn microphone(device: &CameraDevice, plan: &RunPlan<'_>) -> Option<AudioSource> 
     if !plan.lessons.wants_sound(Instant::now()) {
         return None;
     }
-    match &plan.camera.microphone {
+    microphone_name(device, &plan.camera.microphone).map(alsa)
+}
+
+/// ALSA's name of the microphone that a camera is to have, as far as it is known now.
+fn microphone_name(device: &CameraDevice, wanted: &Microphone) -> Option<String> {
+    match wanted {
         Microphone::Off => None,
         // Its driver may have come after the camera's, which discovery did not wait for.
-        Microphone::Own => find_microphone(&device.path).map(alsa),
-        Microphone::Alsa(name) => Some(alsa(name.clone())),
+        Microphone::Own => find_microphone(&device.path),
+        Microphone::Alsa(name) => Some(name.clone()),
     }
 }
 
@@ -360,6 +391,13 @@ mod tests {
     fn an_encoder_that_does_not_start_is_not_a_camera_that_is_gone() {
         let check = |error: StartError, expected| assert_eq!(error.gap_reason(), expected);
         check(EncodeError::NoRungs.into(), GapReason::EncoderFailed);
+        let blame = |culprit| -> StartError {
+            let reason = "it broke".to_owned();
+            EncodeError::Avoidable { culprit, reason }.into()
+        };
+        check(blame(Culprit::Camera), GapReason::CameraGone);
+        let device = "hw:CARD=Mic".to_owned();
+        check(blame(Culprit::Sound { device }), GapReason::EncoderFailed);
         let busy = OpenError::Busy("/dev/video0".into());
         check(busy.into(), GapReason::CameraGone);
     }

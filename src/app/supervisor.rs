@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::camera::Camera;
+use super::absence::absence;
+use super::camera::{Camera, RunningEncoder};
 use super::encoders::Encoders;
 use super::lessons::Lessons;
 use super::parts_watch::{Flow, PartsWatch};
+use super::sound_watch::SoundWatch;
 use super::source::{Origin, RunPlan, RunningSource};
 use super::thread::{Lifeline, Task};
 use crate::adapt::{LoadSample, RungLoad, ShedDecision, ShedPlanner};
-use crate::base::{Clock, SystemClock};
+use crate::base::{Clock, Monotonic, SystemClock};
 use crate::board::CpuLoad;
 use crate::capture::{CameraDevice, EndReason};
-use crate::config::Config;
+use crate::config::{Config, RecordPolicy, SourceSelector};
 use crate::encode::{Culprit, EncodeReport};
-use crate::media::StreamEvent;
+use crate::media::{RunFailure, Rung, StreamEvent};
 use crate::serve::CameraState;
 use crate::store::GapReason;
 
@@ -47,10 +49,12 @@ pub(crate) enum Message {
     Appeared(Box<CameraDevice>),
     /// The camera was unplugged.
     Vanished,
+    /// A node that is no camera, or may not be opened, came or went: maybe the one that the camera is awaited at.
+    LookAgain,
     /// The source of run `run` ended by itself.
     SourceEnded { run: u64, reason: EndReason },
     /// The encoder of run `run` ended by itself.
-    EncoderEnded { run: u64, failure: String },
+    EncoderEnded { run: u64, failure: RunFailure },
     /// Stop for good.
     Stop,
 }
@@ -150,6 +154,10 @@ impl Supervisor {
                 self.vanish("the camera was unplugged");
                 Next::Again(Duration::ZERO)
             }
+            Ok(Message::LookAgain) => {
+                self.look_again();
+                Next::Again(rest.saturating_sub(started.elapsed()))
+            }
             // An earlier run's last words.
             Ok(Message::SourceEnded { .. } | Message::EncoderEnded { .. }) => {
                 Next::Again(rest.saturating_sub(started.elapsed()))
@@ -205,7 +213,9 @@ impl Supervisor {
         };
         let started = Instant::now();
         let recorded = self.config.record.select(&source.ladder);
-        self.camera.set_encoder(Some(Arc::clone(&source.encoder)));
+        self.tell_substitute(&recorded);
+        let encoder: Arc<dyn RunningEncoder> = source.encoder.clone();
+        self.camera.set_encoder(Some(encoder));
         self.camera.update(|condition| {
             condition.format = Some(source.format);
             condition.ladder = source.ladder.clone();
@@ -231,10 +241,37 @@ impl Supervisor {
                 self.vanish(&reason);
                 Next::Again(Duration::ZERO)
             }
+            Ended::ForSound => {
+                let reason = "started again because the microphone can be used now";
+                tracing::info!(camera = %self.camera.id, "{reason}");
+                self.camera
+                    .packager
+                    .mark_away(GapReason::EncoderFailed, reason);
+                Next::Again(Duration::ZERO)
+            }
             Ended::Failed(kind, reason) => {
                 self.learn_or_fail(culprit.as_ref(), ran_for, kind, &reason)
             }
         }
+    }
+
+    /// Says when a camera that is too small for what is to be recorded begins to be recorded at its highest rung.
+    fn tell_substitute(&self, recorded: &[Rung]) {
+        let RecordPolicy::Rungs(asked) = &self.config.record else {
+            return;
+        };
+        let are_asked = recorded.iter().all(|rung| asked.contains(rung));
+        if are_asked || self.camera.condition().recorded == recorded {
+            return;
+        }
+        let names = |rungs: &[Rung]| {
+            let names: Vec<_> = rungs.iter().map(|rung| rung.name()).collect();
+            names.join(", ")
+        };
+        tracing::warn!(
+            camera = %self.camera.id, asked = %names(asked), recorded = %names(recorded),
+            "the camera has none of the qualities of recording.rungs; its highest is recorded instead"
+        );
     }
 
     /// Whether the last run has let its source go; waits for that until `limit`.
@@ -254,6 +291,7 @@ impl Supervisor {
         let patience = self.config.stall_timeout + ENCODER_PATIENCE;
         let parts = self.camera.packager.video_parts_count();
         let mut parts = PartsWatch::new(parts, Instant::now(), patience);
+        let mut sound = SoundWatch::new(Instant::now());
         let mut next_tick = Instant::now() + TICK;
         loop {
             let patience = next_tick.saturating_duration_since(Instant::now());
@@ -266,7 +304,12 @@ impl Supervisor {
                         Flow::Flows => self.delivers(),
                         Flow::Silent => return self.silence(source),
                     }
-                    self.tick(source, &mut load, &mut planner);
+                    if sound.observe(source.sound, Instant::now(), || self.can_have_sound()) {
+                        return Ended::ForSound;
+                    }
+                    self.camera.stats.observe(source.report());
+                    let now = SystemClock.monotonic();
+                    self.tick(&*source.encoder, &mut load, &mut planner, now);
                 }
                 Err(RecvTimeoutError::Disconnected) | Ok(Message::Stop) => return Ended::Stop,
                 Ok(Message::Vanished) => {
@@ -283,11 +326,19 @@ impl Supervisor {
                     return Ended::Failed(GapReason::CameraGone, reason.to_string());
                 }
                 Ok(Message::EncoderEnded { run, failure }) if run == self.run => {
-                    return Ended::Failed(GapReason::EncoderFailed, failure);
+                    return Ended::Failed(failure.fault.into(), failure.reason);
                 }
-                Ok(Message::SourceEnded { .. } | Message::EncoderEnded { .. }) => {}
+                Ok(
+                    Message::SourceEnded { .. } | Message::EncoderEnded { .. } | Message::LookAgain,
+                ) => {}
             }
         }
+    }
+
+    /// Whether the next run would have sound.
+    fn can_have_sound(&self) -> bool {
+        let is_free = |origin: &Origin| origin.has_free_microphone(&self.camera.config);
+        self.lessons.wants_sound(Instant::now()) && self.origin.as_ref().is_some_and(is_free)
     }
 
     fn delivers(&mut self) {
@@ -311,22 +362,27 @@ impl Supervisor {
         Ended::Failed(GapReason::EncoderFailed, reason)
     }
 
-    fn tick(&mut self, source: &RunningSource, load: &mut LoadWatch, planner: &mut ShedPlanner) {
-        self.camera.stats.observe(source.report());
-        let report = source.encoder.report();
-        let sample = load.sample(&report);
-        match planner.observe(&sample, SystemClock.monotonic()) {
+    /// Looks at the load of a run, and sheds a rung or lets one come back.
+    fn tick(
+        &self,
+        encoder: &dyn RunningEncoder,
+        load: &mut LoadWatch,
+        planner: &mut ShedPlanner,
+        now: Monotonic,
+    ) {
+        let sample = load.sample(&encoder.report());
+        match planner.observe(&sample, now) {
             None => {}
             Some(ShedDecision::Shed(rung)) => {
                 tracing::warn!(
                     camera = %self.camera.id, %rung, cpu_busy = sample.cpu_busy, dropped = sample.frames_dropped,
                     "the machine cannot keep up; this quality pauses"
                 );
-                source.encoder.set_running(rung, false);
+                encoder.set_running(rung, false);
             }
             Some(ShedDecision::Restore(rung)) => {
                 tracing::info!(camera = %self.camera.id, %rung, "there is room again; this quality comes back");
-                source.encoder.set_running(rung, true);
+                encoder.set_running(rung, true);
             }
         }
     }
@@ -342,6 +398,24 @@ impl Supervisor {
             condition.reason = Some(format!(
                 "{reason}; it comes back by itself once it is plugged in"
             ));
+        });
+    }
+
+    /// Finds out anew why a camera does not come that is awaited at a node.
+    fn look_again(&self) {
+        let SourceSelector::Device(path) = &self.camera.config.source else {
+            return;
+        };
+        if self.origin.is_some() {
+            return;
+        }
+        let (state, reason) = absence(path);
+        self.camera.update(|condition| {
+            // Of a camera that is still away it is known already how it went.
+            if (condition.state, state) != (CameraState::Vanished, CameraState::Vanished) {
+                condition.state = state;
+                condition.reason = Some(reason);
+            }
         });
     }
 
@@ -377,6 +451,8 @@ impl Supervisor {
 enum Ended {
     Stop,
     Vanished(String),
+    /// The run lacks sound that the next one can have.
+    ForSound,
     Failed(GapReason, String),
 }
 
@@ -387,12 +463,15 @@ struct LoadWatch {
     cpu_busy: f32,
     cpu_measured_at: Option<Instant>,
     frames_dropped: u64,
+    frames_lost: u64,
 }
 
 impl LoadWatch {
     fn sample(&mut self, report: &EncodeReport) -> LoadSample {
         let dropped = report.frames_dropped.saturating_sub(self.frames_dropped);
         self.frames_dropped = report.frames_dropped;
+        let lost = report.frames_lost.saturating_sub(self.frames_lost);
+        self.frames_lost = report.frames_lost;
         if self
             .cpu_measured_at
             .is_none_or(|at| at.elapsed() >= CPU_SPAN)
@@ -403,6 +482,7 @@ impl LoadWatch {
         let rungs = report.rungs.iter().filter(|rung| rung.running);
         LoadSample {
             frames_dropped: dropped,
+            frames_lost: lost,
             queue_fill: report.frames_waiting as f32 / FRAMES_WAITING_MAX,
             cpu_busy: self.cpu_busy,
             rungs: rungs
@@ -414,3 +494,6 @@ impl LoadWatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,23 +19,48 @@ const TICK: Duration = Duration::from_millis(500);
 pub(super) fn spawn(manager: ServiceManager, lifeline: &Lifeline, fleet: &Arc<Fleet>) {
     let (fleet, token) = (Arc::clone(fleet), lifeline.token().clone());
     lifeline.spawn("watchdog", move || {
-        let interval = manager.watchdog_interval();
-        let mut progress = Progress::new(Instant::now());
-        let mut fed = None::<Instant>;
+        let mut feeder = Feeder::new(manager.watchdog_interval(), Instant::now());
         while !token.is_cancelled() {
-            let now = Instant::now();
-            let advances = progress.observe(fleet.progress(), fleet.expects_progress(), now);
-            fleet.set_advances(advances);
-            if let Some(interval) = interval
-                && advances
-                && fed.is_none_or(|fed| now.duration_since(fed) >= interval / 2)
-            {
-                manager.feed_watchdog();
-                fed = Some(now);
-            }
+            let (count, expected) = (fleet.progress(), fleet.expects_progress());
+            let feed = || manager.feed_watchdog();
+            fleet.set_advances(feeder.look(count, expected, Instant::now(), feed));
             std::thread::sleep(TICK);
         }
     });
+}
+
+/// Decides when the watchdog is fed.
+struct Feeder {
+    progress: Progress,
+    /// How often the watchdog wants to be fed at least; `None` if there is none.
+    interval: Option<Duration>,
+    fed: Option<Instant>,
+}
+
+impl Feeder {
+    fn new(interval: Option<Duration>, now: Instant) -> Self {
+        Self {
+            progress: Progress::new(now),
+            interval,
+            fed: None,
+        }
+    }
+
+    /// Takes what [`Progress::observe`] takes; calls `feed` if frames advance and it is time to. Returns whether they
+    /// advance.
+    fn look(&mut self, count: u64, expected: bool, now: Instant, feed: impl FnOnce()) -> bool {
+        let advances = self.progress.observe(count, expected, now);
+        if let Some(interval) = self.interval
+            && advances
+            && self
+                .fed
+                .is_none_or(|fed| now.duration_since(fed) >= interval / 2)
+        {
+            feed();
+            self.fed = Some(now);
+        }
+        advances
+    }
 }
 
 /// Whether frames advance.
@@ -88,5 +113,32 @@ mod tests {
             progress.observe(2, false, at(100)),
             "an unplugged camera need not advance"
         );
+    }
+
+    #[test]
+    fn a_watchdog_is_fed_while_frames_advance_and_only_then() {
+        let start = Instant::now();
+        let mut feeder = Feeder::new(Some(Duration::from_secs(4)), start);
+        let mut fed_at = Vec::new();
+        for tick in 0..120_u32 {
+            // They stand still from the 20th second to the 40th.
+            let stands_still = (40..80).contains(&tick);
+            let count = if stands_still { 40 } else { tick + 1 };
+            let now = start + TICK * tick;
+            feeder.look(count.into(), true, now, || fed_at.push(tick / 2));
+        }
+        // Ten seconds of patience, then hunger.
+        let expected: Vec<u32> = (0..30).chain(40..60).step_by(2).collect();
+        assert_eq!(fed_at, expected);
+    }
+
+    #[test]
+    fn where_there_is_no_watchdog_progress_is_told_all_the_same() {
+        let start = Instant::now();
+        let mut feeder = Feeder::new(None, start);
+        let mut fed = false;
+        assert!(feeder.look(1, true, start, || fed = true));
+        assert!(!feeder.look(1, true, start + PROGRESS_PATIENCE, || fed = true));
+        assert!(!fed);
     }
 }

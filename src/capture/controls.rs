@@ -257,12 +257,14 @@ fn resolve<'a>(
     };
     let number = match value {
         ControlValue::Integer(number) => Some(*number),
-        ControlValue::Boolean(on) => Some(i64::from(*on)),
+        // An item's number is not meant: `exposure_auto = true` would choose "Manual Mode".
+        ControlValue::Boolean(_) => None,
         ControlValue::Text(text) => text.trim().parse().ok(),
     };
     let resolved = match &control.kind {
         ControlKind::Button => Some(0),
         ControlKind::Boolean => match value {
+            ControlValue::Boolean(on) => Some(i64::from(*on)),
             ControlValue::Text(text) if matches!(&text[..], "on" | "true") => Some(1),
             ControlValue::Text(text) if matches!(&text[..], "off" | "false") => Some(0),
             _ => number.filter(|n| (0..=1).contains(n)),
@@ -429,6 +431,16 @@ mod tests {
         );
         check("exposure_absolute", text("bright"), Err("does not fit"));
         check(
+            "exposure_absolute",
+            ControlValue::Boolean(true),
+            Err("true does not fit; use 3 to 2047"),
+        );
+        check(
+            "exposure_auto",
+            ControlValue::Boolean(true),
+            Err("true does not fit; use one of Manual Mode"),
+        );
+        check(
             "exposure_auto",
             ControlValue::Integer(2),
             Err("Aperture Priority Mode"),
@@ -448,6 +460,19 @@ mod tests {
             ControlValue::Integer(1),
             Err("read-only"),
         );
+    }
+
+    #[test]
+    fn what_is_said_to_fit_does() {
+        for label in ["Disabled", "50 Hz", "60 Hz"] {
+            let controls = webcam();
+            let fits = resolve(&controls, "power_line_frequency", &text(label));
+            assert!(fits.is_ok(), "{label}");
+        }
+        for on in [true, false] {
+            let value = ControlValue::Boolean(on);
+            check("focus_auto", value, Ok(i64::from(on)));
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! Opens each node once, only to ask; never streams.
 
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use v4l::v4l_sys as sys;
@@ -200,14 +202,18 @@ pub(super) fn open_camera(
     asked: Asked,
 ) -> Result<((VideoNode, Capability), Planes), OpenError> {
     let refused = |step| OpenError::when(path, step);
-    let video = VideoNode::open(path).map_err(refused("open"))?;
-    let capability = video
-        .query_capability()
-        .map_err(refused("say what it is"))?;
     let none = |why| OpenError::NotACamera {
         device: path.to_owned(),
         why,
     };
+    // Opening a folder, a file without rights or a socket fails for reasons that a camera may have as well.
+    if fs::metadata(path).is_ok_and(|found| !found.file_type().is_char_device()) {
+        return Err(none("not a video device"));
+    }
+    let video = VideoNode::open(path).map_err(refused("open"))?;
+    let capability = video
+        .query_capability()
+        .map_err(refused("say what it is"))?;
     let planes = planes_of(capability.device_caps, asked).map_err(none)?;
     let has_input = video.has_input().map_err(refused("say what it shows"))?;
     if !has_input {
@@ -393,6 +399,13 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check("/dev/null", "not a video device");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [file, socket] = ["file", "socket"].map(|name| folder.path().join(name));
+        std::fs::write(&file, "").expect("room");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("room");
+        for path in [folder.path(), file.as_path(), socket.as_path()] {
+            check(&path.to_string_lossy(), "not a video device");
+        }
         check("/dev/video-of-nobody", "no such device");
     }
 }

@@ -11,6 +11,7 @@ mod identity;
 mod ioctl;
 mod judge;
 mod mapping;
+mod microphone;
 mod mode;
 mod negotiate;
 mod queue;
@@ -28,6 +29,7 @@ pub use controls::{Control, ControlError, ControlKind, ControlValue, list_contro
 pub use discover::{CameraDevice, check_device, discover, find_microphone, unreadable_nodes};
 pub use error::{EndReason, OpenError};
 pub use identity::{CameraIdentity, CameraNames};
+pub use microphone::is_microphone_free;
 pub use mode::{FrameRates, Mode};
 pub use negotiate::{ChosenMode, ModeWish, negotiate};
 pub use report::CaptureReport;

@@ -32,6 +32,9 @@ pub enum CameraEvent {
     Appeared(Box<CameraDevice>),
     /// A camera went away.
     Vanished(CameraId),
+    /// A node that is no camera, or that could not be asked for seconds, came or went: who waits for a camera under a
+    /// node's name finds out why none comes.
+    Unusable,
 }
 
 /// Takes each event, on the watcher's thread.
@@ -151,10 +154,16 @@ impl Presences {
         mut look_at: impl FnMut(&NodePresence, u32) -> Look,
     ) -> Vec<CameraEvent> {
         let mut events = Vec::new();
+        let mut unusable_changed = false;
         self.known.retain(|node, knowledge| {
             let stays = nodes.contains(node);
-            if let (false, Knowledge::Camera(camera)) = (stays, knowledge) {
-                events.push(CameraEvent::Vanished(camera.id.clone()));
+            match knowledge {
+                _ if stays => {}
+                Knowledge::Camera(camera) => {
+                    events.push(CameraEvent::Vanished(camera.id.clone()));
+                }
+                Knowledge::NotACamera | Knowledge::Unclear { .. } => unusable_changed = true,
+                Knowledge::AwaitsUdev { .. } => {}
             }
             stays
         });
@@ -175,10 +184,14 @@ impl Presences {
                     found.push((node, camera));
                     continue;
                 }
-                Some(Look::Asked(Err(OpenError::NotACamera { .. }))) => Knowledge::NotACamera,
+                Some(Look::Asked(Err(OpenError::NotACamera { .. }))) => {
+                    unusable_changed = true;
+                    Knowledge::NotACamera
+                }
                 Some(Look::Asked(Err(error))) => {
                     if ticks == EAGER_ATTEMPTS {
                         tracing::warn!(%error, "a video node was left out");
+                        unusable_changed = true;
                     }
                     Knowledge::Unclear { ticks }
                 }
@@ -186,6 +199,8 @@ impl Presences {
             self.known.insert(node, knowledge);
         }
         events.extend(self.welcome(found));
+        // Last: a camera that came is not asked after any more.
+        events.extend(unusable_changed.then_some(CameraEvent::Unusable));
         events
     }
 
@@ -266,6 +281,7 @@ mod tests {
                 .map(|event| match event {
                     CameraEvent::Appeared(camera) => format!("+{}", camera.id),
                     CameraEvent::Vanished(id) => format!("-{id}"),
+                    CameraEvent::Unusable => "?".to_owned(),
                 })
                 .collect()
         }
@@ -300,8 +316,9 @@ mod tests {
         let mut desk = Desk::new();
         plug_in(desk.root.path(), "1-1", "video0", false);
         let denied = |_: &str| Err(OpenError::Permission(PathBuf::from("/dev/video0")));
-        for _ in 0..EAGER_ATTEMPTS + PATIENT_TICKS {
-            assert!(desk.tick(denied).is_empty());
+        for tick in 1..=EAGER_ATTEMPTS + PATIENT_TICKS {
+            let expected: &[&str] = if tick == EAGER_ATTEMPTS { &["?"] } else { &[] };
+            assert_eq!(desk.tick(denied), expected, "tick {tick}");
         }
         assert_eq!(desk.opened.get(), EAGER_ATTEMPTS + 1);
         for _ in 0..PATIENT_TICKS - 1 {
@@ -329,18 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_camera_is_asked_once() {
+    fn what_is_no_camera_is_asked_once_and_told_when_it_comes_and_goes() {
         let mut desk = Desk::new();
         plug_in(desk.root.path(), "1-1", "video1", false);
+        let none = |_: &str| {
+            Err(OpenError::NotACamera {
+                device: PathBuf::from("/dev/video1"),
+                why: "carries metadata",
+            })
+        };
+        assert_eq!(desk.tick(none), ["?"]);
         for _ in 0..10 {
-            let events = desk.tick(|_| {
-                Err(OpenError::NotACamera {
-                    device: PathBuf::from("/dev/video1"),
-                    why: "carries metadata",
-                })
-            });
-            assert!(events.is_empty());
+            assert!(desk.tick(none).is_empty());
         }
         assert_eq!(desk.opened.get(), 1);
+        let link = desk.root.path().join("class/video4linux/video1");
+        std::fs::rename(link, desk.root.path().join("aside")).expect("same disk");
+        assert_eq!(desk.tick(none), ["?"]);
     }
 }

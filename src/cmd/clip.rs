@@ -10,12 +10,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::data_dir;
+use super::data_dir::{self, runs_as_owner};
 use super::progress::Progress;
 use crate::base::{CameraId, Wall};
 use crate::config::Config;
 use crate::media::{RenditionId, TrackKind};
-use crate::store::{Archive, ClipFile, ClipFileReader, ClipFileWish, ClipLength, Timelapse};
+use crate::serve::request_proof;
+use crate::store::{
+    Archive, ClipFile, ClipFileReader, ClipFileWish, ClipLength, ProveError, Reach, Timelapse,
+};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -146,20 +149,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             output.display()
         );
     }
-    let archive = Archive::open(&data_dir::recorded_in(
-        arguments.data.clone(),
-        &Config::default(),
-    ))?;
+    let dir = data_dir::recorded_in(arguments.data.clone(), &Config::default());
+    let archive = Archive::open(&dir)?;
     let length = arguments.timelapse.map_or(ClipLength::Whole, |seconds| {
         ClipLength::Timelapse(Timelapse::LengthMs(seconds * 1000))
     });
-    let file = archive.clip_file(&ClipFileWish {
+    let wish = ClipFileWish {
         camera: arguments.camera.clone(),
         rendition: arguments.rendition,
         from: arguments.from,
         to: arguments.to,
         length,
-    })?;
+    };
+    let mut file = archive.clip_file(&wish)?;
+    let is_young = matches!(file.unproven(), Some(ProveError::NotYetSigned(_)));
+    if is_young && have_signed(&dir, &wish) {
+        file = archive.clip_file(&wish)?;
+    }
     let report = Report::new(arguments, &file);
     write_whole(Arc::new(file), output, arguments.force)?;
     if arguments.json {
@@ -168,6 +174,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         report.print();
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the appliance that records there, if one does, sign what is too young to be proven. Returns whether it may have.
+fn have_signed(dir: &Path, wish: &ClipFileWish) -> bool {
+    let reach = Reach::of_holder(dir).ok().flatten();
+    // Not whoever has got the address of one that was killed.
+    let reach = reach.filter(|reach| runs_as_owner(reach.pid, dir));
+    reach.is_some_and(|reach| request_proof(reach.address, wish))
 }
 
 /// Writes the file under another name first, so that under its own there is all of it or nothing.

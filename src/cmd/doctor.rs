@@ -15,7 +15,7 @@ use crate::base::{Clock, SystemClock, Wall};
 use crate::board;
 use crate::capture::{OpenError, check_device};
 use crate::config::{CameraConfig, Config, SourceSelector};
-use crate::encode::{self, EncoderListing};
+use crate::encode::{self, EncodeError, EncoderListing, ProbeOptions};
 use crate::serve;
 
 /// Before this the clock was surely never set: Perch did not exist. 2026-01-01T00:00:00Z.
@@ -213,14 +213,31 @@ fn examine_encoders(
     };
     let reports: Vec<_> = listings.iter().map(encoder_report).collect();
     if !reports.iter().any(|report| report.works) {
-        problems
-            .push("no H.264 encoder works; install GStreamer's x264 or openh264 plugin".to_owned());
+        problems.push(no_encoder(&listings, &options));
     } else if let Some(name) = &config.encoder {
         let chosen = listings.iter().zip(&reports);
         let chosen = chosen.filter(|(listing, _)| listing.entry.element == name);
         problems.extend(encoder_problem(name, chosen.map(|(_, report)| report)));
     }
     reports
+}
+
+/// What to do where no encoder works: software that is there and refuses is asked for too much.
+fn no_encoder(listings: &[EncoderListing], options: &ProbeOptions) -> String {
+    let refused = listings.iter().filter_map(|listing| {
+        let reason = listing.verdict.as_ref()?.refusal.as_deref()?;
+        let is_software = listing.entry.is_software();
+        is_software.then(|| format!("{}: {reason}", listing.entry.element))
+    });
+    let reasons: Vec<_> = refused.collect();
+    if reasons.is_empty() {
+        return "no H.264 encoder works; install GStreamer's x264 or openh264 plugin".to_owned();
+    }
+    let error = EncodeError::RungRefused {
+        spec: options.task.spec,
+        reasons: reasons.join("; "),
+    };
+    error.to_string()
 }
 
 /// What keeps the encoder that the configuration names from being used; `found` are its devices.
@@ -384,6 +401,7 @@ fn print(report: &Report) {
 mod tests {
     use super::*;
     use crate::cmd::devices::tests::camera;
+    use crate::encode::{EncoderChoice, TABLE, Verdict};
 
     /// The problems of these nodes, with these sources configured, all of which are busy.
     fn check(nodes: &Nodes, configured: &[&Path], expected: &[&str]) {
@@ -423,6 +441,31 @@ mod tests {
                 problem.contains("ladder.encoder") && problem.contains(reason),
                 "{problem}"
             );
+        }
+    }
+
+    #[test]
+    fn software_that_refuses_a_rung_need_not_be_installed() {
+        let config = Config::default();
+        let options = app::probe_options(None, None, &config.ladder, config.frame_rate);
+        let listing = |entry, refusal: Option<&str>| EncoderListing {
+            entry,
+            factory: refusal.map(|_| "any".to_owned()),
+            verdict: refusal.map(|reason| Verdict {
+                refusal: Some(reason.to_owned()),
+                trial_ms: 5,
+            }),
+        };
+        let (hardware, software) = (&TABLE[0], EncoderChoice::software().entry);
+        let listings = [
+            listing(hardware, Some("no device")),
+            listing(software, None),
+        ];
+        assert!(no_encoder(&listings, &options).contains("install"));
+        let listings = [listing(software, Some("9 bytes do not keep to 8 b/s"))];
+        let told = no_encoder(&listings, &options);
+        for part in ["ladder.rungs", "`high`, 1920x1080", "do not keep to"] {
+            assert!(told.contains(part) && !told.contains("install"), "{told}");
         }
     }
 

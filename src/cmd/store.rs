@@ -56,7 +56,8 @@ impl Arguments {
     }
 }
 
-/// Opens a directory to change it. Deletes no recording: how long those are kept is the appliance's affair.
+/// Opens a directory to change it. Deletes no recording and takes no upload: how long those are kept and what is taken
+/// is the appliance's affair.
 pub(super) fn open_store(
     dir: &Path,
     config: &Config,
@@ -66,6 +67,7 @@ pub(super) fn open_store(
         // Imports leave it its room.
         retention: config.retention.clone(),
         deletes: false,
+        imports_uploads: false,
         media_only: config.media_only,
         ..StoreOptions::default()
     };
@@ -186,6 +188,8 @@ pub(super) struct VerifiedReport {
     bytes_sound: u64,
     quarantined: u64,
     damaged: Vec<DamageReport>,
+    heads_damaged: Vec<HeadReport>,
+    journal_damaged: bool,
     packs: PacksVerified,
 }
 
@@ -200,10 +204,18 @@ struct DamageReport {
     what: String,
 }
 
+/// A reel that does not start as it did.
+#[derive(Serialize)]
+struct HeadReport {
+    path: PathBuf,
+    what: String,
+}
+
 impl VerifiedReport {
-    pub(super) fn new(report: VerifyReport, packs: PacksReport) -> Self {
+    pub(super) fn new(report: VerifyReport, packs: PacksReport, journal_damaged: bool) -> Self {
         Self {
             packs: packs.into(),
+            journal_damaged,
             segments_sound: report.segments_sound,
             bytes_sound: report.bytes_sound,
             quarantined: report.quarantined,
@@ -220,6 +232,14 @@ impl VerifiedReport {
                     what: segment.what,
                 })
                 .collect(),
+            heads_damaged: report
+                .heads_damaged
+                .into_iter()
+                .map(|head| HeadReport {
+                    path: head.path,
+                    what: head.what,
+                })
+                .collect(),
         }
     }
 }
@@ -230,7 +250,7 @@ fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let segments = archive.verify(|done, total| progress.show(done, total))?;
     let packs = archive.verify_packs(|done, total| progress.show(done, total))?;
     progress.end();
-    let report = VerifiedReport::new(segments, packs);
+    let report = VerifiedReport::new(segments, packs, !archive.is_journal_sound()?);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -260,14 +280,52 @@ impl VerifiedReport {
                 segment.offset
             );
         }
+        for head in &self.heads_damaged {
+            println!("{}: {}", head.path.display(), head.what);
+        }
+        if self.journal_damaged {
+            println!("the journal in log/ is damaged, which only `perch store rebuild` needs");
+        }
         self.packs.print();
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {
-        if self.damaged.is_empty() && self.packs.is_sound() {
+        let is_sound = self.damaged.is_empty()
+            && self.heads_damaged.is_empty()
+            && !self.journal_damaged
+            && self.packs.is_sound();
+        if is_sound {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SystemClock;
+    use crate::store::{NewUpload, UploadPhase};
+    use crate::upload::{Metadata, UploadKind};
+
+    #[test]
+    fn what_changes_a_directory_leaves_its_uploads_to_the_appliance() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        config.retention.free_bytes = Some(0);
+        let store = open_store(dir.path(), &config, Arc::new(SystemClock)).expect("it opens");
+        let empty = NewUpload {
+            kind: UploadKind::Single,
+            length: Some(0),
+            is_complete: true,
+            metadata: Metadata::parse("filename YS5tcDQ=").expect("it is well formed"),
+            parts: Vec::new(),
+        };
+        let id = store.begin_upload(empty).expect("there is room").id;
+        store.collect_garbage(false).expect("it is counted");
+        let upload = store.upload(id).expect("readable").expect("it is known");
+        assert_eq!(upload.phase, UploadPhase::Complete);
+        store.close();
     }
 }

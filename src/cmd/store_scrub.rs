@@ -22,6 +22,10 @@ struct Report {
     chunks_recovered: Option<u64>,
     /// Records of packs that were written again from what the index knows.
     records_repaired: Option<u64>,
+    /// Reels whose start was written again from what the index knows.
+    heads_repaired: Option<u64>,
+    /// The journal was written again from what the index knows.
+    journal_renewed: Option<bool>,
 }
 
 /// Status 1 if anything is damaged.
@@ -32,12 +36,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = scrub_once(&dir, |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report {
-        verified: VerifiedReport::new(report.verified, report.packs),
+        verified: VerifiedReport::new(report.verified, report.packs, report.journal_damaged),
         marked: report.marked.map(|marked| marked.segments),
         recovered: report.marked.map(|marked| marked.segments_recovered),
         chunks_marked: report.marked.map(|marked| marked.chunks),
         chunks_recovered: report.marked.map(|marked| marked.chunks_recovered),
         records_repaired: report.marked.map(|marked| marked.records_repaired),
+        heads_repaired: report.marked.map(|marked| marked.heads_repaired),
+        journal_renewed: report.marked.map(|marked| marked.journal_renewed),
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -59,6 +65,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         if let Some(repaired) = report.records_repaired.filter(|repaired| *repaired > 0) {
             println!("{repaired} damaged records were written again from what the index knows");
+        }
+        if let Some(repaired) = report.heads_repaired.filter(|repaired| *repaired > 0) {
+            println!(
+                "{repaired} damaged starts of reels were written again from what the index knows"
+            );
+        }
+        if report.journal_renewed == Some(true) {
+            println!("the journal was written again from what the index knows");
         }
     }
     Ok(report.verified.exit_code())

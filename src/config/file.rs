@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{CameraConfig, Config, FRAME_RATE_MIN, Microphone, RecordPolicy, SourceSelector};
+use super::{
+    CameraConfig, Config, ControlSetting, FRAME_RATE_MIN, Microphone, RecordPolicy, SourceSelector,
+};
 use crate::base::{CameraId, DigestKind};
-use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec};
+use crate::media::{FrameRate, LADDER, PixelFormat, Rung, RungSpec, SEGMENT_DURATION_MS};
 use crate::store::{CameraRetention, Retention};
+
+/// Bits that a macroblock of 16x16 pixels takes in a keyframe at the very least. The coarsest quantiser of H.264 leaves
+/// about as many of a picture that is flat, and several times as many of one that shows anything.
+const KEYFRAME_BITS_PER_MACROBLOCK: u64 = 8;
 
 /// A value that serde accepts and Perch does not.
 pub(super) struct Invalid {
@@ -117,7 +123,7 @@ struct Camera {
     keep_days: Option<u32>,
     quota_mb: Option<u64>,
     #[serde(default)]
-    controls: BTreeMap<String, i64>,
+    controls: BTreeMap<String, ControlSetting>,
 }
 
 impl File {
@@ -138,9 +144,10 @@ impl File {
                 FrameRate::whole(in_range("ladder.frame_rate", rate, (FRAME_RATE_MIN, 60))?)
             }
         };
+        let ladder = self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?;
         let record = match self.recording.rungs {
             None => default.record,
-            Some(names) => check_recorded(&names)?,
+            Some(names) => check_recorded(&names, &ladder)?,
         };
         let usual = CameraRetention {
             age_max: days("storage.keep_days", self.storage.keep_days)?,
@@ -168,7 +175,7 @@ impl File {
                     return Err(invalid("storage.accept", message));
                 }
             },
-            ladder: self.ladder.rungs.map_or(Ok(default.ladder), check_ladder)?,
+            ladder,
             frame_rate,
             encoder: self.ladder.encoder.filter(|name| name != "auto"),
             record,
@@ -252,6 +259,17 @@ fn check_ladder(rungs: Vec<LadderRung>) -> Result<Vec<RungSpec>, Invalid> {
                     (32, 320),
                 )?,
         };
+        let least_kbps = keyframes_kbps(&spec);
+        if spec.video_bitrate_bps / 1000 < least_kbps {
+            let message = format!(
+                "{} is too little for {}x{}, of which the keyframes alone take {least_kbps}; raise it, or lower width \
+                 and height",
+                spec.video_bitrate_bps / 1000,
+                spec.width,
+                spec.height
+            );
+            return Err(invalid(key("bitrate_kbps"), message));
+        }
         for (field, size) in [("width", spec.width), ("height", spec.height)] {
             if size % 2 != 0 {
                 return Err(invalid(
@@ -285,17 +303,35 @@ fn check_ladder(rungs: Vec<LadderRung>) -> Result<Vec<RungSpec>, Invalid> {
     Ok(ladder)
 }
 
-fn check_recorded(names: &[String]) -> Result<RecordPolicy, Invalid> {
+/// What a rung's keyframes take at the very least, one a segment, in kilobits a second: no encoder can do with less,
+/// whatever stands before the camera and however few frames a second it gives.
+fn keyframes_kbps(spec: &RungSpec) -> u32 {
+    let macroblocks = u64::from(spec.width.div_ceil(16)) * u64::from(spec.height.div_ceil(16));
+    // Bits a millisecond are kilobits a second.
+    (macroblocks * KEYFRAME_BITS_PER_MACROBLOCK).div_ceil(u64::from(SEGMENT_DURATION_MS)) as u32
+}
+
+/// What is recorded must be encoded.
+fn check_recorded(names: &[String], ladder: &[RungSpec]) -> Result<RecordPolicy, Invalid> {
     if let [only] = names
         && only == "highest"
     {
         return Ok(RecordPolicy::Highest);
     }
-    let rungs = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| parse_rung(&format!("recording.rungs[{i}]"), name))
-        .collect::<Result<_, _>>()?;
+    let mut rungs = Vec::with_capacity(names.len());
+    for (i, name) in names.iter().enumerate() {
+        let key = format!("recording.rungs[{i}]");
+        let rung = parse_rung(&key, name)?;
+        if ladder.iter().all(|spec| spec.rung != rung) {
+            let has: Vec<_> = ladder.iter().map(|spec| spec.rung.name()).collect();
+            let message = format!(
+                "{rung} is not in ladder.rungs, which has {}; name one of these, or add it there",
+                has.join(", ")
+            );
+            return Err(invalid(key, message));
+        }
+        rungs.push(rung);
+    }
     Ok(RecordPolicy::Rungs(rungs))
 }
 

@@ -53,21 +53,28 @@ pub struct Config {
 pub enum RecordPolicy {
     /// The highest rung that the camera's ladder has.
     Highest,
-    /// These, as far as the camera's ladder has them; an empty list records nothing.
+    /// These, as far as the camera's ladder has them, or its highest if it has none of them; an empty list records
+    /// nothing.
     Rungs(Vec<Rung>),
 }
 
 impl RecordPolicy {
     /// The rungs to record out of a camera's ladder, lowest first.
     pub fn select(&self, ladder: &[RungSpec]) -> Vec<Rung> {
-        match self {
-            Self::Highest => ladder.last().map(|spec| spec.rung).into_iter().collect(),
-            Self::Rungs(rungs) => ladder
-                .iter()
-                .map(|spec| spec.rung)
-                .filter(|rung| rungs.contains(rung))
-                .collect(),
+        let highest = ladder.last().map(|spec| spec.rung);
+        let Self::Rungs(rungs) = self else {
+            return highest.into_iter().collect();
+        };
+        let kept: Vec<_> = ladder
+            .iter()
+            .map(|spec| spec.rung)
+            .filter(|rung| rungs.contains(rung))
+            .collect();
+        if kept.is_empty() && !rungs.is_empty() {
+            // A camera that is too small for what was asked for is to be recorded all the same.
+            return highest.into_iter().collect();
         }
+        kept
     }
 }
 
@@ -101,6 +108,21 @@ pub enum Microphone {
     Alsa(String),
 }
 
+/// What a camera's control is to be set to, as a person wrote it; only the camera knows which of these it takes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a control takes a whole number, true or false, or the label of a menu's item in quotes"
+)]
+pub enum ControlSetting {
+    /// A number, or the number of a menu's item.
+    Integer(i64),
+    /// On or off.
+    Boolean(bool),
+    /// The label of a menu's item: `50 Hz`.
+    Label(String),
+}
+
 /// Settings of one camera.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraConfig {
@@ -117,7 +139,7 @@ pub struct CameraConfig {
     /// Where its sound comes from.
     pub microphone: Microphone,
     /// V4L2 controls to set once it is open, by name.
-    pub controls: BTreeMap<String, i64>,
+    pub controls: BTreeMap<String, ControlSetting>,
 }
 
 impl CameraConfig {
@@ -312,12 +334,24 @@ mod tests {
                 "ladder.rungs[0].bitrate_kbps: 5 is outside 50 to 50000",
             ),
             (
+                "[[ladder.rungs]]\nname = \"high\"\nwidth = 3840\nheight = 2160\nbitrate_kbps = 129",
+                "ladder.rungs[0].bitrate_kbps: 129 is too little for 3840x2160, of which the keyframes alone take 130; raise it",
+            ),
+            (
                 "[[ladder.rungs]]\nname = \"low\"\n[[ladder.rungs]]\nname = \"low\"",
                 "ladder.rungs[1].name: low stands after low; list each rung once, lowest first",
             ),
             (
                 "[recording]\nrungs = [\"top\"]",
                 "recording.rungs[0]: `top` is none of",
+            ),
+            (
+                "[[ladder.rungs]]\nname = \"low\"\n[recording]\nrungs = [\"low\", \"high\"]",
+                "recording.rungs[1]: high is not in ladder.rungs, which has low; name one of these, or add it there",
+            ),
+            (
+                "[[cameras]]\nsource = \"test\"\n[cameras.controls]\nzoom = 1.5",
+                "a control takes a whole number, true or false, or the label",
             ),
             (
                 "[[cameras]]\nsource = \"test\"\nid = \"A b\"",
@@ -358,11 +392,48 @@ mod tests {
     }
 
     #[test]
+    fn little_is_not_too_little() {
+        for (width, height, kbps) in [(3840, 2160, 130), (1920, 1080, 50), (64, 64, 50)] {
+            let text = format!(
+                "[[ladder.rungs]]\nname = \"high\"\nwidth = {width}\nheight = {height}\nbitrate_kbps = {kbps}"
+            );
+            assert!(parse(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn the_recorded_rung_is_the_highest_the_camera_has() {
         let ladder = &LADDER[..2];
         assert_eq!(RecordPolicy::Highest.select(ladder), [Rung::Low]);
         let wanted = RecordPolicy::Rungs(vec![Rung::High, Rung::VeryLow]);
         assert_eq!(wanted.select(ladder), [Rung::VeryLow]);
         assert_eq!(RecordPolicy::Rungs(Vec::new()).select(ladder), []);
+    }
+
+    #[test]
+    fn a_camera_too_small_for_the_rungs_to_record_is_recorded_at_its_highest() {
+        let wanted = RecordPolicy::Rungs(vec![Rung::Medium, Rung::High]);
+        assert_eq!(wanted.select(&LADDER[..2]), [Rung::Low]);
+        assert_eq!(wanted.select(&LADDER[..3]), [Rung::Medium]);
+    }
+
+    #[test]
+    fn controls_are_set_as_people_write_them() {
+        let text = "[[cameras]]\nsource = \"/dev/video0\"\n\
+                    controls = { zoom = 3, focus_auto = false, power_line_frequency = \"50 Hz\" }";
+        let config = parse(text).expect("it is valid");
+        let controls = &config.cameras[0].controls;
+        let expected = [
+            ("focus_auto", ControlSetting::Boolean(false)),
+            (
+                "power_line_frequency",
+                ControlSetting::Label("50 Hz".to_owned()),
+            ),
+            ("zoom", ControlSetting::Integer(3)),
+        ];
+        let found = controls
+            .iter()
+            .map(|(name, setting)| (&name[..], setting.clone()));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }

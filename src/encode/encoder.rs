@@ -78,7 +78,7 @@ pub fn start(
         })
         .collect();
 
-    let graph = Graph::new();
+    let graph = Graph::for_encoder(options.encoder.entry.formats);
     let counters = Arc::new(EntranceCounters::default());
     let frames = FrameInput {
         inbox: Arc::new(Inbox::new(FRAMES_MAX)),
@@ -141,14 +141,13 @@ pub fn start(
         count_copies(&encoder, Arc::clone(&counters));
     }
 
-    let mut suspects = BTreeMap::new();
+    let mut suspects: BTreeMap<_, _> = devices
+        .iter()
+        .map(|device| (device.name().to_string(), Culprit::Camera))
+        .collect();
     for (flow, choice) in encoded {
-        if !choice.entry.is_software() {
-            let factory = choice.factory.clone();
-            suspects.insert(
-                flow.spec.rung.name().to_owned(),
-                Culprit::Encoder { factory },
-            );
+        if let Some(culprit) = Culprit::of_encoder(choice) {
+            suspects.insert(flow.spec.rung.name().to_owned(), culprit);
         }
     }
     let mut sound = Sound::default();
@@ -188,14 +187,11 @@ pub fn start(
     encoder
         .pipeline
         .use_clock(Some(&gst::SystemClock::obtain()));
-    encoder.listen(suspects);
+    encoder.listen(suspects, Grid::new(format.rate));
     if encoder.pipeline.set_state(gst::State::Playing).is_err() {
         let (reason, culprit) = encoder.outlet.failure();
         let reason = reason.unwrap_or_else(|| "no reason given".to_owned());
-        return Err(match culprit {
-            Some(culprit) => EncodeError::Avoidable { culprit, reason },
-            None => EncodeError::Graph(reason),
-        });
+        return Err(EncodeError::at_start(reason, culprit));
     }
     Ok(encoder)
 }
@@ -254,6 +250,21 @@ fn count_copies(encoder: &gst::Element, counters: Arc<EntranceCounters>) {
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// The encoder in silicon that refused its pictures, if `error` may mean that: GStreamer reports it as a failure to
+/// negotiate, of whatever pushed them, and of some rung nothing has come out.
+fn refusing_encoder(
+    error: &gst::message::Error,
+    encoded: &[(Arc<RungFlow>, EncoderChoice)],
+) -> Option<Culprit> {
+    let outcome = error.details()?.get::<i32>("flow-return").ok()?;
+    if outcome != gst::ffi::GST_FLOW_NOT_NEGOTIATED {
+        return None;
+    }
+    let mut encoded = encoded.iter();
+    let (_, choice) = encoded.find(|(flow, _)| flow.report().units == 0)?;
+    Culprit::of_encoder(choice)
 }
 
 /// One encoding a bitrate; rungs that ask for the same bitrate share it.
@@ -344,6 +355,7 @@ impl Encoder {
         EncodeReport {
             frames_in: inbox.accepted,
             frames_dropped: inbox.dropped,
+            frames_lost: self.counters.lost.load(Ordering::Relaxed),
             frames_surplus: self.counters.surplus.load(Ordering::Relaxed),
             frames_repeated: self.counters.repeated.load(Ordering::Relaxed),
             frames_malformed: self.counters.malformed.load(Ordering::Relaxed),
@@ -391,23 +403,38 @@ impl Encoder {
     }
 
     /// Errors end the run, the end of the stream means that everything is out. `suspects` says whom to blame for an
-    /// error, by the name of the element that has it.
-    fn listen(&self, suspects: BTreeMap<String, Culprit>) {
+    /// error, by the name of the element that has it; `captured` is the grid of the pictures as the camera gives them.
+    pub(super) fn listen(&self, suspects: BTreeMap<String, Culprit>, captured: Grid) {
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
         let outlet = Arc::clone(&self.outlet);
         let frames = Arc::clone(&self.frames.inbox);
         let sound = self.sound.as_ref().map(|sound| Arc::clone(&sound.inbox));
+        let counters = Arc::clone(&self.counters);
+        let encoded: Vec<_> = self
+            .rungs
+            .iter()
+            .filter(|(flow, _)| self.kept_rung != Some(flow.spec.rung))
+            .cloned()
+            .collect();
         bus.set_sync_handler(move |_, message| {
+            let source = || {
+                let source = message.src().map(|source| source.name().to_string());
+                source.unwrap_or_default()
+            };
             match message.view() {
                 gst::MessageView::Eos(_) => outlet.drained(),
                 gst::MessageView::Error(error) => {
-                    let source = message
-                        .src()
-                        .map(|source| source.name().to_string())
-                        .unwrap_or_default();
+                    let source = source();
                     let details = error.debug().unwrap_or_default();
                     tracing::debug!(source, %details, "pipeline error");
-                    let culprit = suspects.get(&source).cloned();
+                    let culprit = match suspects.get(&source) {
+                        None => refusing_encoder(error, &encoded),
+                        // Once it gives pictures, what fails in its name may be an encoder that does not take them.
+                        Some(Culprit::Camera) if outlet.zero().is_some() => {
+                            refusing_encoder(error, &encoded).or(Some(Culprit::Camera))
+                        }
+                        named => named.cloned(),
+                    };
                     outlet.fail(format!("{source}: {}", error.error()), culprit);
                     frames.abandon();
                     if let Some(sound) = &sound {
@@ -416,6 +443,14 @@ impl Encoder {
                 }
                 gst::MessageView::Warning(warning) => {
                     tracing::warn!(reason = %warning.error(), "pipeline warning");
+                }
+                // Where the driver's count of pictures jumps, v4l2src tells how long those took that are missing.
+                gst::MessageView::Qos(loss)
+                    if suspects.get(&source()) == Some(&Culprit::Camera) =>
+                {
+                    let missing_ns = loss.duration().map_or(0, gst::ClockTime::nseconds);
+                    let count = captured.slot_at(missing_ns).max(1);
+                    counters.lost.fetch_add(count, Ordering::Relaxed);
                 }
                 _ => {}
             }

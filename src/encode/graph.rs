@@ -13,7 +13,7 @@ use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use gstreamer_video as gst_video;
 
 use super::cadence::Grid;
-use super::options::EncodeError;
+use super::options::{Culprit, EncodeError};
 use super::outlet::Outlet;
 use super::rung_flow::{CodedPicture, RungFlow};
 use super::scaler::Scaler;
@@ -37,12 +37,21 @@ pub(super) fn make(factory: &str) -> Result<gst::Element, EncodeError> {
 /// A pipeline under construction.
 pub(super) struct Graph {
     pub(super) pipeline: gst::Pipeline,
+    /// Raw formats that the run's encoder takes, best first. The whole ladder has one of them.
+    formats: &'static [&'static str],
 }
 
 impl Graph {
+    /// One that encodes nothing.
     pub(super) fn new() -> Self {
+        Self::for_encoder(&[])
+    }
+
+    /// One whose encoder takes these raw formats, best first; at least one.
+    pub(super) fn for_encoder(formats: &'static [&'static str]) -> Self {
         Self {
             pipeline: gst::Pipeline::new(),
+            formats,
         }
     }
 
@@ -179,36 +188,38 @@ impl Graph {
         let decoder = self.add(make("avdec_h264")?)?;
         // More threads would hold back as many pictures.
         set_if_known(&decoder, "max-threads", "1");
+        self.link(&[&tee, &decoder])?;
+        Ok((source, self.convert(&decoder)?))
+    }
+
+    /// Decodes or converts what the encoder does not take; what it takes goes through the ladder as it is.
+    fn raw(&self, source: gst::Element, format: PixelFormat) -> Result<gst::Element, EncodeError> {
+        if self.takes(format) {
+            return Ok(source);
+        }
+        if format != PixelFormat::Mjpg {
+            return self.convert(&source);
+        }
+        let decoder = self.add(make("jpegdec")?)?;
+        self.link(&[&source, &decoder])?;
+        self.convert(&decoder)
+    }
+
+    /// Converts to the format that the encoder takes best, the one that it was tried with: once for all rungs.
+    fn convert(&self, source: &gst::Element) -> Result<gst::Element, EncodeError> {
         let convert = self.add(make("videoconvert")?)?;
         let raw = self.caps_filter(
             &gst::Caps::builder("video/x-raw")
-                .field("format", "I420")
+                .field("format", self.formats[0])
                 .build(),
         )?;
-        self.link(&[&tee, &decoder, &convert, &raw])?;
-        Ok((source, raw))
+        self.link(&[source, &convert, &raw])?;
+        Ok(raw)
     }
 
-    /// Decodes or converts what the encoders do not take.
-    fn raw(&self, source: gst::Element, format: PixelFormat) -> Result<gst::Element, EncodeError> {
-        let steps: &[&str] = match format {
-            PixelFormat::Mjpg => &["jpegdec", "videoconvert"],
-            PixelFormat::Yuyv => &["videoconvert"],
-            _ => return Ok(source),
-        };
-        let mut last = source;
-        for step in steps {
-            let element = self.add(make(step)?)?;
-            self.link(&[&last, &element])?;
-            last = element;
-        }
-        let filter = self.caps_filter(
-            &gst::Caps::builder("video/x-raw")
-                .field("format", "I420")
-                .build(),
-        )?;
-        self.link(&[&last, &filter])?;
-        Ok(filter)
+    /// Whether the encoder takes pictures of this layout as they are.
+    fn takes(&self, format: PixelFormat) -> bool {
+        raw_format(format).is_some_and(|raw| self.formats.contains(&raw.to_str().as_str()))
     }
 
     /// The cascade and the encoders. `rungs` go from the largest down; `raw` has pictures of `size`.
@@ -273,7 +284,7 @@ impl Graph {
         largest: &RungSpec,
     ) -> Option<gst::Element> {
         let shape = format.shape;
-        let direct = matches!(shape.format, PixelFormat::I420 | PixelFormat::Nv12)
+        let direct = self.takes(shape.format)
             && (shape.width, shape.height) == (largest.width, largest.height);
         self.pipeline
             .by_name(largest.rung.name())
@@ -311,7 +322,9 @@ impl Graph {
             chain.push(self.add(make("h264parse")?)?);
         }
         chain.push(self.unit_sink(Arc::clone(&flow), rate)?);
-        self.link(&chain.iter().collect::<Vec<_>>())?;
+        gst::Element::link_many(&chain).map_err(|error| {
+            EncodeError::at_start(error.to_string(), Culprit::of_encoder(choice))
+        })?;
 
         gate(&queue, Arc::clone(&flow), grid);
         let keys = Arc::clone(&flow);

@@ -305,7 +305,8 @@ fn a_device_that_gstreamer_reads_lands_on_the_same_grid() {
         Arc::new(SystemClock),
     ));
     init().expect("GStreamer starts");
-    let graph = super::graph::Graph::new();
+    let formats = EncoderChoice::software().entry.formats;
+    let graph = super::graph::Graph::for_encoder(formats);
     let device = super::graph::make("videotestsrc").expect("installed");
     device.set_property("is-live", true);
     device.set_property("num-buffers", 12i32);
@@ -408,12 +409,13 @@ fn sound_from_alsa_is_encoded() {
 }
 
 /// Access units as a camera with its own encoder would give them, a keyframe every `gop` pictures.
-fn own_stream(gop: u32, count: i32) -> Vec<Bytes> {
+pub(super) fn own_stream(gop: u32, count: i32) -> Vec<Bytes> {
     init().expect("GStreamer starts");
     let text = format!(
         "videotestsrc num-buffers={count} pattern=ball ! video/x-raw,format=I420,width=640,height=360,framerate=30/1 \
          ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} option-string=scenecut=0 \
-         ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
+         ! video/x-h264,stream-format=byte-stream,alignment=au,profile=constrained-baseline \
+         ! appsink name=out sync=false"
     );
     let pipeline = gstreamer::parse::launch(&text)
         .expect("parsed")

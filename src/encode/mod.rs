@@ -12,6 +12,8 @@ mod graph_sound;
 mod inbox;
 #[cfg(test)]
 mod ladder_tests;
+#[cfg(test)]
+mod layout_tests;
 mod options;
 mod outlet;
 mod own_h264;

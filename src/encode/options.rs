@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::table::EncoderChoice;
-use crate::media::{AudioFormat, FrameFormat, FrameRate, PixelFormat, Rung, RungSpec};
+use crate::media::{AudioFormat, Fault, FrameFormat, FrameRate, PixelFormat, Rung, RungSpec};
 
 /// Where pictures come from.
 #[derive(Clone, Debug)]
@@ -77,9 +77,11 @@ pub enum OwnH264 {
     EncodeAgain,
 }
 
-/// What ended a run, or kept it from starting, where another run may do better.
+/// What ended a run, or kept it from starting, where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Culprit {
+    /// The camera that GStreamer fetches pictures from: it is gone, busy or broken.
+    Camera,
     /// The sound: its device is missing, busy or broken, or nothing encodes it. The pictures can do without.
     Sound {
         /// ALSA's name of the device.
@@ -94,6 +96,23 @@ pub enum Culprit {
     OwnH264,
     /// The camera's clock has run away from ours: just start again.
     Drift,
+}
+
+impl Culprit {
+    /// An encoder in silicon, for which another may do better. Software does what it is told.
+    pub(super) fn of_encoder(choice: &EncoderChoice) -> Option<Self> {
+        (!choice.entry.is_software()).then(|| Self::Encoder {
+            factory: choice.factory.clone(),
+        })
+    }
+
+    /// Whose fault the end is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Camera | Self::OwnH264 | Self::Drift => Fault::Source,
+            Self::Sound { .. } | Self::Encoder { .. } => Fault::Encoder,
+        }
+    }
 }
 
 /// A run could not be started.
@@ -119,6 +138,21 @@ pub enum EncodeError {
         "ladder.encoder: it does not work here ({0}); choose \"auto\", or one of those that `perch doctor` found to work"
     )]
     ChosenEncoder(String),
+    /// Encoders are installed, software among them, and none makes the largest rung.
+    #[error(
+        "ladder.rungs: no encoder makes `{}`, {}x{} at {} kb/s, here ({reasons}); raise its bitrate_kbps, or lower its \
+         width and height",
+        spec.rung,
+        spec.width,
+        spec.height,
+        spec.video_bitrate_bps / 1_000
+    )]
+    RungRefused {
+        /// The rung, as large as the camera lets it be.
+        spec: RungSpec,
+        /// What each encoder said.
+        reasons: String,
+    },
     /// The source gave no picture for a still.
     #[error("no picture came within a second")]
     NoPicture,
@@ -131,7 +165,7 @@ pub enum EncodeError {
     /// The pipeline could not be built or started.
     #[error("the pipeline does not start: {0}")]
     Graph(String),
-    /// It could not, for a reason that a run with other options may not meet.
+    /// It could not, for a reason that another run may not meet.
     #[error("the pipeline does not start: {reason}")]
     Avoidable {
         /// What to avoid.
@@ -142,7 +176,15 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
-    /// What another run can do without, if that is to blame.
+    /// The pipeline could not be built or started, with whom to blame for it.
+    pub(super) fn at_start(reason: String, culprit: Option<Culprit>) -> Self {
+        match culprit {
+            Some(culprit) => Self::Avoidable { culprit, reason },
+            None => Self::Graph(reason),
+        }
+    }
+
+    /// What is to blame, where that is known.
     pub fn culprit(&self) -> Option<&Culprit> {
         match self {
             Self::Avoidable { culprit, .. } => Some(culprit),
@@ -158,6 +200,9 @@ pub struct EncodeReport {
     pub frames_in: u64,
     /// Of these, the ones dropped because the encoders were behind.
     pub frames_dropped: u64,
+    /// Pictures that a device's driver never delivered, where GStreamer fetches them; of those that are pushed, whoever
+    /// pushes them knows.
+    pub frames_lost: u64,
     /// Pictures left out because they came faster than the steady rate.
     pub frames_surplus: u64,
     /// Places filled by showing a picture again.
@@ -176,7 +221,7 @@ pub struct EncodeReport {
     pub rungs: Vec<RungReport>,
     /// Why the run ended by itself, if it did.
     pub failure: Option<String>,
-    /// What made it end, if another run can do without.
+    /// What made it end, where that is known.
     pub culprit: Option<Culprit>,
 }
 

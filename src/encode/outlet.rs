@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::options::Culprit;
 use crate::base::{Clock, Monotonic};
-use crate::media::StreamEvent;
+use crate::media::{Fault, RunFailure, StreamEvent};
 
 /// Where a run's events go. Called on the pipeline's threads, one call at a time; it must not block for
 /// long and must not call the encoder.
@@ -132,7 +132,9 @@ impl Outlet {
         if !state.ended {
             state.ended = true;
             state.failure.clone_from(&failure);
+            let fault = culprit.as_ref().map_or(Fault::Encoder, Culprit::fault);
             state.culprit = culprit;
+            let failure = failure.map(|reason| RunFailure { fault, reason });
             (self.sink)(StreamEvent::RunEnded { failure });
         }
         drop(state);
@@ -186,5 +188,30 @@ mod tests {
         outlet.end();
         outlet.begin(Monotonic(7));
         assert_eq!(*count.lock().expect("unpoisoned"), 1);
+    }
+
+    /// Whom the event of a run that ended because of `culprit` blames.
+    fn check_fault(culprit: Option<Culprit>, fault: Fault) {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let sink: EventSink =
+            Arc::new(move |event| heard.lock().expect("no test panics here").push(event));
+        Outlet::new(sink, Arc::new(SystemClock)).fail("it broke".to_owned(), culprit);
+        let said = said.lock().expect("unpoisoned");
+        let [StreamEvent::RunEnded { failure }] = &said[..] else {
+            panic!("{said:?}");
+        };
+        let reason = "it broke".to_owned();
+        assert_eq!(*failure, Some(RunFailure { fault, reason }));
+    }
+
+    #[test]
+    fn a_camera_that_fails_or_drifts_is_no_failure_of_the_encoder() {
+        check_fault(Some(Culprit::Camera), Fault::Source);
+        check_fault(Some(Culprit::Drift), Fault::Source);
+        check_fault(Some(Culprit::OwnH264), Fault::Source);
+        let factory = "v4l2h264enc".to_owned();
+        check_fault(Some(Culprit::Encoder { factory }), Fault::Encoder);
+        check_fault(None, Fault::Encoder);
     }
 }

@@ -1,6 +1,6 @@
 //! A camera's own H.264 as the top rung: gives each picture the place that the camera counts for it, and checks
-//! that the stream keeps the ladder's rules, an IDR at the first picture of every segment, no B-frames, and the rung's
-//! bitrate. Pure; reads just enough of each access unit.
+//! that the stream keeps the ladder's rules, an IDR at the first picture of every segment, no B-frames, a profile that
+//! every viewer decodes, and the rung's bitrate. Pure; reads just enough of each access unit.
 
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ const BITRATE_PERCENT_MAX: u64 = 125;
 /// More than that is a passing commotion in front of the camera unless so many averages in a row are.
 const AVERAGES_HIGH_MAX: u32 = 3;
 
+/// `profile_idc` of Baseline and Main (ITU-T H.264 Annex A.2), the profiles of the ladder: browsers do not receive all
+/// others everywhere.
+const PROFILES: [u8; 2] = [66, 77];
+
 /// Why a camera's own stream cannot be passed on any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Breach {
@@ -35,6 +39,8 @@ pub(super) enum Breach {
 struct Kind {
     idr: bool,
     bidirectional: bool,
+    /// A parameter set in it says another profile than the ladder's.
+    other_profile: bool,
 }
 
 /// Watches one run of a camera's stream.
@@ -103,6 +109,9 @@ impl OwnStreamWatch {
         if kind.bidirectional {
             return Err(Breach::Rule("it has B-frames"));
         }
+        if kind.other_profile {
+            return Err(Breach::Rule("its profile is neither Baseline nor Main"));
+        }
         let ahead = std::mem::take(&mut self.ahead);
         let slot = self.before.map_or(0, |before| before + ahead);
         let elapsed = captured_at.since(*self.zero.get_or_insert(captured_at));
@@ -153,6 +162,8 @@ fn kind(data: &[u8]) -> Kind {
     for unit in annex_b_units(data) {
         match unit.first().map(|header| header & 0x1F) {
             Some(5) => kind.idr = true,
+            // `profile_idc` is the first byte of a sequence parameter set (§7.3.2.1.1).
+            Some(7) => kind.other_profile |= unit.get(1).is_some_and(|idc| !PROFILES.contains(idc)),
             Some(1) => kind.bidirectional |= slice_is_bidirectional(&unit[1..]),
             _ => {}
         }
@@ -207,7 +218,7 @@ mod tests {
         0,
         1,
         0x67,
-        1,
+        66,
         2,
         0,
         0,
@@ -335,6 +346,24 @@ mod tests {
         check(&stream(50, 61), Some("no keyframe"));
         check(&stream(200, 130), Some("no keyframe"));
         check(&[IDR, B], Some("B-frames"));
+    }
+
+    #[test]
+    fn only_the_ladders_profiles_pass() {
+        for (profile, expected) in [
+            (66, None),
+            (77, None),
+            (88, Some("neither Baseline nor Main")),
+            (100, Some("neither Baseline nor Main")),
+        ] {
+            let mut first = IDR.to_vec();
+            first[5] = profile;
+            check(&[&first[..], P], expected);
+        }
+        // A camera may change its mind.
+        let high = [&[0, 0, 1, 0x67, 100, 0, 40][..], IDR].concat();
+        let changed = [stream(60, 60), vec![&high[..]]].concat();
+        check(&changed, Some("neither Baseline nor Main"));
     }
 
     /// After how many pictures a stream at 10 a second is refused, whose keyframes have `keyframe` bytes by the number of

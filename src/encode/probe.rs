@@ -18,7 +18,7 @@ use super::trial::{Refusal, TrialTask, Verdict, run_trial};
 
 /// Name of the file with the verdicts.
 const CACHE_FILE: &str = "encoders.json";
-/// How long an encoder whose trial proved nothing is not tried again: each trial costs a camera up to five seconds.
+/// How long an encoder that is in doubt is not tried again: each trial costs a camera up to five seconds.
 const DOUBT_LASTS: Duration = Duration::from_secs(600);
 
 /// How a machine's encoders are found out.
@@ -49,46 +49,57 @@ pub struct EncoderListing {
     pub verdict: Option<Verdict>,
 }
 
-/// Encoders whose trial came to no end, such as a time-out on a machine that was busy. They are not tried again for a
-/// while, so that a camera that comes back need not wait for it, and no file remembers them.
+/// Encoders whose trial came to no end, such as a time-out on a machine that was busy, and what software refused, which
+/// it may have for want of time. They are not tried again for a while, so that a camera that comes back need not wait
+/// for it, and no file remembers them. By factory and the task that it was refused for; a trial without an end speaks
+/// against every task.
 #[derive(Debug, Default)]
-pub struct Doubts(BTreeMap<String, Doubt>);
+pub struct Doubts(BTreeMap<(String, Option<String>), Doubt>);
 
 #[derive(Debug)]
 struct Doubt {
-    reason: String,
+    refusal: Refusal,
     arose_at: Instant,
 }
 
 impl Doubts {
-    fn reason(&self, factory: &str) -> Option<&str> {
-        let doubt = self.0.get(factory)?;
-        (doubt.arose_at.elapsed() < DOUBT_LASTS).then_some(&doubt.reason[..])
+    fn refusal(&self, factory: &str, task: &str) -> Option<&Refusal> {
+        let of = |task: Option<&str>| {
+            let doubt = self.0.get(&(factory.to_owned(), task.map(str::to_owned)))?;
+            (doubt.arose_at.elapsed() < DOUBT_LASTS).then_some(&doubt.refusal)
+        };
+        of(None).or_else(|| of(Some(task)))
     }
 
     /// A doubt that lasts keeps the time at which it arose.
-    fn add(&mut self, factory: &str, reason: &str) {
-        if self.reason(factory).is_some() {
+    fn add(&mut self, factory: &str, task: &str, refusal: &Refusal) {
+        if self.refusal(factory, task).is_some() {
             return;
         }
+        let task = match refusal {
+            Refusal::Proven(_) => Some(task.to_owned()),
+            Refusal::Unproven(_) => None,
+        };
         let doubt = Doubt {
-            reason: reason.to_owned(),
+            refusal: refusal.clone(),
             arose_at: Instant::now(),
         };
-        self.0.insert(factory.to_owned(), doubt);
+        self.0.insert((factory.to_owned(), task), doubt);
     }
 }
 
 /// The best encoder that works. Tries only what has no verdict yet, and nothing below the first that works. If none
 /// passes, a software encoder whose trial proved nothing is taken untried: it fails on no machine but one too busy.
+/// Fails with `RungRefused` if software does not do what is asked either.
 pub fn choose_encoder(
     options: &ProbeOptions,
     doubts: &mut Doubts,
 ) -> Result<EncoderChoice, EncodeError> {
     init()?;
     let mut cache = Cache::load(options.cache_dir.as_deref());
+    let task = Key::task(options.task);
     let mut refusals = Vec::new();
-    let mut untried = Vec::new();
+    let mut software = Vec::new();
     for (entry, factory) in candidates(&options.order, &options.distrusted) {
         let choice = EncoderChoice { entry, factory };
         match consider(&choice, options, &mut cache, doubts) {
@@ -100,19 +111,20 @@ pub fn choose_encoder(
                 let reason = refusal.reason();
                 tracing::warn!(encoder = choice.factory, reason, "encoder refused");
                 refusals.push(format!("{}: {reason}", choice.factory));
-                if let Refusal::Unproven(reason) = refusal
-                    && entry.is_software()
-                {
-                    untried.push((choice, reason));
+                if entry.is_software() {
+                    software.push((choice, refusal));
                 }
             }
         }
     }
     // Had one of them passed, the better ones would be worth another trial at the next start.
-    for (choice, reason) in &untried {
-        doubts.add(&choice.factory, reason);
+    for (choice, refusal) in &software {
+        doubts.add(&choice.factory, &task, refusal);
     }
-    if let Some((choice, _)) = untried.into_iter().next() {
+    let is_refused = !software.is_empty();
+    let mut software = software.into_iter();
+    if let Some((choice, _)) = software.find(|(_, refusal)| matches!(refusal, Refusal::Unproven(_)))
+    {
         tracing::warn!(
             encoder = choice.factory,
             "no encoder passed its trial; this one is taken without"
@@ -124,6 +136,11 @@ pub fn choose_encoder(
     }
     let reasons = refusals.join("; ");
     Err(match &options.order[..] {
+        // Software works everywhere: it is what was asked of it.
+        _ if is_refused => EncodeError::RungRefused {
+            spec: options.task.spec,
+            reasons,
+        },
         [] => EncodeError::NoEncoder(reasons),
         _ => EncodeError::ChosenEncoder(reasons),
     })
@@ -144,25 +161,26 @@ fn consider(
     doubts: &mut Doubts,
 ) -> Result<(), Refusal> {
     let factory = &choice.factory;
-    if let Some(verdict) = cache.get(factory, &Key::new(factory, options)) {
+    let key = Key::new(factory, options);
+    if let Some(verdict) = cache.get(factory, &key) {
         return verdict
             .refusal
             .map_or(Ok(()), |reason| Err(Refusal::Proven(reason)));
     }
-    if let Some(reason) = doubts.reason(factory) {
-        return Err(Refusal::Unproven(reason.to_owned()));
+    if let Some(refusal) = doubts.refusal(factory, &key.task) {
+        return Err(refusal.clone());
     }
     let (outcome, _) = try_and_remember(choice, options, cache);
-    if let Err(Refusal::Unproven(reason)) = &outcome
+    if let Err(refusal @ Refusal::Unproven(_)) = &outcome
         && !choice.entry.is_software()
     {
-        doubts.add(factory, reason);
+        doubts.add(factory, &key.task, refusal);
     }
     outcome
 }
 
-/// Tries an encoder and remembers what that proves. A refusal of a software encoder proves nothing: it works
-/// everywhere, and what it lacked was time.
+/// Tries an encoder and remembers what that proves. A refusal of a software encoder proves nothing that lasts: it
+/// works everywhere, and what it lacked was time, or bits that another configuration may give it.
 fn try_and_remember(
     choice: &EncoderChoice,
     options: &ProbeOptions,
@@ -264,18 +282,21 @@ impl Key {
             .and_then(|factory| factory.plugin())
             .map(|plugin| format!("{} {}", plugin.plugin_name(), plugin.version()))
             .unwrap_or_default();
-        let (spec, rate) = (options.task.spec, options.task.rate);
         Self {
             environment: format!(
                 "{kernel}; {}; {plugin}; {}",
                 gst::version_string(),
                 options.board
             ),
-            task: format!(
-                "{}x{} {}/{} {}",
-                spec.width, spec.height, rate.numerator, rate.denominator, spec.video_bitrate_bps
-            ),
+            task: Self::task(options.task),
         }
+    }
+
+    fn task(TrialTask { spec, rate }: TrialTask) -> String {
+        format!(
+            "{}x{} {}/{} {}",
+            spec.width, spec.height, rate.numerator, rate.denominator, spec.video_bitrate_bps
+        )
     }
 }
 
@@ -483,6 +504,37 @@ mod tests {
         assert_eq!(choice.factory, "openh264enc");
         let good = options(dir.path(), "exit 0", &order);
         let choice = choose_encoder(&good, &mut doubts).expect("both work");
+        assert_eq!(choice.factory, "x264enc");
+    }
+
+    #[test]
+    fn a_rung_that_software_refuses_is_named_and_not_tried_at_every_start() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let script = format!(
+            "echo $0 >>{}/tried; echo 9999 bytes do not keep to 500000 b/s; exit 1",
+            dir.path().display()
+        );
+        let asked = options(dir.path(), &script, &["x264enc", "openh264enc"]);
+        let tried = || fs::read_to_string(dir.path().join("tried")).expect("written");
+        let mut doubts = Doubts::default();
+        for _ in 0..2 {
+            let error = choose_encoder(&asked, &mut doubts).expect_err("both refuse");
+            let error = error.to_string();
+            let rung = "ladder.rungs: no encoder makes `very_low`, 426x240 at 500 kb/s,";
+            for part in [rung, "x264enc: 9999 bytes do not keep", "bitrate_kbps"] {
+                assert!(error.contains(part), "{error}");
+            }
+            assert!(!error.contains("install"), "{error}");
+            assert_eq!(tried(), "x264enc\nopenh264enc\n");
+        }
+        // What another camera's picture asks for may still be possible.
+        let mut smaller = asked.clone();
+        smaller.task.spec.width = 320;
+        assert!(choose_encoder(&smaller, &mut doubts).is_err());
+        assert_eq!(tried().lines().count(), 4);
+        let_time_pass(&mut doubts);
+        let good = options(dir.path(), "exit 0", &["x264enc"]);
+        let choice = choose_encoder(&good, &mut doubts).expect("tried again");
         assert_eq!(choice.factory, "x264enc");
     }
 

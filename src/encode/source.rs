@@ -82,6 +82,8 @@ pub(super) struct EntranceCounters {
     pub(super) surplus: AtomicU64,
     /// Places filled by showing a picture again.
     pub(super) repeated: AtomicU64,
+    /// Pictures that the driver of a device element never delivered.
+    pub(super) lost: AtomicU64,
     /// Pictures that reached the largest rung's encoder in other memory than the source's.
     pub(super) copied: AtomicU64,
     /// Where the latest pictures lie in memory.

@@ -42,7 +42,8 @@ pub struct EncoderEntry {
     pub fixed: &'static [(&'static str, &'static str)],
     /// Further V4L2 controls.
     pub controls: &'static [(&'static str, &'static str)],
-    /// Raw formats it takes, best first.
+    /// Raw formats it takes, or what stands before it, best first: of those that the scaler takes, at least one. What a
+    /// source has in another is converted to the first, with which the encoder is tried.
     pub formats: &'static [&'static str],
     /// What must stand before it to bring pictures into its memory.
     pub upload: Option<&'static str>,
@@ -117,7 +118,8 @@ pub const TABLE: &[EncoderEntry] = &[
             ("maxperf-enable", "true"),
         ],
         controls: &[],
-        formats: &["NV12"],
+        // What nvvidconv takes.
+        formats: &["NV12", "I420"],
         upload: Some("nvvidconv"),
         output: "video/x-h264,stream-format=byte-stream,profile=main",
         traps: "the Orin Nano has the element but no encoder",
@@ -356,6 +358,16 @@ mod tests {
         assert_eq!(TABLE.last().map(|entry| entry.element), Some("openh264enc"));
         assert_eq!(EncoderChoice::software().factory, "x264enc");
         assert_eq!(EncoderChoice::named("vp8enc"), None);
+    }
+
+    #[test]
+    fn every_encoder_takes_what_the_scaler_makes() {
+        for entry in TABLE {
+            assert!(!entry.formats.is_empty(), "{}", entry.element);
+            for format in entry.formats {
+                assert!(["I420", "NV12"].contains(format), "{format}");
+            }
+        }
     }
 
     #[test]

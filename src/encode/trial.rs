@@ -209,7 +209,8 @@ fn parse(arguments: &[String]) -> Result<(EncoderChoice, TrialTask), String> {
 /// Encodes the pictures in this process and judges what comes out.
 fn try_encoder(choice: &EncoderChoice, task: TrialTask) -> Result<(), Refusal> {
     let spec = task.spec;
-    let format = if choice.entry.formats.contains(&"NV12") {
+    // Its best: what it does not take, a run converts to that.
+    let format = if choice.entry.formats[0] == "NV12" {
         PixelFormat::Nv12
     } else {
         PixelFormat::I420
@@ -296,7 +297,7 @@ fn judge(events: &[StreamEvent], task: TrialTask) -> Result<(), String> {
         match event {
             StreamEvent::RunEnded {
                 failure: Some(failure),
-            } => return Err(failure.clone()),
+            } => return Err(failure.reason.clone()),
             StreamEvent::Unit { unit, .. } => units.push(unit),
             _ => {}
         }

@@ -17,4 +17,4 @@ pub use rung::{LADDER, RenditionId, Rung, RungSpec, TrackKind, fit_ladder};
 pub use segment::{
     InitSegment, PART_TARGET_MS, Part, SEGMENT_DURATION_MS, Segment, ticks_to_seconds,
 };
-pub use stream_event::StreamEvent;
+pub use stream_event::{Fault, RunFailure, StreamEvent};

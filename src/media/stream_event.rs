@@ -32,7 +32,25 @@ pub enum StreamEvent {
     },
     /// Nothing more comes; every unit encoded has been delivered.
     RunEnded {
-        /// Why, as a person would read it; `None` when it was asked for.
-        failure: Option<String>,
+        /// Why it ended by itself; `None` when it was asked for.
+        failure: Option<RunFailure>,
     },
+}
+
+/// Why a run ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFailure {
+    /// Who is to blame.
+    pub fault: Fault,
+    /// Why, as a person would read it.
+    pub reason: String,
+}
+
+/// Who is to blame for the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The source: it is gone, or does not deliver what it promised.
+    Source,
+    /// Whatever encodes what the source delivers, or an unknown.
+    Encoder,
 }

@@ -133,7 +133,7 @@ impl Packager {
             StreamEvent::RunEnded { failure } => {
                 self.end_run();
                 if let Some(failure) = failure {
-                    self.mark_away(GapReason::EncoderFailed, &failure);
+                    self.mark_away(failure.fault.into(), &failure.reason);
                 }
             }
         }

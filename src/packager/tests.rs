@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::base::{Monotonic, SimulatedClock};
 use crate::live::LiveOptions;
-use crate::media::{FrameRate, VideoParameters};
+use crate::media::{Fault, FrameRate, RunFailure, VideoParameters};
 use crate::store::StoreOptions;
 
 const START: Wall = Wall(1_800_000_000_000);
@@ -313,6 +313,29 @@ fn a_recorded_rung_that_pauses_keeps_its_last_picture_and_marks_the_pause() {
             (1, 180_000, 75_000),
             (3, 540_000, 180_000),
             (4, 720_000, 75_000)
+        ]
+    );
+}
+
+#[test]
+fn a_gap_after_a_run_that_failed_says_who_failed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let rig = Rig::new(dir.path());
+    for fault in [Fault::Source, Fault::Encoder] {
+        rig.run(60);
+        let reason = "it broke".to_owned();
+        let failure = Some(RunFailure { fault, reason });
+        rig.packager.handle(StreamEvent::RunEnded { failure });
+        // Whoever closes the run comes too late.
+        rig.packager.mark_away(GapReason::EncoderFailed, "again");
+        rig.clock.advance(Duration::from_secs(4));
+    }
+    rig.run(60);
+    assert_eq!(
+        rig.recorded_gaps(),
+        [
+            (None, 2, 6, GapReason::CameraGone),
+            (None, 8, 12, GapReason::EncoderFailed),
         ]
     );
 }

@@ -27,7 +27,8 @@ pub struct Leaf {
     pub duration_ms: u32,
     /// Digest of its bytes.
     pub digest: Digest,
-    /// Hash of the leaf before, of the same camera and rendition; none for the first that was ever recorded.
+    /// Hash of the leaf before, of the same camera and rendition; none for the first that was ever recorded, and for
+    /// the first after a start that found all older ones deleted for their age.
     pub previous: Option<NodeHash>,
 }
 

@@ -57,8 +57,8 @@ impl ClipPlans {
 mod tests {
     use super::*;
     use crate::base::SimulatedClock;
-    use crate::store::tests::fragments::{HIGH, NOON, front, patient, record, wish};
-    use crate::store::{ClipLength, Store, Timelapse};
+    use crate::store::tests::fragments::{HIGH, NOON, patient, record, wish};
+    use crate::store::{Archive, ClipLength, Store, Timelapse};
 
     #[test]
     fn what_may_grow_or_come_to_be_proven_is_planned_again() {
@@ -68,21 +68,25 @@ mod tests {
         record(&store, HIGH, 0, 1280, [0, 0, 3], NOON);
         let plans = ClipPlans::default();
         let settled = NOON.plus_ms(6_000 + SETTLED_MS);
-        let is_kept = |wish: &ClipFileWish, now: Wall| {
-            let file = Arc::new(store.clip_file(wish).expect("it is recorded"));
-            plans.put(wish.clone(), &file, now);
+        let keeps = |file: ClipFile, wish: &ClipFileWish, now: Wall| {
+            plans.put(wish.clone(), &Arc::new(file), now);
             plans.get(wish).is_some()
         };
+        let is_kept = |wish: &ClipFileWish, now: Wall| {
+            let file = store.clip_file(wish).expect("it is recorded");
+            keeps(file, wish, now)
+        };
         let whole = wish(0, 6_000);
-        assert!(!is_kept(&whole, settled), "it is not signed yet");
+        // Which has nothing signed.
+        let archive = Archive::open(dir.path()).expect("it opens");
+        let young = archive.clip_file(&whole).expect("it is recorded");
+        assert!(!keeps(young, &whole, settled), "it is not signed yet");
         // Which never will be.
         let fast = ClipFileWish {
             length: ClipLength::Timelapse(Timelapse::Speed(2)),
             ..whole.clone()
         };
         assert!(is_kept(&fast, settled));
-        let signed = store.clip_proof(&front(), &[(HIGH, 2)]);
-        signed.expect("it is signed");
         assert!(!is_kept(&whole, settled.plus_ms(-1)));
         assert!(is_kept(&whole, settled));
         plans.forget(&whole);

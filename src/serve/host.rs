@@ -36,13 +36,7 @@ impl Names {
     /// Whether an authority (RFC 9110 §4.2.1) means this server. An address cannot be rebound, and the others are
     /// names that a page from the internet does not have.
     fn contain(&self, authority: &str) -> bool {
-        let host = match authority.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or(""),
-            None => authority
-                .rsplit_once(':')
-                .map_or(authority, |(host, _)| host),
-        };
-        let host = canonical(host);
+        let host = canonical(host_of(authority));
         if host == "localhost" || host.ends_with(".localhost") || self.own.contains(&host) {
             return true;
         }
@@ -52,6 +46,19 @@ impl Names {
             Err(_) => !host.contains('.') || LOCAL_ENDS.iter().any(|end| host.ends_with(end)),
         }
     }
+}
+
+/// The host of an authority, an IPv6 address without its brackets. What is no number behind the last colon is no port,
+/// and belongs to a name that is none of ours.
+fn host_of(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host)
 }
 
 fn canonical(host: &str) -> String {
@@ -121,6 +128,7 @@ mod tests {
                 "localhost:8080",
                 "127.0.0.1:80",
                 "[::1]:8080",
+                "[::1]",
                 "a.localhost.",
                 "LOCALHOST:1",
                 "cams.example.org:8080",
@@ -130,6 +138,9 @@ mod tests {
                 "evil.example",
                 "127.0.0.1.evil.example",
                 "localhost.evil.example:80",
+                "localhost:x.evil.example",
+                "[::1]evil.example",
+                "[::1",
                 "10.0.0.1:8080",
                 "perch.local",
                 "perch",

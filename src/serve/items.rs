@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
 use crate::chunk::{ItemId, ItemName, ItemSource, MediaKind};
-use crate::store::{ImportError, ItemContent, ItemEntry, ReadError};
+use crate::store::{ImportError, ItemContent, ItemEntry, ItemPlace, ReadError, Store};
 
 /// Items in one answer, unless fewer are asked for.
 const ITEMS_DEFAULT: u32 = 100;
@@ -73,8 +73,44 @@ impl From<&ItemEntry> for ItemShown {
 #[derive(Serialize)]
 struct Items {
     items: Vec<ItemShown>,
-    /// What to ask for as `before` to see those that came earlier; null at the end.
+    /// What to ask for as `before` to see those that came earlier, even if all of these are gone by then; null at the
+    /// end.
     next: Option<String>,
+}
+
+/// Behind what a list is to go on.
+#[derive(Clone, Copy)]
+enum Before {
+    /// What an answer called `next`.
+    Place(ItemPlace),
+    /// Any item.
+    Item(ItemId),
+}
+
+impl Before {
+    fn read(query: &Query) -> Result<Option<Self>, Problem> {
+        let Some(text) = query.get("before") else {
+            return Ok(None);
+        };
+        let place = text.parse().map(Self::Place).ok();
+        let before = place.or_else(|| item_id(text).map(Self::Item));
+        before.map(Some).ok_or_else(|| {
+            Problem::bad_request(format!(
+                "before: `{text}` is neither the `next` of an answer nor the id of an item"
+            ))
+        })
+    }
+
+    fn place(self, store: &Store) -> Result<ItemPlace, Problem> {
+        match self {
+            Self::Place(place) => Ok(place),
+            Self::Item(id) => store.item_place(id)?.ok_or_else(|| {
+                Problem::gone(format!(
+                    "before: there is no item `{id}` any more; send the `next` of an answer, or no `before`"
+                ))
+            }),
+        }
+    }
 }
 
 fn item_id(text: &str) -> Option<ItemId> {
@@ -92,17 +128,15 @@ pub(super) async fn items(
 ) -> Result<Response, Problem> {
     let limit = query.number("limit", (1, ITEMS_MAX))?;
     let limit = limit.unwrap_or(ITEMS_DEFAULT) as usize;
-    let before = match query.get("before") {
-        None => None,
-        Some(text) => Some(item_id(text).ok_or_else(|| {
-            Problem::bad_request(format!("before: `{text}` is no id of an item"))
-        })?),
-    };
-    let items = blocking(appliance, move |store| Ok(store.items(before, limit)?)).await?;
-    let next = items.last().filter(|_| items.len() == limit);
+    let before = Before::read(&query)?;
+    let page = blocking(appliance, move |store| {
+        let place = before.map(|before| before.place(store)).transpose()?;
+        Ok(store.item_page(place, limit)?)
+    })
+    .await?;
     Ok(fresh(Items {
-        next: next.map(|item| item.id.to_string()),
-        items: items.iter().map(ItemShown::from).collect(),
+        items: page.items.iter().map(ItemShown::from).collect(),
+        next: page.next.map(|place| place.to_string()),
     }))
 }
 
@@ -277,7 +311,7 @@ mod tests {
 
     use super::*;
     use crate::base::SystemClock;
-    use crate::store::{ImportMeta, Origin, Store, StoreOptions, scrub_once};
+    use crate::store::{ImportMeta, Origin, StoreOptions, scrub_once};
 
     #[test]
     fn names_are_told_in_any_script_and_break_out_of_nothing() {

@@ -17,6 +17,7 @@ mod live;
 mod media_response;
 mod page;
 mod problem;
+mod proof_request;
 mod recorded_stills;
 mod recordings;
 mod router;
@@ -37,6 +38,7 @@ pub use appliance::{
 };
 pub use handover::{HandOver, HandOverError, HandOverProgress, HandOverStep};
 pub use listener::{BindError, bind};
+pub use proof_request::request_proof;
 
 /// What the server needs to know of the machine.
 #[derive(Clone, Debug)]

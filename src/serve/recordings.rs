@@ -20,12 +20,10 @@ use crate::playlist::{
     AlignedSegment, ManifestTrack, OpenRendition, RecordedSegment, RecordedTrack, align_recording,
     render_multivariant, render_recording_manifest, render_recording_playlist,
 };
-use crate::store::{ReadError, RecordedRendition, SegmentEntry, Store};
+use crate::store::{RANGE_MS_MAX, ReadError, RecordedRendition, SegmentEntry, Store};
 
 /// Without `from` a recording shows this much before `to`, in milliseconds.
 const SPAN_DEFAULT_MS: i64 = 3_600_000;
-/// The longest range of one playlist, in milliseconds: a day is 43,200 segments.
-const SPAN_MAX_MS: i64 = 24 * 3_600_000;
 
 /// The range that a request means.
 #[derive(Clone, Copy)]
@@ -50,7 +48,8 @@ impl Range {
                 "from: {from} lies in the future"
             )));
         }
-        if to - from > SPAN_MAX_MS {
+        // A day is 43,200 segments.
+        if to - from > RANGE_MS_MAX {
             return Err(Problem::bad_request(
                 "from, to: a range is at most 24 hours long",
             ));

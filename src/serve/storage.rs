@@ -294,9 +294,10 @@ impl From<ClipError> for Problem {
         match error {
             ClipError::NothingRecorded => Self::not_found(error.to_string()),
             ClipError::NotWritable(_) => Self::unavailable(error.to_string(), 5),
-            ClipError::RangeBackwards | ClipError::InTheFuture | ClipError::InvalidName => {
-                Self::bad_request(error.to_string())
-            }
+            ClipError::RangeBackwards
+            | ClipError::InTheFuture
+            | ClipError::TooLong(_)
+            | ClipError::InvalidName => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -13,14 +13,16 @@ use super::error::{OpenError, ReadError};
 use super::file_system::ReadFile;
 use super::import::{ItemContent, ItemEntry};
 use super::index_file::{check_header, header_version};
+use super::journal::verify_journal;
 use super::parameters::decode_parameters;
 use super::proof::ProveError;
 use super::reader::Reader;
 use super::recorder::reel_path;
 use super::recovery::wall_end;
-use super::reel::check_segment;
+use super::reel::{ReelHead, check_segment};
+use super::reel_heads::{DamagedHead, ExpectedHead, verify_head};
 use super::reel_writer::Place;
-use super::rows::REEL_SEGMENTS_MAX;
+use super::rows::segment_keys;
 use super::schema::STEPS;
 use super::segment_read::read_segment;
 use super::statistics::Statistics;
@@ -53,6 +55,8 @@ pub struct VerifyReport {
     pub quarantined: u64,
     /// Segments that were found damaged before and read well again.
     pub(super) recovered: Vec<DamagedSegment>,
+    /// Reels that do not start as they did, in their order.
+    pub heads_damaged: Vec<DamagedHead>,
 }
 
 impl VerifyReport {
@@ -67,6 +71,12 @@ impl VerifyReport {
         self.damaged.extend(other.damaged);
         self.quarantined += other.quarantined;
         self.recovered.extend(other.recovered);
+        self.heads_damaged.extend(other.heads_damaged);
+    }
+
+    /// Whether anything is damaged that was not known to be.
+    pub(super) fn has_damage(&self) -> bool {
+        !self.damaged.is_empty() || !self.heads_damaged.is_empty()
     }
 }
 
@@ -120,6 +130,8 @@ pub(super) struct ReelToRead {
     pub(super) path: PathBuf,
     pub(super) run: u64,
     pub(super) is_closed: bool,
+    /// What it starts with; `None` if the index does not tell.
+    pub(super) head: Option<ExpectedHead>,
     pub(super) segments: Vec<SegmentToRead>,
 }
 
@@ -149,9 +161,10 @@ impl Archive {
         })
     }
 
-    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk.
+    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk. What is not
+    /// signed yet carries no proof: that is for whoever records.
     pub fn clip_file(&self, wish: &ClipFileWish) -> Result<ClipFile, ClipFileError> {
-        ClipFile::plan(&self.reader, wish)
+        ClipFile::plan(&self.reader, wish, &|_| {})
     }
 
     /// Adds everything up.
@@ -159,8 +172,9 @@ impl Archive {
         self.reader.statistics()
     }
 
-    /// Reads every segment again and compares it with its digest; `progress` is told the bytes read so far and about
-    /// how many there are. What retention deletes meanwhile is no damage.
+    /// Reads every segment again and compares it with its digest, and the start of every reel with what the index says;
+    /// `progress` is told the bytes read so far and about how many there are. What retention deletes meanwhile is no
+    /// damage.
     pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<VerifyReport, ReadError> {
         let total = self.recorded_bytes()?;
         let (mut report, mut after, mut done) = (VerifyReport::default(), 0, 0);
@@ -174,14 +188,15 @@ impl Archive {
             };
             after = last.id;
             for reel in reels {
-                let found = verify_reel(&reel, &open_reel, &mut buffer);
+                let mut found = verify_reel(&reel, &open_reel, &mut buffer);
+                found.heads_damaged.extend(verify_head(&reel, &open_reel));
                 done += reel
                     .segments
                     .iter()
                     .map(|segment| segment.place.bytes)
                     .sum::<u64>();
                 progress(done.min(total), total);
-                if found.damaged.is_empty() || has_reel(&self.reader, reel.id)? {
+                if !found.has_damage() || has_reel(&self.reader, reel.id)? {
                     report.add(found);
                 }
             }
@@ -196,6 +211,11 @@ impl Archive {
         segments: &[(RenditionId, u64)],
     ) -> Result<ClipProof, ProveError> {
         self.reader.clip_proof(&self.dir, camera, segments)
+    }
+
+    /// Reads the journal again, which only an index that is made again needs. Whether it is what it was.
+    pub fn is_journal_sound(&self) -> Result<bool, ReadError> {
+        Ok(verify_journal(&self.dir, &self.reader)?.is_none())
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -244,7 +264,7 @@ pub(super) fn reels_after(
 ) -> Result<Vec<ReelToRead>, ReadError> {
     let mut reels = connection.prepare_cached(
         "SELECT reel.id, camera.name, track.rendition, reel.day, reel.run, reel.first_msn, reel.wall_ms, run.parameters,
-                reel.bytes IS NOT NULL
+                reel.bytes IS NOT NULL, run.init
          FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
          JOIN run ON run.track = reel.track AND run.run = reel.run
          WHERE reel.id > ? ORDER BY reel.id LIMIT ?",
@@ -265,16 +285,32 @@ pub(super) fn reels_after(
             continue;
         };
         let path = reel_path(dir, &camera, &day, id);
-        let timescale = decode_parameters(&parameters).map_or(1, |known| known.timescale());
+        let parameters = decode_parameters(&parameters);
+        let timescale = parameters.as_ref().map_or(1, |known| known.timescale());
+        let (run, init): (u64, Vec<u8>) = (row.get(4)?, row.get(9)?);
+        let head = parameters.map(|parameters| {
+            let head = ReelHead {
+                camera: camera.clone(),
+                rendition,
+                run,
+                parameters,
+                init_bytes: init.len() as u32,
+            };
+            ExpectedHead {
+                bytes: [&init[..], &head.encode()].concat(),
+                init_bytes: init.len(),
+            }
+        });
         let mut reel = ReelToRead {
             id,
-            run: row.get(4)?,
+            run,
             is_closed: row.get(8)?,
+            head,
             segments: Vec::new(),
             path,
         };
-        let first_key = id * REEL_SEGMENTS_MAX as i64;
-        let mut rows = segments.query(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+        let keys = segment_keys(id);
+        let mut rows = segments.query([keys.start, keys.end])?;
         while let Some(row) = rows.next()? {
             let key: i64 = row.get(0)?;
             // A damaged row may say anything; what is impossible fails against the file.
@@ -287,7 +323,7 @@ pub(super) fn reels_after(
                 key,
                 camera: camera.clone(),
                 rendition,
-                msn: first_msn + (key - first_key) as u64,
+                msn: first_msn + (key - keys.start) as u64,
                 wall_start,
                 wall_end: wall_end(wall_start, row.get(4)?, timescale),
                 path: reel.path.clone(),

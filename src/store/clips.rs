@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::{ClipError, ReadError};
+use super::journal::CommitError;
 use super::marks::{ClipMark, Mark};
 use super::reader::{LABEL_AFTER_MS, LABEL_BEFORE_MS};
 use super::reel_rows::extent;
 use super::rows::reel_of;
 use crate::base::{CameraId, Wall};
+
+/// The longest stretch of a recording that is kept, played or saved at once, in ms.
+pub const RANGE_MS_MAX: i64 = 24 * 3_600_000;
 
 /// The longest name, in characters.
 const NAME_CHARS_MAX: usize = 200;
@@ -24,7 +28,8 @@ pub struct ClipWish {
     pub name: String,
     /// Civil time at which it starts.
     pub from: Wall,
-    /// Civil time at which it ends; not in the future.
+    /// Civil time at which it ends; not in the future, and at most a day after it starts: the writer looks at all reels
+    /// in between, and those who wait to record wait for it.
     pub to: Wall,
 }
 
@@ -47,6 +52,35 @@ pub struct Clip {
     pub bytes_held: u64,
 }
 
+/// Why clips were not changed.
+#[derive(Debug)]
+pub(super) enum ClipFailure {
+    /// What is wished cannot be.
+    Refused(ClipError),
+    /// The index cannot be read, or takes no change.
+    Index(rusqlite::Error),
+    /// The change could not be made durable.
+    Commit(CommitError),
+}
+
+impl From<ClipError> for ClipFailure {
+    fn from(error: ClipError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for ClipFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Index(error)
+    }
+}
+
+impl From<CommitError> for ClipFailure {
+    fn from(error: CommitError) -> Self {
+        Self::Commit(error)
+    }
+}
+
 impl ClipWish {
     /// Refuses what cannot be kept, whatever is recorded.
     pub(super) fn check(&self, now: Wall) -> Result<(), ClipError> {
@@ -55,6 +89,9 @@ impl ClipWish {
         }
         if self.to > now {
             return Err(ClipError::InTheFuture);
+        }
+        if self.to - self.from > RANGE_MS_MAX {
+            return Err(ClipError::TooLong(RANGE_MS_MAX / 3_600_000));
         }
         let name_fits =
             self.name.chars().count() <= NAME_CHARS_MAX && !self.name.chars().any(char::is_control);
@@ -70,7 +107,7 @@ pub(super) fn make_clip(
     transaction: &Transaction<'_>,
     wish: &ClipWish,
     now: Wall,
-) -> Result<Clip, ClipError> {
+) -> Result<Clip, ClipFailure> {
     wish.check(now)?;
     let camera: Option<i64> = transaction
         .prepare_cached("SELECT id FROM camera WHERE name = ?")?
@@ -81,7 +118,7 @@ pub(super) fn make_clip(
         None => Vec::new(),
     };
     let (Some(camera), false) = (camera, reels.is_empty()) else {
-        return Err(ClipError::NothingRecorded);
+        return Err(ClipError::NothingRecorded.into());
     };
     transaction.execute(
         "INSERT INTO clip (camera, name, from_ms, to_ms, made_ms) VALUES (?, ?, ?, ?, ?)",
@@ -92,7 +129,7 @@ pub(super) fn make_clip(
         hold(transaction, id, reel)?;
     }
     let clip = clips(transaction, "WHERE clip.id = ?1", params![id])?.pop();
-    clip.ok_or(ClipError::NothingRecorded)
+    clip.ok_or(ClipFailure::Refused(ClipError::NothingRecorded))
 }
 
 /// Lets a clip hold a reel, if there is such a reel and the clip does not hold it already.

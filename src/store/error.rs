@@ -75,17 +75,29 @@ pub enum OpenError {
         /// How many whole segments have no row.
         segments: usize,
     },
-    /// There are packs of imports that the index does not know, more than a crash can leave.
+    /// There are imports that the index does not know, which no crash leaves.
     #[error(
-        "data directory {path}: pack/ holds {packs} packs of imports that db/index.db does not know, as if the index \
+        "data directory {path}: pack/ holds {packs} packs with imports that db/index.db does not know, as if the index \
          were from an older backup; put the newest index back, let `perch store rebuild` make it again, or choose \
          another directory with --data; nothing was removed"
     )]
     ImportsUnknown {
         /// The directory.
         path: PathBuf,
-        /// How many packs have no row.
+        /// How many packs hold them.
         packs: usize,
+    },
+    /// There is a newer journal than the index knows.
+    #[error(
+        "data directory {path}: {journal} goes on where db/index.db does not know of it, as if the index were from an \
+         older backup; put the newest index back, let `perch store rebuild` make it again, or choose another directory \
+         with --data; nothing was removed"
+    )]
+    JournalUnknown {
+        /// The directory.
+        path: PathBuf,
+        /// The journal.
+        journal: PathBuf,
     },
     /// The index is some other file, or damaged.
     #[error(
@@ -228,6 +240,9 @@ pub enum ClipError {
     /// It would hold what is not recorded yet.
     #[error("the clip ends in the future; what is not recorded yet cannot be kept")]
     InTheFuture,
+    /// It would be longer than what can be played or saved at once, in hours.
+    #[error("a clip is at most {0} hours long; keep a longer stretch as several clips")]
+    TooLong(i64),
     /// The name is too long or no line of text.
     #[error("`name` is one line of at most 200 characters")]
     InvalidName,

@@ -10,8 +10,8 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::archive::{DamagedSegment, VerifyReport};
-use super::clips::{Clip, ClipWish, hold_what_came_later, make_clip, remove_clip};
-use super::error::{ClipError, OpenError};
+use super::clips::{Clip, ClipFailure, ClipWish, hold_what_came_later, make_clip, remove_clip};
+use super::error::OpenError;
 use super::file_system::FileSystem;
 use super::garbage::Garbage;
 use super::import::{Marked, PacksReport, mark_damage};
@@ -21,7 +21,7 @@ use super::marks::Mark;
 use super::numbers::CameraPosition;
 use super::recorder::reel_path;
 use super::reel_rows::{close_reel, forget_reel};
-use super::rows::{Batch, CameraRow, REEL_SEGMENTS_MAX, TrackRow, segment_key};
+use super::rows::{Batch, CameraRow, TrackRow, segment_keys};
 use super::scrub_rows::{put_back, quarantine};
 use super::segment_log::LogRow;
 use super::status::{Gap, GapMark, GapReason};
@@ -51,9 +51,17 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Opens the index below `dir`, making or migrating it as needed. Refuses a newer one untouched.
-    /// The folders `db` and `log` must exist.
+    /// Opens the index below `dir`, making or migrating it as needed, and makes it ready to be changed. Refuses a newer
+    /// one untouched. The folders `db` and `log` must exist.
+    #[cfg(test)]
     pub(super) fn open(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Self, OpenError> {
+        let mut index = Self::look_into(dir, files)?;
+        index.begin()?;
+        Ok(index)
+    }
+
+    /// The same, but to be looked at: nothing else below `dir` is changed before [`Self::begin`].
+    pub(super) fn look_into(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Self, OpenError> {
         let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
         let mut connection = open_index_file(dir)?;
         let frames_in_log = Arc::new(AtomicU64::new(0));
@@ -63,7 +71,7 @@ impl Index {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(sqlite)?;
-        let journal = Journal::open(dir, files, &mut connection)?;
+        let journal = Journal::find(dir, files, &connection)?;
         let mut index = Self {
             connection,
             journal,
@@ -76,6 +84,18 @@ impl Index {
         };
         index.load().map_err(sqlite)?;
         Ok(index)
+    }
+
+    /// Makes ready to be changed.
+    pub(super) fn begin(&mut self) -> Result<(), OpenError> {
+        self.journal.begin(&mut self.connection)
+    }
+
+    /// Writes the journal with this number again. Durable on return.
+    pub(super) fn renew_journal(&mut self, number: u64) -> Result<(), CommitError> {
+        self.journal.renew(number, &mut self.connection)?;
+        self.count_pages();
+        Ok(())
     }
 
     /// Reads cameras and tracks again, as after recovery has changed rows.
@@ -229,7 +249,7 @@ impl Index {
         let transaction = begin(&mut self.connection)?;
         for run in &batch.runs {
             transaction
-                .prepare_cached("INSERT INTO run VALUES (?, ?, ?, ?)")?
+                .prepare_cached("INSERT OR IGNORE INTO run VALUES (?, ?, ?, ?)")?
                 .execute(params![run.track, run.run, run.parameters, &run.init[..]])?;
         }
         for reel in &batch.reels {
@@ -348,7 +368,7 @@ impl Index {
     }
 
     /// Makes a clip of what is committed. Durable on return.
-    pub(super) fn make_clip(&mut self, wish: &ClipWish, now: Wall) -> Result<Clip, ClipError> {
+    pub(super) fn make_clip(&mut self, wish: &ClipWish, now: Wall) -> Result<Clip, ClipFailure> {
         let transaction = begin(&mut self.connection)?;
         let clip = make_clip(&transaction, wish, now)?;
         let mark = clip_mark(&transaction, &clip)?;
@@ -358,7 +378,7 @@ impl Index {
     }
 
     /// Removes a clip; its reels stay until retention takes them. Durable on return.
-    pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipError> {
+    pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipFailure> {
         let transaction = begin(&mut self.connection)?;
         let removed = remove_clip(&transaction, id)?;
         if removed {
@@ -661,11 +681,11 @@ fn last_msn(connection: &Connection, track: i64) -> rusqlite::Result<Option<u64>
     let Some((reel, first_msn)) = reel else {
         return Ok(None);
     };
-    let first = segment_key(reel, first_msn, first_msn);
+    let keys = segment_keys(reel);
     let last: Option<i64> = connection.query_row(
-        "SELECT max(id) FROM segment WHERE id BETWEEN ? AND ?",
-        params![first, first + REEL_SEGMENTS_MAX as i64 - 1],
+        "SELECT max(id) FROM segment WHERE id >= ? AND id < ?",
+        [keys.start, keys.end],
         |row| row.get(0),
     )?;
-    Ok(last.map(|key| first_msn + (key - first) as u64))
+    Ok(last.map(|key| first_msn + (key - keys.start) as u64))
 }

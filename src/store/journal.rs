@@ -11,19 +11,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::clips::Clip;
-use super::error::OpenError;
+use super::error::{OpenError, ReadError};
 use super::failure::{Failure, commit_failed};
-use super::file_system::FileSystem;
+use super::file_system::{FileSystem, forget_cached, is_damage};
 use super::import::damage_marks;
 use super::log_files::{AppendError, AppendFile, log_folder};
 use super::marks::{ClipMark, MAGIC, Mark, read_marks};
+use super::reader::Reader;
 use super::status::{Gap, GapMark, GapReason};
 use crate::base::{CameraId, Wall};
 
@@ -52,39 +53,49 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Goes on where the index says; begins one if there is none yet.
-    pub(super) fn open(
+    /// Looks where the index says that it goes on, and changes nothing. Refuses an index that is older than the journals
+    /// beside it.
+    pub(super) fn find(
         dir: &Path,
         files: Arc<dyn FileSystem>,
-        connection: &mut Connection,
+        connection: &Connection,
     ) -> Result<Self, OpenError> {
-        let (number, bytes): (u64, u64) = connection
-            .query_row("SELECT journal, journal_bytes FROM log", (), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .map_err(|error| OpenError::from_sqlite(dir, &error))?;
-        let path = marks_path(dir, number);
-        let held = fs::metadata(&path).map_or(0, |file| file.len());
-        let mut journal = Self {
+        let (number, bytes) =
+            named(connection).map_err(|error| OpenError::from_sqlite(dir, &error))?;
+        let newer = newer_than(dir, number).map_err(|cause| OpenError::from_io(dir, cause))?;
+        if let Some(journal) = newer {
+            return Err(OpenError::JournalUnknown {
+                path: dir.to_owned(),
+                journal,
+            });
+        }
+        Ok(Self {
             dir: dir.to_owned(),
             files,
             number,
-            file: AppendFile::new(path, bytes),
+            file: AppendFile::new(marks_path(dir, number), bytes),
             begun_bytes: bytes,
             bytes_written: 0,
-        };
-        if number == 0 || held < bytes {
-            if held < bytes {
-                tracing::warn!(
-                    "{} ends early; it is written again from the index",
-                    journal.file.path().display()
-                );
-            }
-            let begun = journal.begin_anew(connection);
-            begun.map_err(|error| OpenError::from_commit(dir, error))?;
+        })
+    }
+
+    /// Makes ready to go on: begins a journal if there is none yet, or not all of it.
+    pub(super) fn begin(&mut self, connection: &mut Connection) -> Result<(), OpenError> {
+        let path = self.file.path();
+        let held = fs::metadata(path).map_or(0, |file| file.len());
+        let ends_early = held < self.file.bytes;
+        if ends_early {
+            tracing::warn!(
+                "{} ends early; it is written again from the index",
+                path.display()
+            );
         }
-        journal.remove_others();
-        Ok(journal)
+        if self.number == 0 || ends_early {
+            let begun = self.begin_anew(connection);
+            begun.map_err(|error| OpenError::from_commit(&self.dir, error))?;
+        }
+        self.remove_others();
+        Ok(())
     }
 
     /// Ends a transaction whose changes the marks tell.
@@ -133,6 +144,19 @@ impl Journal {
             outcome => outcome,
         }?;
         self.remove_others();
+        Ok(())
+    }
+
+    /// Begins the journal anew if this is still its number.
+    pub(super) fn renew(
+        &mut self,
+        number: u64,
+        connection: &mut Connection,
+    ) -> Result<(), CommitError> {
+        if self.number == number {
+            self.begin_anew(connection)?;
+            self.remove_others();
+        }
         Ok(())
     }
 
@@ -206,6 +230,49 @@ fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
         numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
     }
     Ok(numbers)
+}
+
+/// The number of the journal, and how much of it counts.
+fn named(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    connection.query_row("SELECT journal, journal_bytes FROM log", (), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}
+
+/// Reads the journal that the index names again. Its number if it is not what it was; to be begun anew then.
+pub(super) fn verify_journal(dir: &Path, reader: &Reader) -> Result<Option<u64>, ReadError> {
+    let (number, bytes) = reader.read(|connection| Ok(named(connection)?))?;
+    let path = marks_path(dir, number);
+    let mut file = Vec::new();
+    forget_cached(&path);
+    let read = fs::File::open(&path).and_then(|journal| journal.take(bytes).read_to_end(&mut file));
+    let is_sound = match read {
+        Ok(_) => read_marks(&file).is_some_and(|(_, end)| end as u64 == bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_damage(&error) => false,
+        Err(cause) => return Err(ReadError::Io { path, cause }),
+    };
+    // An index that was just made again names none. And it may have been begun anew meanwhile.
+    let is_damaged =
+        number > 0 && !is_sound && reader.read(|connection| Ok(named(connection)?))?.0 == number;
+    Ok(is_damaged.then_some(number))
+}
+
+/// A journal that goes on where the index, which names the one with this number, knows nothing of it. A crash while a
+/// journal is begun anew leaves one that nothing was added to, and the one before it. An index that was just made again
+/// names none.
+fn newer_than(dir: &Path, number: u64) -> io::Result<Option<PathBuf>> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let is_there = marks_path(dir, number).exists();
+    let goes_on = |path: &Path| {
+        let file = fs::read(path).ok()?;
+        let (marks, _) = read_marks(&file)?;
+        Some(!is_there || marks.last() != Some(&Mark::Whole))
+    };
+    let newer = numbers(dir)?.into_iter().filter(|newer| *newer > number);
+    let mut paths = newer.map(|newer| marks_path(dir, newer));
+    Ok(paths.find(|path| goes_on(path) == Some(true)))
 }
 
 /// What the newest whole journal below `dir` says, and whether its end is damaged. `None` if there is none.

@@ -124,12 +124,20 @@ impl Keeper {
         reels: &[i64],
     ) -> Result<(u64, u64), Failure> {
         match index.forget_reels(reels).map_err(|e| commit_failed(&e)) {
-            Err(Failure::Pause(GapReason::DiskFull, _)) if self.ballast.give_up(files) => {
-                tracing::info!("the disk is full: giving up the ballast to delete recordings");
+            Err(Failure::Pause(GapReason::DiskFull, _)) if self.give_up_ballast(files) => {
                 index.forget_reels(reels).map_err(|e| commit_failed(&e))
             }
             outcome => outcome,
         }
+    }
+
+    /// Gives the ballast up, for whatever is to be removed. Returns whether there was any.
+    pub(super) fn give_up_ballast(&mut self, files: &dyn FileSystem) -> bool {
+        let is_given_up = self.ballast.give_up(files);
+        if is_given_up {
+            tracing::info!("the disk is full: giving up the ballast to delete what is to go");
+        }
+        is_given_up
     }
 
     fn remove_files(&mut self, files: &dyn FileSystem, index: &mut Index) -> Result<(), Failure> {

@@ -56,6 +56,7 @@ mod rebuild_rows;
 mod recorder;
 mod recovery;
 mod reel;
+mod reel_heads;
 mod reel_rows;
 mod reel_writer;
 mod resync;
@@ -94,12 +95,12 @@ pub use self::box_keys::{BoxKeysError, load_public_keys};
 pub use self::clip_file::{
     ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse,
 };
-pub use self::clips::{Clip, ClipWish};
+pub use self::clips::{Clip, ClipWish, RANGE_MS_MAX};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::import::{
     Damage, DamagedChunk, DamagedItem, DamagedRecord, ImportError, ImportMeta, ImportProgress,
-    Imported, ItemContent, ItemEntry, MiscountedChunk, Origin, PacksReport, RebuiltImports,
-    RecountReport, rebuild_imports,
+    Imported, ItemContent, ItemEntry, ItemPage, ItemPlace, MiscountedChunk, Origin, PacksReport,
+    RebuiltImports, RecountReport, rebuild_imports,
 };
 pub use self::numbers::CameraPosition;
 pub use self::proof::ProveError;
@@ -108,6 +109,7 @@ pub use self::reader::{RECORDING_SEGMENTS_MAX, RecordedRendition, Recording, Seg
 pub use self::rebuild::{DamagedStretch, RebuildReport, rebuild_index};
 pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
+pub use self::reel_heads::DamagedHead;
 pub use self::retention::{CameraRetention, Retention};
 pub use self::scrub::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
 pub use self::spool::{
@@ -124,7 +126,7 @@ pub use self::verify_range::{RangeFault, RangeReport, RangeTrack};
 
 use self::ballast::Ballast;
 use self::file_system::{FileSystem, RealFileSystem};
-use self::import::{Imports, PACK_FOLDER, recover_packs};
+use self::import::{Imports, PACK_FOLDER, check_imports_known, recover_packs};
 use self::index::Index;
 use self::index_file::INDEX_PATH;
 use self::numbers::Numbers;
@@ -164,6 +166,7 @@ struct Inner {
     reader: Arc<Reader>,
     spool: Spool,
     options: StoreOptions,
+    clock: Arc<dyn Clock>,
     dir: PathBuf,
 }
 
@@ -205,8 +208,17 @@ impl Store {
         ));
         let upkeep = Upkeep::spawn_upkeep(Arc::clone(&imports), Arc::clone(&clock)).map_err(io)?;
         let scrubber = Scrubber::spawn(dir, writer.clone(), Arc::clone(&clock)).map_err(io)?;
-        let spool = Spool::new(dir, &options, files, writer.clone(), clock, uploads);
-        spool.spawn_importer(Arc::clone(&imports)).map_err(io)?;
+        let spool = Spool::new(
+            dir,
+            &options,
+            files,
+            writer.clone(),
+            Arc::clone(&clock),
+            uploads,
+        );
+        if options.imports_uploads {
+            spool.spawn_importer(Arc::clone(&imports)).map_err(io)?;
+        }
         let inner = Inner {
             writer,
             scrubber,
@@ -216,6 +228,7 @@ impl Store {
             reader: Arc::new(Reader::new(dir)),
             spool,
             options,
+            clock,
             dir: dir.to_owned(),
         };
         Ok((Self(Arc::new(inner)), report))
@@ -311,9 +324,22 @@ impl Store {
         self.0.reader.load_init(camera, rendition, run)
     }
 
-    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk.
+    /// Plans one ordinary MP4 file of a stretch of a recording. Reads the tables of its segments from disk. What is too
+    /// young to be signed is signed now, a second after the last checkpoint at the earliest, and waited for.
     pub fn clip_file(&self, wish: &ClipFileWish) -> Result<ClipFile, ClipFileError> {
-        ClipFile::plan(&self.0.reader, wish)
+        ClipFile::plan(&self.0.reader, wish, &|leaf| self.sign_log_for(leaf))
+    }
+
+    fn sign_log_for(&self, leaf: u64) {
+        let ask = || {
+            let sign = move |recorder: &mut Recorder| recorder.sign_log_for(leaf);
+            self.0.writer.ask(Asker::Visitor, ANSWER_WAIT_MAX, sign)
+        };
+        if let Ok(Some(rest)) = ask() {
+            std::thread::sleep(rest);
+            // What comes of it, whoever needs the checkpoint sees.
+            let _ = ask();
+        }
     }
 
     /// Keeps a stretch of a camera's recording, whatever retention says, until the clip is removed; also what of it is
@@ -410,7 +436,8 @@ impl Store {
                 path: self.0.dir.clone(),
                 cause,
             })?;
-        self.0.reader.usage(&self.0.options.retention, space)
+        let (retention, now) = (&self.0.options.retention, self.0.clock.wall());
+        self.0.reader.usage(retention, space, now)
     }
 
     /// How the bytes of everything add up. Reads the index and the sizes of packs.
@@ -428,6 +455,17 @@ impl Store {
         progress: impl FnMut(ImportProgress),
     ) -> Result<Imported, ImportError> {
         self.0.imports.import(vec![file], meta, progress)
+    }
+
+    /// Imported items, newest first, at most `limit` of those behind a place of the list, or from its beginning on. The
+    /// item of which the place tells may be gone meanwhile. Reads disk.
+    pub fn item_page(&self, place: Option<ItemPlace>, limit: usize) -> Result<ItemPage, ReadError> {
+        self.0.reader.item_page(place, limit)
+    }
+
+    /// The place right behind an item; `None` if there is no such item. Reads disk.
+    pub fn item_place(&self, id: ItemId) -> Result<Option<ItemPlace>, ReadError> {
+        self.0.reader.item_place(id)
     }
 
     /// Imported items, newest first, at most `limit` of those that came before `before`. Reads disk.
@@ -555,7 +593,7 @@ fn try_open_recorder(
     }
     // The index may name what lies in them as soon as it is opened.
     files.sync_folder(dir).map_err(|error| io(error.into()))?;
-    let mut index = Index::open(dir, Arc::clone(&files))?;
+    let mut index = open_index(dir, Arc::clone(&files), patience)?;
     for folder in [&dir.join("db"), dir] {
         files
             .sync_folder(folder)
@@ -576,6 +614,19 @@ fn try_open_recorder(
     )
     .map_err(|error| OpenError::from_sqlite(dir, &error))?;
     Ok((recorder, numbers))
+}
+
+/// Opens the index to be changed. Refuses one that files know more than, before anything else is touched.
+fn open_index(
+    dir: &Path,
+    files: Arc<dyn FileSystem>,
+    patience: &Patience<'_>,
+) -> Result<Index, OpenError> {
+    let mut index = Index::look_into(dir, Arc::clone(&files))?;
+    unnamed::check_not_outdated(dir, &*files, patience, &index)?;
+    check_imports_known(dir, &*files, patience, index.connection())?;
+    index.begin()?;
+    Ok(index)
 }
 
 /// Whether anything is stored that an index would name.

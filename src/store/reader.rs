@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::clips::{Clip, clips_of};
@@ -19,7 +20,7 @@ use super::recorder::reel_path;
 use super::recovery::wall_end;
 use super::reel::check_segment;
 use super::reel_writer::Place;
-use super::rows::REEL_SEGMENTS_MAX;
+use super::rows::{REEL_SEGMENTS_MAX, segment_keys};
 use super::segment_read::read_with_trailer;
 use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
@@ -421,13 +422,13 @@ pub(super) fn segments(
         };
         let timescale = parameters.timescale();
         let before = segments.len();
-        let first_key = id * REEL_SEGMENTS_MAX as i64;
-        let mut rows = in_reel.query(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+        let keys = segment_keys(id);
+        let mut rows = in_reel.query([keys.start, keys.end])?;
         while let Some(row) = rows.next()? {
             let key: i64 = row.get(0)?;
             let relative_ticks: u64 = row.get(3)?;
             let segment = SegmentEntry {
-                msn: first_msn + (key - first_key) as u64,
+                msn: first_msn + (key - keys.start) as u64,
                 run,
                 wall_start: Wall(wall_ms).plus_ms(row.get(2)?),
                 start_ticks: first_ticks + relative_ticks,
@@ -450,23 +451,37 @@ pub(super) fn segments(
     Ok((latest_parameters, segments))
 }
 
-pub(super) fn gaps(
+fn gaps(
     connection: &Connection,
     camera: &CameraId,
     from: Wall,
     to: Wall,
 ) -> Result<Vec<Gap>, ReadError> {
+    let mut gaps = Vec::new();
+    each_gap(connection, camera, (from, to), |gap| gaps.push(gap))?;
+    Ok(gaps)
+}
+
+/// Hands over a camera's gaps that overlap a range, by their end.
+pub(super) fn each_gap(
+    connection: &Connection,
+    camera: &CameraId,
+    (from, to): (Wall, Wall),
+    mut found: impl FnMut(Gap),
+) -> Result<(), ReadError> {
     let mut statement = connection.prepare_cached(
         "SELECT gap.rendition, gap.from_ms, gap.to_ms, gap.reason
          FROM gap JOIN camera ON camera.id = gap.camera
          WHERE camera.name = ? AND gap.to_ms > ? AND gap.from_ms < ? ORDER BY gap.to_ms",
     )?;
     let mut rows = statement.query(params![camera.as_str(), from.0, to.0])?;
-    let mut gaps = Vec::new();
     while let Some(row) = rows.next()? {
-        let rendition: Option<String> = row.get(0)?;
+        let rendition = match row.get_ref(0)? {
+            ValueRef::Text(name) => std::str::from_utf8(name).ok(),
+            _ => None,
+        };
         if let Some(reason) = GapReason::from_number(row.get(3)?) {
-            gaps.push(Gap {
+            found(Gap {
                 rendition: rendition.and_then(|name| name.parse().ok()),
                 from: Wall(row.get(1)?),
                 to: Wall(row.get(2)?),
@@ -474,7 +489,7 @@ pub(super) fn gaps(
             });
         }
     }
-    Ok(gaps)
+    Ok(())
 }
 
 #[cfg(test)]

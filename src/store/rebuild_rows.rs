@@ -15,7 +15,7 @@ use super::parameters::encode_parameters;
 use super::recovery::wall_end;
 use super::reel::{FoundSegment, ReelHead};
 use super::reel_rows::close_reel;
-use super::rows::{REEL_SEGMENTS_MAX, reel_of, segment_key};
+use super::rows::{REEL_SEGMENTS_MAX, reel_of, segment_key, segment_keys};
 use super::scrub_rows::{forget_loss, put_back, quarantine};
 use super::status::{GapMark, GapReason};
 use crate::base::CameraId;
@@ -233,12 +233,6 @@ pub(super) fn replay(
         transaction.query_row(&query, (), |row| row.get(0))
     };
     Ok((count("gap")?, count("clip")?))
-}
-
-/// The keys that a reel's segments may have.
-fn segment_keys(reel: i64) -> Range<i64> {
-    let count = REEL_SEGMENTS_MAX as i64;
-    reel * count..(reel + 1) * count
 }
 
 /// Takes the time of the segments with these keys, those that there are, out of what is lost.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
-use super::clips::{Clip, ClipWish};
+use super::clips::{Clip, ClipFailure, ClipWish};
 use super::error::ClipError;
 use super::failure::{
     Failure, commit_failed, create_failed, folder_sync_failed, index_failed, sync_failed,
@@ -192,13 +192,36 @@ impl Recorder {
     pub(super) fn make_clip(&mut self, wish: &ClipWish) -> Result<Clip, ClipError> {
         self.commit();
         self.may_change()?;
-        self.index.make_clip(wish, self.clock.wall())
+        let made = self.index.make_clip(wish, self.clock.wall());
+        made.map_err(|failure| self.clip_failed(failure))
     }
 
     /// Removes a clip. Returns whether there was one.
     pub(super) fn remove_clip(&mut self, id: i64) -> Result<bool, ClipError> {
         self.may_change()?;
-        self.index.remove_clip(id)
+        let mut removed = self.index.remove_clip(id);
+        if removed.as_ref().is_err_and(met_full_disk) && self.give_up_ballast() {
+            removed = self.index.remove_clip(id);
+        }
+        removed.map_err(|failure| self.clip_failed(failure))
+    }
+
+    /// What a change of clips that failed means for the recording and for whoever asked for it.
+    fn clip_failed(&mut self, failure: ClipFailure) -> ClipError {
+        match failure {
+            ClipFailure::Refused(error) => error,
+            ClipFailure::Index(error) => {
+                self.note_index_error(&error);
+                error.into()
+            }
+            ClipFailure::Commit(error) => {
+                // What the disk only refuses for now may be asked for again.
+                if let failure @ Failure::Poison(_) = commit_failed(&error) {
+                    self.fail(failure);
+                }
+                error.into()
+            }
+        }
     }
 
     /// The index, for those who change rows that are not recording's; or why it takes no change.
@@ -454,6 +477,8 @@ impl Recorder {
         let reel = match ReelWriter::create(&*self.files, &path, id, &head, segment) {
             Ok(reel) => reel,
             Err(error) => {
+                // The folder may have gone with the last of its reels, if the clock was set back since.
+                self.folders.remove(camera);
                 // One that is there already was made by somebody else, and is nobody's to remove.
                 if error.kind() != io::ErrorKind::AlreadyExists {
                     self.unnamed.push(path.clone());
@@ -494,29 +519,28 @@ impl Recorder {
         });
     }
 
-    /// Queues the row of a new run. A run has one header: playlists address it by the run alone.
+    /// Queues the row of a run. A run has one header: playlists address it by the run alone.
     fn announce_run(&mut self, key: &TrackKey, segment: &Segment) -> Result<(), Failure> {
         let (track, run, init) = (self.track(key), segment.run, &segment.init.bytes);
         let waiting = self.batch.runs.iter();
         let mut waiting = waiting.filter(|row| (row.track, row.run) == (track, run));
         let same = match waiting.next() {
             Some(row) => row.init == *init,
-            None => match self
-                .index
-                .run_init(track, run)
-                .map_err(|error| index_failed(&error))?
-            {
-                Some(known) => known == *init,
-                None => {
+            None => {
+                let known = self.index.run_init(track, run);
+                let known = known.map_err(|error| index_failed(&error))?;
+                let same = known.is_none_or(|known| known == *init);
+                if same {
+                    // Also one that the index knows: it may go with the run's last reel before this reel has a row.
                     self.batch.runs.push(RunRow {
                         track,
                         run,
                         parameters: encode_parameters(&segment.init.parameters),
                         init: init.clone(),
                     });
-                    true
                 }
-            },
+                same
+            }
         };
         if same {
             Ok(())
@@ -637,6 +661,16 @@ impl Recorder {
         let now = self.clock.monotonic();
         self.uncommitted_since.get_or_insert(now);
     }
+}
+
+/// Whether there was no room to change clips.
+fn met_full_disk(failure: &ClipFailure) -> bool {
+    let failure = match failure {
+        ClipFailure::Refused(_) => return false,
+        ClipFailure::Index(error) => index_failed(error),
+        ClipFailure::Commit(error) => commit_failed(error),
+    };
+    matches!(failure, Failure::Pause(GapReason::DiskFull, _))
 }
 
 /// Where a reel lies.

@@ -26,7 +26,7 @@ use super::resync::read_segments_despite_damage;
 use super::rows::{Batch, REEL_SEGMENTS_MAX, segment_key};
 use super::segment_read::{read_segment, reads_whole};
 use super::status::{Gap, GapMark, GapReason};
-use super::unnamed::{check_not_outdated, unnamed_reels};
+use super::unnamed::unnamed_reels;
 use crate::base::{CameraId, Wall};
 use crate::chunk::ReadAt;
 use crate::media::{RenditionId, ticks_to_seconds};
@@ -240,7 +240,6 @@ pub(super) fn recover(
     if let Some((path, error)) = sweep(dir, files, index).map_err(sqlite)? {
         tracing::warn!(path = %path.display(), %error, "a recording that is over cannot be removed; it is tried again");
     }
-    check_not_outdated(dir, files, patience, index)?;
     let mut reels = Vec::new();
     for reel in open_reels(index).map_err(sqlite)? {
         let committed = committed_segments(index, &reel).map_err(sqlite)?;

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::parameters::decode_parameters;
-use super::rows::REEL_SEGMENTS_MAX;
+use super::rows::segment_keys;
 use super::scrub_rows::forget_damaged;
 use crate::media::ticks_to_seconds;
 
@@ -102,11 +102,11 @@ pub(super) fn extent(connection: &Connection, id: i64) -> rusqlite::Result<Optio
         .query_row([id], |row| row.get(0))
         .optional()?;
     let timescale = timescale_of(parameters.flatten().as_deref());
-    let first_key = id * REEL_SEGMENTS_MAX as i64;
+    let keys = segment_keys(id);
     let mut segments = connection.prepare_cached(
         "SELECT wall_ms, duration_ticks FROM segment WHERE id >= ? AND id < ? ORDER BY id",
     )?;
-    let mut rows = segments.query(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+    let mut rows = segments.query([keys.start, keys.end])?;
     let (mut extent, mut ticks) = (None::<Extent>, 0u64);
     while let Some(row) = rows.next()? {
         let (wall_ms, duration_ticks): (i64, u64) = (row.get(0)?, row.get(1)?);
@@ -238,10 +238,10 @@ pub(super) fn forget_reel(
     let Some(day) = day else {
         return Ok(None);
     };
-    let first_key = id * REEL_SEGMENTS_MAX as i64;
+    let keys = segment_keys(id);
     transaction
         .prepare_cached("DELETE FROM segment WHERE id >= ? AND id < ?")?
-        .execute(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+        .execute([keys.start, keys.end])?;
     forget_damaged(transaction, id)?;
     transaction
         .prepare_cached("UPDATE camera SET reel_bytes = reel_bytes - ? WHERE id = ?")?

@@ -98,6 +98,8 @@ impl BelievedTime {
 struct Candidate {
     id: i64,
     camera: usize,
+    /// It is the last of its track.
+    is_newest: bool,
     bytes: u64,
     from_ms: i64,
     to_ms: i64,
@@ -117,8 +119,8 @@ struct Share {
     bytes: u64,
 }
 
-/// The closed reels that are over now, oldest first, at most [`PLAN_REELS_MAX`]. The newest reel of a track stays
-/// whatever the limits say: the numbers of what is recorded next go on from it.
+/// The closed reels that are over now, oldest first, at most [`PLAN_REELS_MAX`]. The newest reel of a track goes only
+/// because of its age: however short room is, what was recorded last stays.
 pub(super) fn expired_reels(
     connection: &Connection,
     situation: &Situation<'_>,
@@ -148,7 +150,8 @@ fn choose(situation: &Situation<'_>, shares: &[Share], candidates: &[Candidate])
         let limits = &shares[reel.camera].limits;
         let age_ms = *now - Wall(reel.to_ms);
         let too_old = |max: Duration| age_ms as i128 > max.as_millis() as i128;
-        limits.age_max.is_some_and(too_old) || limits.bytes_max.is_some_and(|max| bytes > max)
+        let too_many = |max: u64| bytes > max && !reel.is_newest;
+        limits.age_max.is_some_and(too_old) || limits.bytes_max.is_some_and(too_many)
     };
     for reel in candidates {
         if is_over(reel, kept[reel.camera]) {
@@ -165,7 +168,7 @@ fn choose(situation: &Situation<'_>, shares: &[Share], candidates: &[Candidate])
         if total <= total_max && free >= free_min {
             break;
         }
-        if chosen.insert(reel.id) {
+        if !reel.is_newest && chosen.insert(reel.id) {
             total -= reel.bytes.min(total);
             free = free.saturating_add(reel.bytes);
         }
@@ -201,9 +204,10 @@ fn oldest_of(
     candidates: &mut Vec<Candidate>,
 ) -> rusqlite::Result<()> {
     let mut oldest = connection.prepare_cached(
-        "SELECT id, bytes, wall_ms, wall_ms + end_ms FROM reel INDEXED BY reel_by_age
+        "SELECT id, bytes, wall_ms, wall_ms + end_ms,
+                first_msn = (SELECT max(first_msn) FROM reel WHERE track = ?1)
+         FROM reel INDEXED BY reel_by_age
          WHERE track = ?1 AND refs = 0 AND bytes IS NOT NULL AND end_ms IS NOT NULL
-         AND first_msn <> (SELECT max(first_msn) FROM reel WHERE track = ?1)
          ORDER BY wall_ms LIMIT ?2",
     )?;
     let mut rows = oldest.query(params![track, PLAN_REELS_MAX])?;
@@ -214,6 +218,7 @@ fn oldest_of(
             bytes: row.get(1)?,
             from_ms: row.get(2)?,
             to_ms: row.get(3)?,
+            is_newest: row.get(4)?,
         });
     }
     Ok(())
@@ -237,6 +242,7 @@ mod tests {
             .map(|n| Candidate {
                 id: n,
                 camera: n as usize % 2,
+                is_newest: n >= 4,
                 bytes: GIB,
                 from_ms: n * 60_000,
                 to_ms: (n + 1) * 60_000,

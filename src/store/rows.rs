@@ -1,6 +1,7 @@
 //! What the index keeps, row by row, and a batch of rows that become durable together.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::reel_writer::Place;
 use super::scrub::ScrubPosition;
@@ -14,7 +15,13 @@ pub(super) const REEL_SEGMENTS_MAX: u64 = 256;
 /// The key of a segment.
 pub(super) fn segment_key(reel: i64, first_msn: u64, msn: u64) -> i64 {
     debug_assert!((first_msn..first_msn + REEL_SEGMENTS_MAX).contains(&msn));
-    reel * REEL_SEGMENTS_MAX as i64 + (msn - first_msn) as i64
+    segment_keys(reel).start + (msn - first_msn) as i64
+}
+
+/// The keys that a reel's segments may have.
+pub(super) fn segment_keys(reel: i64) -> Range<i64> {
+    let count = REEL_SEGMENTS_MAX as i64;
+    reel * count..(reel + 1) * count
 }
 
 /// The reel of a segment's key.

@@ -1,7 +1,8 @@
 //! Reads every recorded and imported byte again, again and again, so slowly that nobody notices and so fast that it
 //! comes round within a month, and compares it with its digest. A damaged segment is taken out of what can be played
-//! and marked as a loss; a damaged chunk is not given out any more, and its items are named; their bytes stay. Runs on
-//! a thread of its own beside the writer, which it asks to mark.
+//! and marked as a loss; a damaged chunk is not given out any more, and its items are named; their bytes stay. What only
+//! a rebuilt index would need (the starts of reels, records of packs, the journal) is written again from the index. Runs
+//! on a thread of its own beside the writer, which it asks to mark.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,13 +19,15 @@ use super::import::{
     PackToRead, PacksReport, forget_removed, note_traced, open_pack, pack_after, pack_bytes_behind,
     repair_records, tell_damage, trace_damage, verify_pack,
 };
-use super::index::Index;
+use super::journal::verify_journal;
 use super::last_words::LastWords;
-use super::lock_directory;
+use super::patience::Patience;
 use super::reader::Reader;
+use super::reel_heads::{repair_heads, verify_head};
 use super::status::RecordingState;
 use super::writer::{Asker, Writer};
-use crate::base::{Clock, Wall};
+use super::{lock_directory, open_index};
+use crate::base::{Clock, SystemClock, Wall};
 
 /// A pass takes about this long, which leaves days for a box that is off at night to come round within a month.
 const PASS: Duration = Duration::from_secs(20 * 24 * 3600);
@@ -174,10 +177,13 @@ impl<'a> Round<'a> {
             return Ok(REST_MAX);
         };
         let (position, rest) = (scrubbed.position, scrubbed.rest);
+        if position.began != last.began {
+            self.check_journal()?;
+        }
         if self.told.replace(position) != Some(position) {
             scrubbed.tell();
         }
-        repair(&self.reader, self.writer, &scrubbed.packs);
+        self.repair(&scrubbed);
         let noted = self
             .writer
             .ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
@@ -198,25 +204,52 @@ impl<'a> Round<'a> {
         Ok(rest)
     }
 
+    /// Writes again what the index knows of what is damaged, unless nothing may be written any more.
+    fn repair(&self, scrubbed: &Scrubbed) {
+        if matches!(self.writer.status().state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        match repair_records(&RealFileSystem, &self.reader, &scrubbed.packs) {
+            Ok(0) => {}
+            Ok(repaired) => tracing::warn!(
+                repaired,
+                "damaged records of packs were written again from what the index knows"
+            ),
+            Err(error) => tracing::warn!(%error, "damaged records of packs are not written again"),
+        }
+        match repair_heads(self.dir, &self.reader, &scrubbed.segments.heads_damaged) {
+            Ok(0) => {}
+            Ok(repaired) => tracing::warn!(
+                repaired,
+                "the damaged start of a reel was written again from what the index knows"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the damaged start of a reel is not written again")
+            }
+        }
+    }
+
+    /// Reads the journal again, once in a pass, and has a damaged one written again.
+    fn check_journal(&self) -> Result<(), ReadError> {
+        if let Some(number) = verify_journal(self.dir, &self.reader)? {
+            tracing::error!(
+                "the journal, which only a rebuilt index would need, is damaged; it is written again from the index; \
+                 check the disk"
+            );
+            // What is not done now is done in the next pass.
+            let _ = self
+                .writer
+                .ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
+                    recorder.renew_journal(number);
+                });
+        }
+        Ok(())
+    }
+
     /// Up to where what was found is noted.
     #[cfg(test)]
     pub(super) fn position(&self) -> Option<ScrubPosition> {
         self.position
-    }
-}
-
-/// Writes damaged records again, unless nothing may be written any more.
-fn repair(reader: &Reader, writer: &Writer, packs: &PacksReport) {
-    if matches!(writer.status().state, RecordingState::Poisoned { .. }) {
-        return;
-    }
-    match repair_records(&RealFileSystem, reader, packs) {
-        Ok(0) => {}
-        Ok(repaired) => tracing::warn!(
-            repaired,
-            "damaged records of packs were written again from what the index knows"
-        ),
-        Err(error) => tracing::warn!(%error, "damaged records of packs are not written again"),
     }
 }
 
@@ -320,6 +353,7 @@ fn scrub_reel(
         }));
     }
     forget_cached(&reel.path);
+    report.heads_damaged.extend(verify_head(reel, &open_reel));
     let mut buffer = Vec::new();
     for segment in reel.single_segments() {
         let found = verify_reel(&segment, &open_reel, &mut buffer);
@@ -331,8 +365,9 @@ fn scrub_reel(
     // What was read is of no use to anybody else.
     forget_cached(&reel.path);
     // Retention was faster.
-    if !report.damaged.is_empty() && !has_reel(reader, reel.id)? {
+    if report.has_damage() && !has_reel(reader, reel.id)? {
         report.damaged.clear();
+        report.heads_damaged.clear();
     }
     Ok(Some(Scrubbed {
         rest: rest_after(reel.bytes(), remaining, now - position.began),
@@ -418,6 +453,8 @@ pub struct ScrubReport {
     pub verified: VerifyReport,
     /// What was read of packs.
     pub packs: PacksReport,
+    /// The journal is not what it was.
+    pub journal_damaged: bool,
     /// What is not given out any more, or again, because of this pass; `None` if an appliance runs there, which marks
     /// what it finds itself.
     pub marked: Option<ScrubMarks>,
@@ -436,6 +473,10 @@ pub struct ScrubMarks {
     pub chunks_recovered: u64,
     /// Records of packs that were written again from what the index knows.
     pub records_repaired: u64,
+    /// Reels whose start was written again from what the index knows.
+    pub heads_repaired: u64,
+    /// The journal was written again from what the index knows.
+    pub journal_renewed: bool,
 }
 
 /// Reads everything below `dir` once. Without an appliance that runs there, what is damaged is marked. `progress` is told
@@ -447,18 +488,20 @@ pub fn scrub_once(
     let archive = Archive::open(dir)?;
     let verified = archive.verify(&mut progress)?;
     let packs = archive.verify_packs(&mut progress)?;
+    let journal = verify_journal(dir, archive.reader())?;
     let lock = match lock_directory(dir) {
         Ok(lock) => Some(lock),
         Err(OpenError::InUse(_)) => None,
         Err(error) => return Err(error.into()),
     };
     let marked = match &lock {
-        Some(_) => Some(mark(dir, archive.reader(), &verified, &packs)?),
+        Some(_) => Some(mark(dir, archive.reader(), &verified, &packs, journal)?),
         None => None,
     };
     Ok(ScrubReport {
         verified,
         packs,
+        journal_damaged: journal.is_some(),
         marked,
     })
 }
@@ -468,16 +511,25 @@ fn mark(
     reader: &Reader,
     verified: &VerifyReport,
     packs: &PacksReport,
+    journal: Option<u64>,
 ) -> Result<ScrubMarks, ScrubError> {
     let mut marked = ScrubMarks {
         records_repaired: repair_records(&RealFileSystem, reader, packs)?,
+        heads_repaired: repair_heads(dir, reader, &verified.heads_damaged)?,
         ..ScrubMarks::default()
     };
-    if verified.is_as_noted() && packs.damaged.is_empty() && packs.recovered.is_empty() {
+    let is_as_noted =
+        verified.is_as_noted() && packs.damaged.is_empty() && packs.recovered.is_empty();
+    if is_as_noted && journal.is_none() {
         return Ok(marked);
     }
-    let mut index = Index::open(dir, Arc::new(RealFileSystem))?;
+    let patience = Patience::new(&SystemClock);
+    let mut index = open_index(dir, Arc::new(RealFileSystem), &patience)?;
     let commit = |error| OpenError::from_commit(dir, error);
+    if let Some(number) = journal {
+        index.renew_journal(number).map_err(commit)?;
+        marked.journal_renewed = true;
+    }
     if !verified.is_as_noted() {
         (marked.segments, marked.segments_recovered) =
             index.mark_segments(verified).map_err(commit)?;
@@ -507,6 +559,12 @@ impl Scrubbed {
     /// Says in the log what was found; which items damaged chunks hit is said once that is known.
     pub(super) fn tell(&self) {
         tell_segments(&self.segments.damaged);
+        for head in &self.segments.heads_damaged {
+            tracing::error!(
+                path = %head.path.display(),
+                "the start of a reel is damaged, which only a rebuilt index would need: {}; check the disk", head.what
+            );
+        }
         for segment in &self.segments.recovered {
             tracing::warn!(
                 camera = %segment.camera, rendition = %segment.rendition, segment.msn,
@@ -570,6 +628,7 @@ impl ReelToRead {
             path: PathBuf::clone(&self.path),
             run: self.run,
             is_closed: self.is_closed,
+            head: None,
             segments: vec![segment.clone()],
         })
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::parameters::decode_parameters;
 use super::recovery::wall_end;
-use super::rows::REEL_SEGMENTS_MAX;
+use super::rows::{REEL_SEGMENTS_MAX, segment_keys};
 use super::status::{GAP_TOUCHES_MS, GapReason};
 use crate::base::Wall;
 
@@ -97,9 +97,9 @@ fn cut_gap(
 
 /// Forgets what is known of a reel's damaged segments.
 pub(super) fn forget_damaged(connection: &Connection, reel: i64) -> rusqlite::Result<()> {
-    let first_key = reel * REEL_SEGMENTS_MAX as i64;
+    let keys = segment_keys(reel);
     connection
         .prepare_cached("DELETE FROM damaged WHERE id >= ? AND id < ?")?
-        .execute(params![first_key, first_key + REEL_SEGMENTS_MAX as i64])?;
+        .execute([keys.start, keys.end])?;
     Ok(())
 }

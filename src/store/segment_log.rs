@@ -1,5 +1,5 @@
 //! The log of recorded segments: each committed one is a leaf of a Merkle tree, in the order in which they were
-//! written. Each minute the box signs what the log holds.
+//! written. Each minute the box signs what the log holds, and sooner if somebody needs it.
 //!
 //! A leaf becomes durable with its segment: the trailer behind the segment in its reel tells index and predecessor, and
 //! all else that the leaf's record holds, so that a commit writes not a byte more for the log. Before a checkpoint is
@@ -34,6 +34,9 @@ use crate::seal::{Frontier, Leaf, NodeHash, SigningKeys, Tree, TreeError, leaf_h
 /// How often a log that has grown is signed.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Nobody has it signed sooner than this after the last time: a checkpoint takes some kB and two syncs.
+const ON_DEMAND_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often the room of leaves is given back whose segments are gone.
 const THINNING_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -64,6 +67,8 @@ pub(super) struct SegmentLog {
     first_reel: i64,
     signed: u64,
     due: Monotonic,
+    /// When it was to be signed last, whatever came of it.
+    last_tried: Option<Monotonic>,
     thinning_due: Monotonic,
     bytes_written: u64,
     has_warned: bool,
@@ -167,6 +172,7 @@ impl SegmentLog {
             first_reel: row.first_reel,
             signed: held.signed,
             due: now.after(CHECKPOINT_INTERVAL),
+            last_tried: None,
             thinning_due: now.after(THINNING_INTERVAL),
             bytes_written: 0,
             has_warned: false,
@@ -320,6 +326,18 @@ impl SegmentLog {
         now >= self.due && self.frontier.size() > self.signed
     }
 
+    /// How long to wait before the log is signed for somebody who needs a checkpoint that covers a leaf. `None` if one
+    /// does already, or none would: the leaf is not committed.
+    pub(super) fn rest_before_covering(&self, leaf: u64, now: Monotonic) -> Option<Duration> {
+        if !(self.signed..self.frontier.size()).contains(&leaf) {
+            return None;
+        }
+        let since = self.last_tried.map(|last| now.since(last));
+        Some(since.map_or(Duration::ZERO, |since| {
+            ON_DEMAND_INTERVAL.saturating_sub(since)
+        }))
+    }
+
     /// Appends the hashes of what is committed to the log's files. `open_reel` is the first reel that takes more.
     pub(super) fn flush(&mut self, open_reel: i64) -> Result<(), AppendError> {
         self.bytes_written += self.tiles.flush(&*self.files)?;
@@ -330,7 +348,9 @@ impl SegmentLog {
 
     /// Signs what is committed. Whatever refuses is tried again in a minute; a failed sync is for the caller to judge.
     pub(super) fn sign(&mut self, open_reel: i64, clock: &dyn Clock) -> Result<(), AppendError> {
-        self.due = clock.monotonic().after(CHECKPOINT_INTERVAL);
+        let now = clock.monotonic();
+        self.due = now.after(CHECKPOINT_INTERVAL);
+        self.last_tried = Some(now);
         let outcome = self
             .flush(open_reel)
             .and_then(|()| self.sign_flushed(clock));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::REEL_DURATION_MAX;
 use super::retention::Retention;
 use crate::base::{CameraId, DigestKind, Monotonic, Wall};
-use crate::media::RenditionId;
+use crate::media::{Fault, RenditionId};
 
 /// How recordings are written. The default suits a board with an SD card.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct StoreOptions {
     pub digest: DigestKind,
     /// What is imported or uploaded must be a picture, film or sound.
     pub media_only: bool,
+    /// Whether complete uploads become items, or wait for a process that knows what is taken.
+    pub imports_uploads: bool,
 }
 
 impl Default for StoreOptions {
@@ -49,6 +51,7 @@ impl Default for StoreOptions {
             ballast_bytes: 8 << 20,
             digest: DigestKind::default(),
             media_only: false,
+            imports_uploads: true,
         }
     }
 }
@@ -140,7 +143,7 @@ pub struct StoreStatus {
 /// Why nothing was recorded for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GapReason {
-    /// The camera was unplugged or stopped delivering.
+    /// The camera was unplugged, stopped delivering, or was opened anew because of what it delivered.
     CameraGone,
     /// The encoder failed or was started again.
     EncoderFailed,
@@ -196,6 +199,15 @@ impl GapReason {
             Self::Refused => "refused",
             Self::Lost => "lost",
             Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl From<Fault> for GapReason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Source => Self::CameraGone,
+            Fault::Encoder => Self::EncoderFailed,
         }
     }
 }

@@ -1,15 +1,18 @@
 //! A camera's recordings as a line of time, for drawing: where something is recorded and how much, where nothing is
 //! and why, what is kept. Reads spans, sums and reels, never segments, so that a year answers in milliseconds.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
 use super::clips::{Clip, clips};
 use super::error::ReadError;
 use super::import::{ItemEntry, imports_within};
-use super::reader::{Reader, earlier, gaps, track_end, track_start, tracks};
+use super::reader::{Reader, each_gap, earlier, track_end, track_start, tracks};
 use super::reel_rows::{HOUR_MS, QUARTER_MS};
-use super::status::Gap;
+use super::status::{Gap, GapReason};
 use crate::base::{CameraId, Wall};
+use crate::media::RenditionId;
 
 /// Up to this much, in ms, reels are counted one by one; beyond, their sums: two days of a track have 2,880 of them.
 const REEL_RANGE_MAX_MS: i64 = 2 * 24 * HOUR_MS;
@@ -31,7 +34,8 @@ pub struct Timeline {
     pub newest: Option<Wall>,
     /// Where something is recorded, in order, none touching another.
     pub spans: Vec<(Wall, Wall)>,
-    /// Where something is missing, by their end.
+    /// Where something is missing, by start. Those of one rendition and reason lie further apart than a quarter of the
+    /// bucket that was asked for, which bounds how many there are.
     pub gaps: Vec<Gap>,
     /// What is kept, by start.
     pub clips: Vec<Clip>,
@@ -67,6 +71,8 @@ impl Reader {
         self.read(|connection| {
             // By what is asked, not by what can be counted: a break of a second is seen in a minute.
             let merged_ms = bucket_ms / MERGED_PARTS;
+            let mut gaps = DrawnGaps::new(merged_ms);
+            each_gap(connection, camera, (from, to), |gap| gaps.add(&gap))?;
             let counted = Counted::for_range(to - from, bucket_ms);
             let bucket_ms = counted.bucket_ms(bucket_ms);
             let mut line = Timeline {
@@ -74,7 +80,7 @@ impl Reader {
                 oldest: None,
                 newest: None,
                 spans: Vec::new(),
-                gaps: merge_gaps(gaps(connection, camera, from, to)?, merged_ms),
+                gaps: gaps.into_sorted(),
                 clips: clips(
                     connection,
                     "WHERE camera.name = ?1 AND clip.to_ms > ?2 AND clip.from_ms < ?3",
@@ -240,27 +246,166 @@ fn merge_spans(mut spans: Vec<(Wall, Wall)>, merged_ms: i64) -> Vec<(Wall, Wall)
     merged
 }
 
-/// Gaps of one kind that lie closer than can be drawn become one.
-fn merge_gaps(gaps: Vec<Gap>, merged_ms: i64) -> Vec<Gap> {
-    let mut merged: Vec<Gap> = Vec::new();
-    for gap in gaps {
-        match merged.last_mut() {
-            Some(last)
-                if (last.rendition, last.reason) == (gap.rendition, gap.reason)
-                    && gap.from - last.to <= merged_ms =>
-            {
-                last.from = last.from.min(gap.from);
-                last.to = last.to.max(gap.to);
-            }
-            _ => merged.push(gap),
+/// Gaps as they are drawn: those of one rendition and reason that lie no further apart than `apart_ms` are one. Where a
+/// disk is too slow all the time, those of pictures and of sound come in turn, a hundred thousand in a year.
+struct DrawnGaps {
+    apart_ms: i64,
+    /// Of each kind, in order and further apart than that.
+    kinds: BTreeMap<GapKind, Vec<(Wall, Wall)>>,
+}
+
+/// What is missing, and why.
+type GapKind = (Option<RenditionId>, GapReason);
+
+impl DrawnGaps {
+    fn new(apart_ms: i64) -> Self {
+        Self {
+            apart_ms,
+            kinds: BTreeMap::new(),
         }
     }
-    merged
+
+    /// Adds one that ends no earlier than any before it.
+    fn add(&mut self, gap: &Gap) {
+        let drawn = self.kinds.entry((gap.rendition, gap.reason)).or_default();
+        let apart_ms = self.apart_ms;
+        let (mut from, mut to) = (gap.from, gap.to);
+        // A long one reaches back over several.
+        while let Some(before) = drawn.pop_if(|before| from - before.1 <= apart_ms) {
+            from = from.min(before.0);
+            to = to.max(before.1);
+        }
+        drawn.push((from, to));
+    }
+
+    fn into_sorted(self) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for ((rendition, reason), drawn) in self.kinds {
+            gaps.extend(drawn.into_iter().map(|(from, to)| Gap {
+                rendition,
+                from,
+                to,
+                reason,
+            }));
+        }
+        gaps.sort_by_key(|gap| gap.from);
+        gaps
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::media::Rung;
+
+    const PICTURE: Option<RenditionId> = Some(RenditionId::video(Rung::High));
+    const SOUND: Option<RenditionId> = Some(RenditionId::audio(Rung::High));
+
+    fn gap(rendition: Option<RenditionId>, reason: GapReason, from: i64, to: i64) -> Gap {
+        Gap {
+            rendition,
+            from: Wall(from),
+            to: Wall(to),
+            reason,
+        }
+    }
+
+    /// As they are drawn, out of the order in which the index has them.
+    fn drawn(mut gaps: Vec<Gap>, apart_ms: i64) -> Vec<Gap> {
+        gaps.sort_by_key(|gap| gap.to);
+        let mut drawn = DrawnGaps::new(apart_ms);
+        gaps.iter().for_each(|gap| drawn.add(gap));
+        drawn.into_sorted()
+    }
+
+    #[test]
+    fn gaps_of_picture_and_sound_in_turn_are_as_few_as_can_be_drawn() {
+        const DAY_MS: i64 = 24 * HOUR_MS;
+        let slow = |rendition, at| gap(rendition, GapReason::DiskSlow, at, at + 2_000);
+        let in_turn = (0..365 * 200).map(|number| {
+            let rendition = if number % 2 == 0 { PICTURE } else { SOUND };
+            slow(rendition, number * (DAY_MS / 200))
+        });
+        let all: Vec<Gap> = in_turn.collect();
+        // A year on a page of 600 pixels.
+        let year = drawn(all.clone(), 365 * DAY_MS / 600);
+        assert_eq!(year.len(), 2);
+        let last = (365 * 200 - 2) * (DAY_MS / 200);
+        assert_eq!(year[0], gap(PICTURE, GapReason::DiskSlow, 0, last + 2_000));
+        // Exactly, from near by, in the order of their starts.
+        assert_eq!(drawn(all.clone(), 1_000), all);
+    }
+
+    #[test]
+    fn a_gap_is_merged_with_those_of_its_rendition_and_reason_alone() {
+        use GapReason::{CameraGone, DiskSlow};
+        let picture = |from, to| gap(PICTURE, DiskSlow, from, to);
+        let others = [
+            gap(SOUND, DiskSlow, 5, 15),
+            gap(None, DiskSlow, 12, 22),
+            gap(PICTURE, CameraGone, 13, 21),
+        ];
+        let all = [
+            &[picture(0, 10)][..],
+            &others,
+            &[picture(20, 30), picture(41, 50)],
+        ]
+        .concat();
+        let expected = [&[picture(0, 30)][..], &others, &[picture(41, 50)]].concat();
+        assert_eq!(drawn(all.clone(), 10), expected);
+        assert_eq!(drawn(all.clone(), 9), all);
+        // A clock that was set back: one that ends last began first.
+        let long = [
+            picture(10, 11),
+            picture(30, 31),
+            picture(50, 51),
+            picture(25, 60),
+        ];
+        assert_eq!(drawn(long.to_vec(), 5), [picture(10, 11), picture(25, 60)]);
+    }
+
+    proptest! {
+        #[test]
+        fn merged_gaps_lose_none_and_cover_nothing_far_from_one(
+            raw in proptest::collection::vec((0usize..3, 0i64..2_000, 1i64..60), 0..60),
+            apart_ms in 0i64..100,
+        ) {
+            let kinds = [
+                (PICTURE, GapReason::DiskSlow),
+                (SOUND, GapReason::DiskSlow),
+                (SOUND, GapReason::RungShed),
+            ];
+            let made = raw.iter().map(|&(kind, from, ms)| {
+                let (rendition, reason) = kinds[kind];
+                gap(rendition, reason, from, from + ms)
+            });
+            let real: Vec<Gap> = made.collect();
+            let merged = drawn(real.clone(), apart_ms);
+            prop_assert!(merged.is_sorted_by_key(|gap| gap.from));
+            for (rendition, reason) in kinds {
+                let of = |gaps: &[Gap]| -> Vec<(i64, i64)> {
+                    let kind = gaps.iter().filter(|gap| (gap.rendition, gap.reason) == (rendition, reason));
+                    kind.map(|gap| (gap.from.0, gap.to.0)).collect()
+                };
+                let (real, merged) = (of(&real), of(&merged));
+                for &(from, to) in &real {
+                    prop_assert!(merged.iter().any(|gap| gap.0 <= from && to <= gap.1));
+                }
+                for &(from, to) in &merged {
+                    prop_assert!(real.iter().any(|gap| gap.0 == from));
+                    prop_assert!(real.iter().any(|gap| gap.1 == to));
+                    for moment in from..to {
+                        let near = |gap: &(i64, i64)| gap.0 - apart_ms..=gap.1 + apart_ms;
+                        prop_assert!(real.iter().any(|gap| near(gap).contains(&moment)));
+                    }
+                }
+                // Which bounds their number.
+                prop_assert!(merged.windows(2).all(|two| two[1].0 - two[0].1 > apart_ms));
+            }
+        }
+    }
 
     fn bucket(from: i64, bytes: u64, media_ms: u64) -> Bucket {
         Bucket {

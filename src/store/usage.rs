@@ -17,6 +17,9 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// A rate is told once so much is recorded, in ms.
 const RATE_MS_MIN: i64 = 10 * 60_000;
 
+/// A camera of which nothing came for so long, in ms, is not taken to go on as before.
+const STOPPED_MS: i64 = HOUR_MS;
+
 /// Room for less than this part of a day's recordings is as good as none: retention works in steps.
 const FULL_DAYS: f64 = 0.05;
 
@@ -50,14 +53,15 @@ pub struct CameraUsage {
     pub oldest: Option<Wall>,
     /// Where its newest segment ends.
     pub newest: Option<Wall>,
-    /// Bytes a day at the rate of its last day; `None` until ten minutes are recorded.
+    /// Bytes a day: while it records, at the rate of its last day, `None` until ten minutes are recorded; once nothing
+    /// came for an hour, what came within the last day, and so nothing after a day.
     pub bytes_per_day: Option<f64>,
 }
 
 /// What becomes of the disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Forecast {
-    /// Too little is recorded to tell.
+    /// Too little was recorded within the last day to tell.
     Unknown,
     /// There is room for so many days at the present rate.
     Filling {
@@ -156,11 +160,12 @@ impl CameraUsage {
 }
 
 impl Reader {
-    /// How much room recordings take on a disk with this much.
+    /// How much room recordings take on a disk with this much, when the clock says `now`.
     pub(super) fn usage(
         &self,
         retention: &Retention,
         space: DiskSpace,
+        now: Wall,
     ) -> Result<Usage, ReadError> {
         self.read(|connection| {
             let mut statement =
@@ -187,6 +192,8 @@ impl Reader {
                     usage.oldest = earlier(usage.oldest, track_start(connection, *track)?);
                 }
                 if let Some(newest) = usage.newest {
+                    let has_stopped = now - newest > STOPPED_MS;
+                    let until = if has_stopped { now } else { newest };
                     let (mut bytes, mut from) = (0, newest);
                     for (_, track) in &tracks {
                         let (of_track, start): (u64, Option<i64>) = connection
@@ -194,13 +201,14 @@ impl Reader {
                                 "SELECT coalesce(sum(bytes), 0), min(wall_ms) FROM reel
                                  WHERE track = ? AND wall_ms > ? AND bytes IS NOT NULL",
                             )?
-                            .query_row(params![track, newest.plus_ms(-DAY_MS).0], |row| {
+                            .query_row(params![track, until.plus_ms(-DAY_MS).0], |row| {
                                 Ok((row.get(0)?, row.get(1)?))
                             })?;
                         bytes += of_track;
                         from = from.min(start.map_or(from, Wall));
                     }
-                    usage.bytes_per_day = rate(bytes, newest - from);
+                    let of_ms = if has_stopped { DAY_MS } else { newest - from };
+                    usage.bytes_per_day = rate(bytes, of_ms);
                 }
                 cameras.push(usage);
             }

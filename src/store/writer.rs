@@ -16,6 +16,9 @@ use crate::base::Clock;
 /// The longest that the thread sleeps without looking at the clock.
 const NAP_MAX: Duration = Duration::from_secs(1);
 
+/// While segments wait all the time, for the disk is too slow, all else gets its turn this long after its last.
+const TURN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What is asked of the recorder by those who wait for its answer.
 type Request = Box<dyn FnOnce(&mut Recorder) + Send>;
 
@@ -60,11 +63,17 @@ const GIVEN_UP: u8 = 2;
 struct Shared {
     queue: Queue,
     requests: Vec<(Asker, Request)>,
-    /// Those who wait for a flush.
-    flushes: Vec<SyncSender<()>>,
+    flushes: Vec<Flush>,
     status: StoreStatus,
     closing: bool,
     ended: bool,
+}
+
+/// Somebody who waits until what was handed over before is committed.
+struct Flush {
+    /// Segments that waited then, less those taken since. Some may have been given up: then it waits for others instead.
+    ahead: usize,
+    done: SyncSender<()>,
 }
 
 /// The data directory's lock. Let go in so many words: a child that is being started holds a copy of every file of
@@ -129,9 +138,9 @@ impl Writer {
         }
     }
 
-    /// Has something done on the writer's thread, after all that was handed over before, and waits for the answer.
-    /// Fails if the writer takes nothing more, is asked too much, or does not answer within `timeout`, which for
-    /// [`Asker::Own`] begins again once there is a place.
+    /// Has something done on the writer's thread, and waits for the answer: after all that was handed over before, unless
+    /// segments come faster than the disk takes them; then in its turn. Fails if the writer takes nothing more, is asked
+    /// too much, or does not answer within `timeout`, which for [`Asker::Own`] begins again once there is a place.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         asker: Asker,
@@ -180,7 +189,8 @@ impl Writer {
             if shared.closing || shared.ended {
                 return;
             }
-            shared.flushes.push(done);
+            let ahead = shared.queue.segments_count();
+            shared.flushes.push(Flush { ahead, done });
             self.0.1.notify_all();
         }
         // Neither a timeout nor a thread that ended meanwhile changes what there is to do.
@@ -224,6 +234,15 @@ impl Shared {
         waiting.filter(|(of, _)| *of == asker).count() >= REQUESTS_MAX
     }
 
+    /// Takes those who waited for no more than the segment that was just taken, or all if there is none.
+    fn take_flushes(&mut self, settled: bool) -> Vec<SyncSender<()>> {
+        let over = self.flushes.extract_if(.., |flush| {
+            flush.ahead = flush.ahead.saturating_sub(1);
+            settled || flush.ahead == 0
+        });
+        over.map(|flush| flush.done).collect()
+    }
+
     fn refuses(&self) -> bool {
         self.closing || self.ended || matches!(self.status.state, RecordingState::Poisoned { .. })
     }
@@ -256,6 +275,7 @@ impl Drop for Ended<'_> {
 }
 
 fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
+    let mut turn_due = clock.monotonic().after(TURN_INTERVAL);
     loop {
         let mut shared = writer.lock();
         while !shared.has_work() {
@@ -267,18 +287,20 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
                 break;
             }
             let woken = writer.0.1.wait_timeout(shared, nap);
-            shared = woken.expect("nothing panics with this lock held").0;
+            let (locked, waited) = woken.expect("nothing panics with this lock held");
+            shared = locked;
+            // Recordings grow too old also while no camera gives new ones.
+            if waited.timed_out() {
+                break;
+            }
         }
         let queued = shared.queue.pop();
         let gaps = std::mem::take(&mut shared.queue.gaps);
-        // A flush waits for what was handed over before it.
         let settled = queued.is_none();
-        let flushes = if settled {
-            std::mem::take(&mut shared.flushes)
-        } else {
-            Vec::new()
-        };
-        let requests = if settled {
+        let flushes = shared.take_flushes(settled);
+        // Where the disk is too slow all the time, the queue is never empty.
+        let is_turn = settled || !flushes.is_empty() || turn_due <= clock.monotonic();
+        let requests = if is_turn {
             std::mem::take(&mut shared.requests)
         } else {
             Vec::new()
@@ -296,9 +318,11 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
         for mark in gaps {
             recorder.mark_gap(mark);
         }
+        let begun = clock.monotonic();
         for (_, request) in requests {
             request(&mut recorder);
         }
+        let mut turn = clock.monotonic().since(begun);
         let due = recorder
             .commit_due()
             .is_some_and(|due| due <= clock.monotonic());
@@ -307,8 +331,13 @@ fn run(writer: &Writer, mut recorder: Recorder, clock: &dyn Clock) {
         } else if due || !flushes.is_empty() {
             recorder.commit();
         }
-        if settled {
+        if is_turn {
+            let begun = clock.monotonic();
             recorder.keep_room();
+            let now = clock.monotonic();
+            turn += now.since(begun);
+            // Recording gets at least half of the time.
+            turn_due = now.after(turn.max(TURN_INTERVAL));
         }
         writer.lock().status = recorder.status().clone();
         // Whoever waits sees the status that belongs to the answer, or has given up waiting.

@@ -48,6 +48,10 @@ fn a_configuration_that_is_no_good_names_its_key() {
         "[[ladder.rungs]]\nname = \"tiny\"\n",
         &["ladder.rungs[0].name", "very_low"],
     );
+    check_config(
+        "[[ladder.rungs]]\nname = \"high\"\nwidth = 3840\nheight = 2160\nbitrate_kbps = 50\n",
+        &["ladder.rungs[0].bitrate_kbps", "too little", "raise it"],
+    );
     check_config("[server\n", &["perch.toml:1"]);
     check(
         &["config", "check", "/nowhere/perch.toml"],
@@ -89,9 +93,10 @@ fn an_encoder_that_is_not_installed_is_told_before_anything_is_made() {
 
 #[test]
 fn what_is_no_camera_is_told_at_once() {
-    let (_folder, data) = data_dir();
+    let (folder, data) = data_dir();
     let data = data.to_str().expect("text");
-    for device in ["/dev/null", "/etc/hostname"] {
+    let folder = folder.path().to_str().expect("text");
+    for device in ["/dev/null", "/etc/hostname", folder] {
         let arguments = [
             "run",
             "--source",

@@ -18,6 +18,8 @@ pub(crate) struct Appliance {
     pub greeting: String,
     /// Where it records.
     pub data: PathBuf,
+    /// What it logs.
+    log: PathBuf,
     child: Child,
 }
 
@@ -29,6 +31,12 @@ impl Appliance {
 
     /// The same with more in its configuration.
     pub(crate) fn start_with(data: &Path, more: &str) -> Self {
+        Self::start_at(data, "127.0.0.1:0", more)
+    }
+
+    /// The same with another address to listen at.
+    pub(crate) fn start_at(data: &Path, listen: &str, more: &str) -> Self {
+        let log = data.with_extension("log");
         let config = data.with_extension("toml");
         let text = format!("{CONFIG}{more}");
         std::fs::write(&config, text).expect("the configuration is written");
@@ -39,15 +47,16 @@ impl Appliance {
                 env!("CARGO_BIN_EXE_perch"),
                 "run",
                 "--listen",
-                "127.0.0.1:0",
+                listen,
                 "--config",
             ])
             .arg(&config)
             .arg("--data")
             .arg(data)
+            .env_remove("RUST_LOG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).expect("the log is made"))
             .spawn()
             .expect("the appliance starts");
         let mut greeting = String::new();
@@ -59,12 +68,13 @@ impl Appliance {
             .split("http://")
             .nth(1)
             .and_then(|rest| rest.split('/').next())
-            .and_then(|address| address.parse().ok())
+            .and_then(|address| address.replace("localhost", "127.0.0.1").parse().ok())
             .unwrap_or_else(|| panic!("an address to open, not {greeting:?}"));
         let appliance = Self {
             address,
             greeting,
             data: data.to_owned(),
+            log,
             child,
         };
         let up = (0..400).any(|_| {
@@ -82,6 +92,13 @@ impl Appliance {
             let dir = tempfile::tempdir().expect("a temporary folder").keep();
             Self::start(&dir.join("data"))
         })
+    }
+
+    /// The lines that it has logged so far and that contain `text`.
+    pub(crate) fn logged(&self, text: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(&self.log).expect("its log");
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
     }
 
     /// The address of a path.

@@ -67,6 +67,8 @@ fn imported_files_are_counted_once_and_served_until_they_are_removed() {
     assert!(whole.body == bytes);
     let part = appliance.get_with(&content, "Range: bytes=100-299\r\n");
     assert_eq!((part.status, part.body == bytes[100..300]), (206, true));
+    let first = json(appliance.get("/api/v1/items?limit=1").text());
+    assert_eq!(first["items"][0]["id"], item["id"]);
     let delete =
         format!("DELETE {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert_eq!(appliance.raw(&delete).status, 204);
@@ -75,5 +77,20 @@ fn imported_files_are_counted_once_and_served_until_they_are_removed() {
         assert_eq!(refused.status, 404);
         refused.problem();
     }
+    // The list goes on behind it all the same.
+    let next = first["next"].as_str().expect("there is more");
+    let second = json(
+        appliance
+            .get(&format!("/api/v1/items?limit=1&before={next}"))
+            .text(),
+    );
+    assert_eq!(second["items"][0]["id"], items["items"][1]["id"]);
+    let gone = format!(
+        "/api/v1/items?before={}",
+        item["id"].as_str().expect("an id")
+    );
+    let gone = appliance.get(&gone);
+    assert_eq!(gone.status, 410);
+    gone.problem();
     assert_eq!(appliance.get("/api/v1/items?before=x").status, 400);
 }

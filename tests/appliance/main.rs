@@ -12,3 +12,4 @@ mod lifecycle;
 mod players;
 mod storage;
 mod uploads;
+mod warnings;

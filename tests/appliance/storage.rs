@@ -112,6 +112,12 @@ fn what_cannot_be_kept_or_told_gets_a_problem() {
             400,
             "future",
         ),
+        (
+            "application/json",
+            clip("2000-12-31T00:00:59Z", late),
+            400,
+            "at most 24 hours",
+        ),
         ("application/json", clip(early, late), 404, "nothing"),
         ("application/json", " ".repeat(20_000), 413, "16 KiB"),
     ] {

@@ -107,6 +107,7 @@ fn watch(seconds: u32) -> ExitCode {
             match event {
                 CameraEvent::Appeared(camera) => println!("{ms} appeared {}", camera.id),
                 CameraEvent::Vanished(id) => println!("{ms} vanished {id}"),
+                CameraEvent::Unusable => {}
             }
         }),
     )

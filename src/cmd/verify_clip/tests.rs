@@ -263,12 +263,14 @@ fn a_clip_stays_the_same_while_the_box_goes_on_to_sign() {
 }
 
 #[test]
-fn what_is_not_signed_yet_is_exported_without_proof() {
+fn what_is_not_signed_yet_is_signed_by_the_box_and_exported_without_proof_beside_it() {
     let dir = tempfile::tempdir().unwrap();
     let clock = SimulatedClock::new(NOON);
     let store = open(dir.path(), &clock);
     record(&store, HIGH, 0, 1280, [0, 0, 3], NOON);
-    let file = store.clip_file(&wish(0, 6_000)).unwrap();
+    let keys = load_public_keys(&dir.path().join("keys/box.pub")).unwrap();
+    let porch = Porch { dir, clock, keys };
+    let file = porch.clip(0, 6_000);
     let reason = file.unproven();
     assert!(
         matches!(reason, Some(ProveError::NotYetSigned(2))),
@@ -276,7 +278,8 @@ fn what_is_not_signed_yet_is_exported_without_proof() {
     );
     let bytes = read_all(&Arc::new(file), 0);
     assert_eq!(body(&bytes, b"mdat").end, bytes.len());
-    store.clip_proof(&wish(0, 1).camera, &[(HIGH, 2)]).unwrap();
     let file = store.clip_file(&wish(0, 6_000)).unwrap();
     assert!(file.unproven().is_none(), "{:?}", file.unproven());
+    porch.holds(&read_all(&Arc::new(file), 0));
+    store.close();
 }

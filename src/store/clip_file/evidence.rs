@@ -54,13 +54,19 @@ impl Collected {
         }
     }
 
-    /// Makes the box for a file that begins with `head`.
-    pub(super) fn into_box(self, reader: &Reader, head: &MovieHead) -> Result<Vec<u8>, ProveError> {
+    /// Makes the box for a file that begins with `head`. `sign` is told the last leaf of the log that it needs if no
+    /// checkpoint covers that yet.
+    pub(super) fn into_box(
+        self,
+        reader: &Reader,
+        head: &MovieHead,
+        sign: &dyn Fn(u64),
+    ) -> Result<Vec<u8>, ProveError> {
         let Self {
             segments,
             mut places,
         } = self;
-        let proof = prove(reader, segments?)?;
+        let proof = prove(reader, segments?, sign)?;
         let media_start = head.bytes.len() as u64;
         for place in &mut places {
             place.offset += media_start;
@@ -106,15 +112,28 @@ fn record(
 
 /// The proof of segments under the oldest checkpoint that covers them: so it stays the same while somebody fetches the
 /// file in pieces. It is what whoever gets it would find, or an error says what is wrong.
-fn prove(reader: &Reader, segments: Vec<(u64, Leaf)>) -> Result<ClipProof, ProveError> {
+fn prove(
+    reader: &Reader,
+    segments: Vec<(u64, Leaf)>,
+    sign: &dyn Fn(u64),
+) -> Result<ClipProof, ProveError> {
     let dir = reader.dir();
     let last = segments.iter().max_by_key(|(index, _)| *index);
     let (last, msn) = last.map_or((0, 0), |(index, leaf)| (*index, leaf.msn));
     let keys = load_public_keys(&public_keys_path(dir))?;
-    let found = first_checkpoint(dir, &keys, last).map_err(|cause| ReadError::Io {
-        path: log_folder(dir),
-        cause,
-    })?;
+    let find = || {
+        first_checkpoint(dir, &keys, last).map_err(|cause| ReadError::Io {
+            path: log_folder(dir),
+            cause,
+        })
+    };
+    let found = match find()? {
+        None => {
+            sign(last);
+            find()?
+        }
+        found => found,
+    };
     let (note, checkpoint) = found.ok_or(ProveError::NotYetSigned(msn))?;
     let digests: Vec<_> = segments.iter().map(|(_, leaf)| leaf.digest).collect();
     let tree = Tree::new(TileFiles::new(dir), checkpoint.size);

@@ -22,8 +22,6 @@ use crate::base::{CameraId, DigestKind, Wall};
 use crate::cmaf::MovieHead;
 use crate::media::{RenditionId, ticks_to_seconds};
 
-/// The longest stretch of one file, in milliseconds.
-const CLIP_SPAN_MS_MAX: i64 = 24 * 3_600_000;
 /// The longest stretch that a time-lapse is made of, in milliseconds.
 const TIMELAPSE_SPAN_MS_MAX: i64 = 31 * 24 * 3_600_000;
 /// Less than this between two stretches is no gap to speak of, in milliseconds.
@@ -97,10 +95,15 @@ pub struct ClipFile {
 }
 
 impl ClipFile {
-    /// Plans a file. Reads the index and the tables of the segments.
-    pub(super) fn plan(reader: &Arc<Reader>, wish: &ClipFileWish) -> Result<Self, ClipFileError> {
+    /// Plans a file. Reads the index and the tables of the segments. Where the log is not signed yet as far as the
+    /// file's proof needs it, `sign` is told up to which leaf, and may have it signed.
+    pub(super) fn plan(
+        reader: &Arc<Reader>,
+        wish: &ClipFileWish,
+        sign: &dyn Fn(u64),
+    ) -> Result<Self, ClipFileError> {
         match wish.length {
-            ClipLength::Whole => plan::plan_clip(reader, wish),
+            ClipLength::Whole => plan::plan_clip(reader, wish, sign),
             ClipLength::Timelapse(fast) => keyframes::plan_timelapse(reader, wish, fast),
         }
     }

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::error::ClipFileError;
 use super::evidence::{Collected, parts_of};
 use super::fragments::Tables;
-use super::{CLIP_SPAN_MS_MAX, ClipFile, ClipFileWish, GAP_MS_MIN, Piece, best};
+use super::{ClipFile, ClipFileWish, GAP_MS_MIN, Piece, best};
 use crate::base::Wall;
 use crate::cmaf::{ClipWriteError, ClipWriter, Joint};
 use crate::media::{RenditionId, TrackKind};
+use crate::store::clips::RANGE_MS_MAX;
 use crate::store::reader::{Reader, RecordedRendition, Recording, SegmentEntry};
 use crate::store::recovery::wall_end;
 
@@ -20,6 +21,7 @@ const TICKS_A_MS: i64 = 90;
 pub(super) fn plan_clip(
     reader: &Arc<Reader>,
     wish: &ClipFileWish,
+    sign: &dyn Fn(u64),
 ) -> Result<ClipFile, ClipFileError> {
     let ClipFileWish {
         camera, from, to, ..
@@ -28,8 +30,8 @@ pub(super) fn plan_clip(
     if to <= from {
         return Err(ClipFileError::RangeBackwards);
     }
-    if to - from > CLIP_SPAN_MS_MAX {
-        return Err(ClipFileError::RangeTooLong(CLIP_SPAN_MS_MAX / 3_600_000));
+    if to - from > RANGE_MS_MAX {
+        return Err(ClipFileError::RangeTooLong(RANGE_MS_MAX / 3_600_000));
     }
     let recording = reader.recording(camera, from, to)?;
     let pictures = chosen_pictures(&recording, wish)?;
@@ -94,7 +96,7 @@ pub(super) fn plan_clip(
         head,
         pieces,
     };
-    match evidence.into_box(reader, &file.head) {
+    match evidence.into_box(reader, &file.head, sign) {
         Ok(evidence) => file.append_boxes(&evidence),
         Err(error) => file.unproven = Some(error),
     }

@@ -1,10 +1,12 @@
 //! Items as those see them who read: lists of them, and their bytes, each chunk compared with its digest.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -46,6 +48,45 @@ pub struct ItemEntry {
     pub digest: Digest,
     /// Of its bytes, those that the disk has damaged; the same file imported again mends them.
     pub damaged_bytes: u64,
+}
+
+/// A place in the list of all items: behind one that is there, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemPlace {
+    made: Wall,
+    row: i64,
+}
+
+/// As programs hand it back; nothing that they need to understand.
+impl fmt::Display for ItemPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.made.0, self.row)
+    }
+}
+
+impl FromStr for ItemPlace {
+    type Err = ();
+
+    /// Reads what [`fmt::Display`] writes; the first number may be negative.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (made, row) = text.rsplit_once('-').ok_or(())?;
+        match (made.parse(), row.parse()) {
+            (Ok(made), Ok(row)) => Ok(Self {
+                made: Wall(made),
+                row,
+            }),
+            _ => Err(()),
+        }
+    }
+}
+
+/// A piece of the list of all items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemPage {
+    /// Newest first.
+    pub items: Vec<ItemEntry>,
+    /// Where the list goes on; `None` at its end.
+    pub next: Option<ItemPlace>,
 }
 
 /// The columns that [`entry`] reads.
@@ -120,33 +161,64 @@ pub(in crate::store) fn import_sources(connection: &Connection) -> rusqlite::Res
 }
 
 impl Reader {
-    /// Whole items, newest first, at most `limit` of those that came before `before`.
+    /// Whole items, newest first, at most `limit` of those that came before `before`; none if there is no such item.
     pub(in crate::store) fn items(
         &self,
         before: Option<ItemId>,
         limit: usize,
     ) -> Result<Vec<ItemEntry>, ReadError> {
+        let place = match before {
+            None => None,
+            Some(before) => match self.item_place(before)? {
+                None => return Ok(Vec::new()),
+                place => place,
+            },
+        };
+        Ok(self.item_page(place, limit)?.items)
+    }
+
+    /// Whole items, newest first, at most `limit` of those behind a place of the list, or from its beginning on.
+    pub(in crate::store) fn item_page(
+        &self,
+        place: Option<ItemPlace>,
+        limit: usize,
+    ) -> Result<ItemPage, ReadError> {
+        let (made_ms, id) = place.map_or((i64::MAX, i64::MAX), |place| (place.made.0, place.row));
         self.read(|connection| {
-            let edge = match before {
-                None => Some((i64::MAX, i64::MAX)),
-                Some(before) => connection
-                    .prepare_cached("SELECT made_ms, id FROM item WHERE key = ?")?
-                    .query_row([before.0], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?,
-            };
-            let Some((made_ms, id)) = edge else {
-                return Ok(Vec::new());
-            };
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM item WHERE digest IS NOT NULL AND (made_ms, id) < (?, ?)
                  ORDER BY made_ms DESC, id DESC LIMIT ?"
             ))?;
             let mut rows = statement.query(params![made_ms, id, limit])?;
-            let mut items = Vec::new();
+            let (mut items, mut count, mut last) = (Vec::new(), 0, None);
             while let Some(row) = rows.next()? {
                 items.extend(entry(row)?.map(|(_, item)| item));
+                count += 1;
+                last = Some(ItemPlace {
+                    made: Wall(row.get(7)?),
+                    row: row.get(0)?,
+                });
             }
-            Ok(items)
+            let next = last.filter(|_| count == limit);
+            Ok(ItemPage { items, next })
+        })
+    }
+
+    /// The place right behind an item; `None` if there is no such item.
+    pub(in crate::store) fn item_place(&self, id: ItemId) -> Result<Option<ItemPlace>, ReadError> {
+        self.read(|connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT made_ms, id FROM item WHERE key = ? AND digest IS NOT NULL",
+                )?
+                .query_row([id.0], |row| {
+                    Ok(ItemPlace {
+                        made: Wall(row.get(0)?),
+                        row: row.get(1)?,
+                    })
+                })
+                .optional()?;
+            Ok(found)
         })
     }
 

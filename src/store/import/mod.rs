@@ -38,7 +38,7 @@ mod verify;
 pub use damage::{Damage, DamagedItem};
 pub use engine::{ImportMeta, ImportProgress, Imported, Origin};
 pub use error::ImportError;
-pub use items::{ItemContent, ItemEntry};
+pub use items::{ItemContent, ItemEntry, ItemPage, ItemPlace};
 pub use rebuild::{RebuiltImports, rebuild_imports};
 pub use recount::{MiscountedChunk, RecountReport};
 pub use verify::{DamagedChunk, DamagedRecord, PacksReport};
@@ -50,7 +50,7 @@ pub(super) use damage::{
 };
 pub(super) use engine::Imports;
 pub(super) use items::{import_sources, imports_within};
-pub(super) use recovery::recover_packs;
+pub(super) use recovery::{check_imports_known, recover_packs};
 #[cfg(test)]
 pub(super) use removal::release_next;
 pub(super) use repair::repair_records;

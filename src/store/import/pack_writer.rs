@@ -8,7 +8,7 @@ use super::DIGEST_KIND;
 use super::error::ImportError;
 use super::stage::Stage;
 use super::{PACK_FOLDER, pack_path, random_name};
-use crate::chunk::{PACK_BYTES_MAX, PackHeader, PackId, RecordHeader};
+use crate::chunk::{PACK_BYTES_MAX, PackHeader, PackId, RecordHeader, RecordKind};
 use crate::store::file_system::{FileSystem, StoredFile};
 use crate::store::reel_writer::is_full;
 
@@ -54,7 +54,7 @@ impl PackWriter {
             reserved: 0,
             failed: false,
         };
-        if let Err(error) = pack.push(&[&header.encode()]) {
+        if let Err(error) = pack.push(&[&header.encode()], 0) {
             pack.abandon(files);
             return Err(error);
         }
@@ -105,17 +105,23 @@ impl PackWriter {
     ) -> Result<u64, ImportError> {
         let offset = self.end;
         let header = record.encode(self.header.id, offset);
-        self.push(&[&header, payload, record.padding()])?;
+        // They are all that comes for now, on a disk that may be full.
+        let ahead = match record.kind {
+            RecordKind::Tombstones => 0,
+            _ => RESERVE_BYTES,
+        };
+        self.push(&[&header, payload, record.padding()], ahead)?;
         Ok(offset)
     }
 
-    fn push(&mut self, pieces: &[&[u8]]) -> Result<(), ImportError> {
+    /// Sets `ahead` bytes aside where it needs any.
+    fn push(&mut self, pieces: &[&[u8]], ahead: u64) -> Result<(), ImportError> {
         let bytes: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         let end = self.end + bytes;
         let mut push = || {
             if end > self.reserved {
                 let room = PACK_BYTES_MAX.saturating_sub(self.reserved);
-                let step = RESERVE_BYTES.min(room).max(end - self.reserved);
+                let step = ahead.min(room).max(end - self.reserved);
                 self.file.reserve(self.reserved, step)?;
                 self.reserved += step;
             }
@@ -201,4 +207,63 @@ impl PackWriter {
 fn record_bytes(payload: u32) -> u64 {
     let header = RecordHeader::bytes_count(DIGEST_KIND) as u64;
     (header + u64::from(payload)).next_multiple_of(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use nix::errno::Errno;
+
+    use super::super::pass::append;
+    use super::*;
+    use crate::chunk::ReadAt;
+
+    /// A file on a disk that has 64 KiB left.
+    #[derive(Debug)]
+    struct Narrow;
+
+    impl ReadAt for Narrow {
+        fn read_exact_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+            unreachable!("nothing is read back")
+        }
+    }
+
+    impl StoredFile for Narrow {
+        fn write_at(&mut self, pieces: &[IoSlice<'_>], _: u64) -> io::Result<usize> {
+            Ok(pieces.iter().map(|piece| piece.len()).sum())
+        }
+        fn reserve(&mut self, _: u64, bytes: u64) -> io::Result<()> {
+            match bytes {
+                0..=0x1_0000 => Ok(()),
+                _ => Err(Errno::ENOSPC.into()),
+            }
+        }
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+        fn truncate(&mut self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn punch(&mut self, _: u64, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn size(&self) -> io::Result<u64> {
+            Ok(PackHeader::BYTES as u64)
+        }
+    }
+
+    #[test]
+    fn tombstones_take_no_more_room_than_they_need() {
+        let header = PackHeader {
+            id: PackId([7; 16]),
+            digest_kind: DIGEST_KIND,
+        };
+        let end = PackHeader::BYTES as u64;
+        let mut pack = PackWriter::reopen(1, header, Box::new(Narrow), PathBuf::new(), end);
+        append(&mut pack, RecordKind::Tombstones, &[0; 240]).unwrap();
+        pack.trim().unwrap();
+        let refused = append(&mut pack, RecordKind::Chunk, &[0; 240]);
+        assert!(matches!(refused, Err(ImportError::DiskFull(_))));
+    }
 }

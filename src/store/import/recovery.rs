@@ -9,13 +9,16 @@ use super::DIGEST_KIND;
 use super::pack_writer::PackWriter;
 use super::packs::Packs;
 use super::{IMPORTS_MAX, PACK_FOLDER, pack_of_name, pack_path};
-use crate::chunk::{Found, PackHeader, PackId, PackScan, ReadAt, RecordKind, read_pack_header};
+use crate::chunk::{
+    Found, Item, ItemId, PackHeader, PackId, PackScan, ReadAt, RecordKind, read_pack_header,
+};
 use crate::store::OpenError;
 use crate::store::file_system::{FileSystem, StoredFile};
+use crate::store::patience::{Patience, Sparing};
 
 /// Packs without a row that a crash may leave: for each import one that is being committed and one that is being
 /// filled, one of tombstones, and as many that an earlier failure of the disk did not let go. More of them are nobody's
-/// loss if none holds an item.
+/// loss if none holds an item, or can hold one.
 const UNNAMED_MAX: usize = 2 * (2 * IMPORTS_MAX + 1);
 
 /// A pack that was open when the last process ended.
@@ -26,8 +29,50 @@ struct Open {
     graves: bool,
 }
 
-/// Makes packs and rows agree, and takes over the packs that are open. Refuses, before any pack is changed, an index
-/// that knows less than a crash can take from it.
+/// Refuses an index that knows less than a crash can take from it. Changes nothing. An item has its row before its first
+/// record is written, and keeps it at least until its last one has a row, or is taken back: one without belongs to a
+/// newer index.
+pub(in crate::store) fn check_imports_known(
+    dir: &Path,
+    files: &dyn FileSystem,
+    patience: &Patience<'_>,
+    connection: &Connection,
+) -> Result<(), OpenError> {
+    let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
+    let refuse = |packs| {
+        Err(OpenError::ImportsUnknown {
+            path: dir.to_owned(),
+            packs,
+        })
+    };
+    let unnamed = unnamed_packs(dir, files, connection)?;
+    let mut places: Vec<(PackId, u64)> = unnamed.iter().map(|id| (*id, 0)).collect();
+    let open = open_packs(connection).map_err(sqlite)?;
+    places.extend(open.iter().map(|open| (open.id, open.bytes)));
+    let (mut unknown, mut may_hold_item) = (0, false);
+    for (id, from) in places {
+        let found = items_behind(dir, files, patience, id, from);
+        // Of an open one there is a row, so that it is not removed.
+        may_hold_item |= from == 0 && found.as_ref().is_none_or(|items| !items.is_empty());
+        for item in found.into_iter().flatten().flatten() {
+            let is_known = connection
+                .prepare_cached("SELECT 1 FROM item WHERE key = ?")
+                .and_then(|mut known| known.exists([item.0]))
+                .map_err(sqlite)?;
+            if !is_known {
+                unknown += 1;
+                break;
+            }
+        }
+    }
+    match unknown {
+        0 if unnamed.len() > UNNAMED_MAX && may_hold_item => refuse(unnamed.len()),
+        0 => Ok(()),
+        packs => refuse(packs),
+    }
+}
+
+/// Makes packs and rows agree, and takes over the packs that are open.
 pub(in crate::store) fn recover_packs(
     dir: &Path,
     files: &dyn FileSystem,
@@ -36,12 +81,6 @@ pub(in crate::store) fn recover_packs(
     let sqlite = |error: rusqlite::Error| OpenError::from_sqlite(dir, &error);
     let io = |cause| OpenError::from_io(dir, cause);
     let unnamed = unnamed_packs(dir, files, connection)?;
-    if unnamed.len() > UNNAMED_MAX && unnamed.iter().any(|id| may_hold_item(dir, files, *id)) {
-        return Err(OpenError::ImportsUnknown {
-            path: dir.to_owned(),
-            packs: unnamed.len(),
-        });
-    }
     for id in &unnamed {
         let path = pack_path(dir, *id);
         let bytes = files.open_file(&path).and_then(|file| file.size()).ok();
@@ -95,27 +134,34 @@ pub(super) fn unnamed_packs(
     Ok(unnamed)
 }
 
-/// Whether a pack holds the record of an item, or cannot be read. One that was not even begun is empty.
-fn may_hold_item(dir: &Path, files: &dyn FileSystem, id: PackId) -> bool {
-    let scan = || {
-        let file = files.open_file(&pack_path(dir, id))?;
-        let (size, file) = (file.size()?, Opened(&*file));
-        if size == 0 {
-            return Ok(false);
+/// The items of which a pack holds the record from `from` on; no id of one that cannot be read. `None` if the pack
+/// cannot be read. One that was not even begun is empty.
+fn items_behind(
+    dir: &Path,
+    files: &dyn FileSystem,
+    patience: &Patience<'_>,
+    id: PackId,
+    from: u64,
+) -> Option<Vec<Option<ItemId>>> {
+    let file = files.open_file(&pack_path(dir, id)).ok()?;
+    let size = file.size().ok()?;
+    let mut items = Vec::new();
+    if size <= from {
+        return Some(items);
+    }
+    let file = Sparing::new(&*file, patience);
+    let header = read_pack_header(&file, size).ok()?;
+    for found in PackScan::new(&file, size, header) {
+        if let Found::Record(record) = found.ok()?
+            && record.header.kind == RecordKind::Item
+            && record.offset >= from
+        {
+            let payload = record.load_payload(&file).ok()?;
+            let item = payload.and_then(|payload| Item::decode(&payload));
+            items.push(item.map(|item| item.id));
         }
-        let Ok(header) = read_pack_header(&file, size) else {
-            return Ok(true);
-        };
-        for found in PackScan::new(&file, size, header) {
-            if let Found::Record(record) = found?
-                && record.header.kind == RecordKind::Item
-            {
-                return Ok(true);
-            }
-        }
-        Ok::<_, std::io::Error>(false)
-    };
-    scan().unwrap_or(true)
+    }
+    Some(items)
 }
 
 fn open_packs(connection: &Connection) -> rusqlite::Result<Vec<Open>> {

@@ -4,10 +4,11 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::engine::Imports;
+use super::engine::{ANSWER_WAIT_MAX, Imports};
 use super::error::ImportError;
 use super::rows::{PlacedAt, count_live, count_refs, decode_list, drop_chunk, note_dead};
 use crate::chunk::ItemId;
+use crate::store::writer::Asker;
 
 /// Takes an item out of sight. `None` if there is no such item.
 fn doom_item(transaction: &Transaction<'_>, id: ItemId) -> rusqlite::Result<Option<()>> {
@@ -101,13 +102,33 @@ impl Imports {
     /// Removes an item, or one that is not whole; returns whether there was one. What nothing else refers to is given
     /// back to the disk before this returns, unless the disk fails; then it is tried again.
     pub(in crate::store) fn remove(&self, id: ItemId) -> Result<bool, ImportError> {
-        let doomed = self.change(move |transaction| doom_item(transaction, id))?;
-        if doomed.is_none() {
+        let doom = || self.change(move |transaction| doom_item(transaction, id));
+        if self.despite_full_disk(doom)?.is_none() {
             return Ok(false);
         }
-        self.release_doomed()?;
-        self.bury()?;
+        self.despite_full_disk(|| {
+            self.release_doomed()?;
+            self.bury()
+        })?;
         Ok(true)
+    }
+
+    /// Does a step of a removal; once more without the ballast if the disk is too full for it.
+    fn despite_full_disk<T>(
+        &self,
+        step: impl Fn() -> Result<T, ImportError>,
+    ) -> Result<T, ImportError> {
+        match step() {
+            Err(ImportError::DiskFull(_)) if self.give_up_ballast() => step(),
+            outcome => outcome,
+        }
+    }
+
+    fn give_up_ballast(&self) -> bool {
+        let given_up = self.writer.ask(Asker::Own, ANSWER_WAIT_MAX, |recorder| {
+            recorder.give_up_ballast()
+        });
+        given_up == Ok(true)
     }
 
     /// Lets go of what items on their way out refer to.

@@ -2,6 +2,7 @@
 //! what was found damaged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Recorder;
 use crate::store::archive::VerifyReport;
@@ -18,6 +19,11 @@ impl Recorder {
     /// Lets no upload expire that is in there.
     pub(in crate::store) fn watch_uploads(&mut self, active: Arc<Active>) {
         self.keeper.uploads = active;
+    }
+
+    /// Gives the ballast up where a removal has found the disk full: it is worth another try if this returns true.
+    pub(in crate::store) fn give_up_ballast(&mut self) -> bool {
+        self.keeper.give_up_ballast(&*self.files)
     }
 
     /// Ends all writing if a change of the index, whoever made it, leaves nobody sure of what the disk holds.
@@ -43,6 +49,11 @@ impl Recorder {
             || !self.keeper.is_due(self.clock.monotonic())
         {
             return;
+        }
+        // Where nothing is recorded any more, nothing else has them committed; and what is open never gets too old.
+        self.end_idle_reels();
+        if !self.closing.is_empty() {
+            self.note_uncommitted();
         }
         let before = self.index.bytes_written();
         let kept = self
@@ -103,6 +114,18 @@ impl Recorder {
         }
     }
 
+    /// Signs the log now if that makes a checkpoint cover a leaf that none does yet. Returns how long to wait before asking
+    /// again if that is too soon after the last one.
+    pub(in crate::store) fn sign_log_for(&mut self, leaf: u64) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let rest = self.log.rest_before_covering(leaf, now)?;
+        if rest.is_zero() {
+            self.sign_log();
+            return None;
+        }
+        Some(rest)
+    }
+
     /// A reel or a pack was read again: what of it is damaged is not given out any more. The position goes with the
     /// next commit. Returns whether all that is damaged is marked; otherwise it has to be read again.
     pub(in crate::store) fn note_scrubbed(&mut self, scrubbed: &Scrubbed) -> bool {
@@ -118,6 +141,16 @@ impl Recorder {
         self.status.pack_records_damaged += packs.records_damaged.len() as u64;
         self.batch.scrub = Some(scrubbed.position);
         true
+    }
+
+    /// The journal with this number was found damaged: what it told is written again.
+    pub(in crate::store) fn renew_journal(&mut self, number: u64) {
+        if matches!(self.status.state, RecordingState::Poisoned { .. }) {
+            return;
+        }
+        if let Err(error) = self.index.renew_journal(number) {
+            self.fail(commit_failed(&error));
+        }
     }
 
     fn mark_found(

@@ -173,6 +173,13 @@ impl Spool {
         answer.unwrap_or_else(|no_answer| Err(UploadError::NotWritable(no_answer.to_string())))
     }
 
+    /// Gives the ballast up where a removal has found the disk full. Returns whether there was any.
+    fn give_up_ballast(&self) -> bool {
+        let give_up = |recorder: &mut Recorder| recorder.give_up_ballast();
+        let given_up = self.0.writer.ask(Asker::Visitor, ANSWER_WAIT_MAX, give_up);
+        given_up == Ok(true)
+    }
+
     /// Makes an upload's file and row.
     fn make(
         &self,
@@ -357,6 +364,13 @@ impl UploadHold {
 
     /// Removes an upload and its bytes. Refused if it is a part of a file that is being made, or is being imported.
     pub fn remove(self) -> Result<(), UploadError> {
+        match self.try_remove() {
+            Err(UploadError::DiskFull(_)) if self.spool.give_up_ballast() => self.try_remove(),
+            outcome => outcome,
+        }
+    }
+
+    fn try_remove(&self) -> Result<(), UploadError> {
         let id = self.id;
         let spool = self.spool.clone();
         self.spool.ask(move |index| {

@@ -2,16 +2,19 @@
 //! it is, and what changes nothing costs nothing.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::durable::open;
+use super::full_disk::ToldDisk;
 use super::made::*;
-use crate::base::{DigestKind, SimulatedClock};
+use crate::base::{Clock, DigestKind, SimulatedClock};
 use crate::chunk::{PackHeader, PackId, RecordHeader, RecordKind};
-use crate::store::writer::{Asker, NoAnswer};
-use crate::store::{OpenError, RecordingState, Store, UploadError};
+use crate::store::queue::QueuedSegment;
+use crate::store::writer::{Asker, NoAnswer, Writer};
+use crate::store::{Archive, OpenError, RecordingState, Store, StoreOptions, UploadError};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -56,6 +59,72 @@ fn a_flood_of_visitors_keeps_imports_not_from_being_answered() {
     let refused = answers.iter().filter(|a| **a == Err(NoAnswer::NotTaken));
     assert_eq!(refused.count(), 36);
     assert_eq!(answers.iter().filter(|a| **a == Ok(7)).count(), 64);
+}
+
+/// A disk that is too slow while `is_flooded`: for each segment that is written another has come, and time goes by.
+struct Flood {
+    is_flooded: AtomicBool,
+    clock: SimulatedClock,
+    writer: OnceLock<Writer>,
+    next_msn: AtomicU64,
+}
+
+impl Flood {
+    fn disk(self: &Arc<Self>) -> ToldDisk {
+        let flood = Arc::clone(self);
+        // Which is asked for before each segment.
+        ToldDisk(Box::new(move || {
+            if flood.is_flooded.load(Ordering::SeqCst)
+                && let Some(writer) = flood.writer.get()
+            {
+                flood.clock.advance(Duration::from_millis(100));
+                let msn = flood.next_msn.fetch_add(1, Ordering::SeqCst);
+                writer.append(QueuedSegment {
+                    camera: camera("front"),
+                    rendition: VIDEO,
+                    segment: segment(VIDEO, 0, msn),
+                });
+            }
+            u64::MAX
+        }))
+    }
+}
+
+#[test]
+fn while_segments_come_faster_than_the_disk_takes_them_all_else_gets_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = SimulatedClock::new(NOON);
+    let flood = Arc::new(Flood {
+        is_flooded: AtomicBool::new(true),
+        clock: clock.clone(),
+        writer: OnceLock::new(),
+        next_msn: AtomicU64::new(1),
+    });
+    let mut options = StoreOptions {
+        reel_duration: Duration::from_secs(6),
+        ..patient()
+    };
+    options.retention.bytes_max = Some(10_000);
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let opened = Store::open_on(Arc::new(flood.disk()), dir.path(), options, shared);
+    let (store, _) = opened.unwrap();
+    assert!(flood.writer.set(store.0.writer.clone()).is_ok());
+    store.append(&camera("front"), VIDEO, segment(VIDEO, 0, 0));
+    for asker in [Asker::Visitor, Asker::Own] {
+        assert_eq!(store.0.writer.ask(asker, LONG, |_| 7), Ok(7));
+    }
+    store.flush();
+    assert!(store.status().segments_committed > 0);
+    // The log is signed, and what is over goes.
+    let checkpoints = dir.path().join("log/checkpoints-000001");
+    while !checkpoints.exists() || store.status().reels_expired == 0 {
+        assert!(clock.wall() - NOON < 600_000, "{:?}", store.status());
+        std::thread::yield_now();
+    }
+    flood.is_flooded.store(false, Ordering::SeqCst);
+    store.close();
+    let report = Archive::open(dir.path()).unwrap().verify(|_, _| {});
+    assert_eq!(report.unwrap().damaged, []);
 }
 
 #[test]

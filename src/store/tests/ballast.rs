@@ -16,7 +16,8 @@ use crate::store::reader::Reader;
 use crate::store::recorder::Recorder;
 use crate::store::recovery::{Told, recover};
 use crate::store::{
-    Gap, GapReason, OpenError, RecoveryReport, Retention, StoreOptions, open_recorder,
+    ClipWish, Gap, GapReason, OpenError, RecordingState, RecoveryReport, Retention, StoreOptions,
+    open_recorder,
 };
 
 const ROOMY: u64 = 1 << 30;
@@ -158,4 +159,28 @@ fn a_full_disk_without_ballast_is_told_as_what_it_is() {
         matches!(refused, Some(OpenError::DiskFull(_))),
         "{refused:?}"
     );
+}
+
+#[test]
+fn a_clip_can_be_removed_on_a_full_disk_of_which_nothing_may_be_deleted() {
+    let dir = folder();
+    let disk = FaultyDisk::default();
+    let mut recorder = begin(dir.path(), &disk);
+    let wish = ClipWish {
+        camera: camera("door"),
+        name: String::new(),
+        from: NOON,
+        to: NOON.plus_ms(8000),
+    };
+    let clip = recorder.make_clip(&wish).unwrap();
+    disk.tell_space(TIGHT, ROOMY);
+    disk.fill_until_gone(&ballast(dir.path()));
+    assert!(recorder.remove_clip(clip.id).unwrap());
+    assert!(!ballast(dir.path()).exists());
+    assert!(!recorder.remove_clip(clip.id).unwrap());
+    assert_eq!(recorder.status().state, RecordingState::Recording);
+
+    disk.tell_space(ROOMY, ROOMY);
+    recorder.keep_room();
+    assert!(ballast(dir.path()).exists());
 }

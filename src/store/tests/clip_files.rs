@@ -1,14 +1,18 @@
 //! Files of recorded stretches: every byte in its place from wherever it is read, and a clear word where there is none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::durable::open;
 use super::fragments::*;
 use super::made::{NOON, camera};
+use crate::base::SimulatedClock;
 use crate::cmaf::file_box;
 use crate::media::{RenditionId, Rung};
+use crate::store::recorder::Recorder;
+use crate::store::writer::Asker;
 use crate::store::{
-    ClipFileError, ClipFileReader, ClipFileWish, ClipLength, ProveError, Timelapse,
+    Archive, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, ProveError, Store, Timelapse,
 };
 
 #[test]
@@ -75,6 +79,50 @@ fn pictures_are_those_asked_for_and_their_tag_and_name_tell_them_apart() {
     assert_ne!(first.tag(), proven.tag());
     assert_eq!(proven.bytes_count(), first.bytes_count() + 8);
     assert!(read_all(&Arc::new(proven), 0).ends_with(b"free"));
+}
+
+#[test]
+fn a_file_of_what_was_just_committed_is_proven_and_has_the_log_signed_once_a_second_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = SimulatedClock::new(NOON);
+    let (store, _) = Store::open(dir.path(), patient(), Arc::new(clock.clone())).unwrap();
+    recorded(&store);
+    let archive = Archive::open(dir.path()).unwrap();
+    let beside = || archive.clip_file(&wish(0, 40_000)).unwrap();
+    let young = beside();
+    assert!(matches!(
+        young.unproven(),
+        Some(ProveError::NotYetSigned(_))
+    ));
+    let file = store.clip_file(&wish(0, 40_000)).unwrap();
+    assert!(file.unproven().is_none(), "{:?}", file.unproven());
+    assert_eq!(beside().tag(), file.tag());
+
+    let signed_bytes = || {
+        let path = dir.path().join("log/checkpoints-000001");
+        std::fs::metadata(path).unwrap().len()
+    };
+    let sign = |leaf: u64| {
+        let (writer, wait) = (&store.0.writer, Duration::from_secs(60));
+        let sign = move |recorder: &mut Recorder| recorder.sign_log_for(leaf);
+        let rest = writer.ask(Asker::Own, wait, sign);
+        (rest.unwrap(), signed_bytes())
+    };
+    let before = signed_bytes();
+    // Of three renditions, which is signed, and what nobody has recorded yet.
+    let leaves = 2 * (5 + 3) + 5;
+    assert_eq!(sign(leaves - 1), (None, before));
+    assert_eq!(sign(leaves), (None, before));
+    record(&store, LOW, 2, 1280, [12, 12, 13], NOON.plus_ms(40_000));
+    assert_eq!(sign(leaves), (Some(Duration::from_secs(1)), before));
+    clock.advance(Duration::from_millis(999));
+    assert_eq!(sign(leaves), (Some(Duration::from_millis(1)), before));
+    clock.advance(Duration::from_millis(1));
+    let (rest, after) = sign(leaves);
+    assert!(rest.is_none() && after > before, "{rest:?}");
+    assert_eq!(sign(leaves), (None, after));
+    let file = store.clip_file(&wish(0, 42_000)).unwrap();
+    assert!(file.unproven().is_none(), "{:?}", file.unproven());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::faults::{check_files, folder};
+use super::faulty_disk::FaultyDisk;
 use super::made::*;
 use super::retention::{accept, msns, open, wish};
 use crate::base::{SimulatedClock, Wall};
@@ -15,7 +16,7 @@ use crate::store::journal::read_journal;
 use crate::store::marks::Mark;
 use crate::store::reader::Reader;
 use crate::store::recorder::{Recorder, reel_path};
-use crate::store::{Archive, Clip, rebuild_index};
+use crate::store::{Archive, Clip, RecordingState, rebuild_index};
 
 /// With room for nothing that no clip holds. Reels last six seconds, three segments.
 fn open_tight(dir: &Path, clock: &SimulatedClock) -> Recorder {
@@ -157,4 +158,35 @@ fn a_segment_within_a_clip_that_reads_well_again_is_held_from_then_on() {
     assert_eq!(held(dir.path()), holds);
     open_tight(dir.path(), &clock).keep_room();
     assert_eq!(msns(dir.path()), (3..12).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_sync_that_fails_while_clips_are_changed_ends_recording_and_says_so() {
+    for removes in [false, true] {
+        let dir = folder();
+        let clock = SimulatedClock::new(NOON.plus_ms(13_000));
+        let disk = FaultyDisk::default();
+        let mut recorder = open(dir.path(), &clock, Arc::new(disk.clone()), None).unwrap();
+        record(&mut recorder, 0, 0..5);
+        let clip = recorder.make_clip(&wish(0, 1)).unwrap();
+        disk.fail_next_sync();
+        let refused = if removes {
+            recorder.remove_clip(clip.id).unwrap_err()
+        } else {
+            recorder.make_clip(&wish(3, 9)).unwrap_err()
+        };
+        assert!(refused.to_string().contains("takes no change"), "{refused}");
+        let RecordingState::Poisoned { reason } = recorder.status().state.clone() else {
+            panic!("{:?}", recorder.status().state);
+        };
+        assert!(
+            reason.contains("log/marks-") && reason.contains("sync failed"),
+            "{reason}"
+        );
+        let again = recorder.make_clip(&wish(3, 9)).unwrap_err();
+        assert!(again.to_string().contains(&reason), "{again}");
+        // Nothing of it holds, and all that was recorded is there.
+        assert_eq!(clips(dir.path()), [clip]);
+        assert_eq!(msns(dir.path()), (0..5).collect::<Vec<_>>());
+    }
 }

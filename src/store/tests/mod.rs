@@ -26,4 +26,5 @@ mod uploads;
 mod uploads_faults;
 mod uploads_import;
 mod uploads_room;
+mod usage;
 mod verifying;

@@ -1,12 +1,15 @@
 //! An index that knows less than the reels do is no crash: nothing is taken from the recordings for it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::durable::open;
+use super::durable::{open, open_whatever};
 use super::made::*;
 use crate::base::{SimulatedClock, Wall};
-use crate::store::{OpenError, RecordingState, Store};
+use crate::store::{
+    ClipWish, Gap, GapReason, OpenError, RecordingState, Store, rebuild_index, scrub_once,
+};
 
 fn record(dir: &Path, msns: std::ops::Range<u64>) {
     record_of(dir, "front", NOON, msns);
@@ -23,6 +26,11 @@ fn record_of(dir: &Path, name: &str, start: Wall, msns: std::ops::Range<u64>) {
         );
         store.flush();
     }
+    let_go(dir, store);
+}
+
+/// Closes a store for good.
+pub(super) fn let_go(dir: &Path, store: Store) {
     store.close();
     drop(store);
     // Threads that only read end by themselves; an index must not be exchanged under them.
@@ -38,7 +46,7 @@ fn is_open(dir: &Path) -> bool {
     targets.any(|target| target.starts_with(dir.join("db")))
 }
 
-fn replace_index(dir: &Path, bytes: &[u8]) {
+pub(super) fn replace_index(dir: &Path, bytes: &[u8]) {
     for name in ["index.db-wal", "index.db-shm"] {
         let _ = std::fs::remove_file(dir.join("db").join(name));
     }
@@ -61,7 +69,26 @@ pub(super) fn reels(dir: &Path) -> Vec<(PathBuf, u64)> {
     reels
 }
 
-fn open_error(dir: &Path) -> OpenError {
+/// Every file with its bytes, but for what SQLite puts beside an index while it is open.
+pub(super) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut folders = vec![dir.to_owned()];
+    let mut files = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !name.ends_with("-wal") && !name.ends_with("-shm") {
+                let bytes = std::fs::read(&path).unwrap();
+                files.insert(path, bytes);
+            }
+        }
+    }
+    files
+}
+
+pub(super) fn open_error(dir: &Path) -> OpenError {
     let clock = Arc::new(SimulatedClock::new(NOON));
     Store::open(dir, patient(), clock).map(|_| ()).unwrap_err()
 }
@@ -151,4 +178,88 @@ fn a_reel_that_is_there_already_is_never_removed() {
     };
     assert!(reason.contains("put the newest index back"), "{reason}");
     assert_eq!(reels(dir.path()), before);
+}
+
+#[test]
+fn an_index_older_than_a_journal_that_was_begun_anew_is_refused_and_no_file_is_touched() {
+    for is_gone_on_with in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let front = camera("front");
+        let wish = |name: &str| ClipWish {
+            camera: front.clone(),
+            from: NOON,
+            to: NOON.plus_ms(4000),
+            name: name.to_owned(),
+        };
+        // Clips end in the past.
+        let open_later = || {
+            let clock = Arc::new(SimulatedClock::new(NOON.plus_ms(60_000)));
+            Store::open(dir.path(), patient(), clock).unwrap().0
+        };
+        record(dir.path(), 0..5);
+        let store = open_later();
+        let over = store.make_clip(wish("over")).unwrap();
+        let_go(dir.path(), store);
+        let older = std::fs::read(dir.path().join("db/index.db")).unwrap();
+
+        std::fs::remove_file(dir.path().join("log/marks-000001")).unwrap();
+        let store = open_later();
+        if is_gone_on_with {
+            assert!(store.remove_clip(over.id).unwrap());
+            store.make_clip(wish("kept")).unwrap();
+            let gap = Gap {
+                rendition: None,
+                from: NOON.plus_ms(20_000),
+                to: NOON.plus_ms(30_000),
+                reason: GapReason::CameraGone,
+            };
+            store.mark_gap(&front, gap);
+        }
+        let_go(dir.path(), store);
+        assert!(dir.path().join("log/marks-000002").exists());
+        replace_index(dir.path(), &older);
+        let before = files(dir.path());
+        for _ in 0..2 {
+            let refused = open_error(dir.path());
+            assert!(
+                matches!(&refused, OpenError::JournalUnknown { journal, .. } if journal.ends_with("log/marks-000002")),
+                "{refused}"
+            );
+            assert!(refused.to_string().contains("perch store rebuild"));
+            assert!(files(dir.path()) == before);
+        }
+
+        rebuild_index(dir.path(), |_, _| {}).unwrap();
+        let (store, _) = open_whatever(dir.path());
+        let clips = store.clips(None).unwrap();
+        let names: Vec<&str> = clips.iter().map(|clip| clip.name.as_str()).collect();
+        let recording = store
+            .recording(&front, NOON, NOON.plus_ms(100_000))
+            .unwrap();
+        assert_eq!(recording.renditions[0].segments.len(), 5);
+        let is_told = recording
+            .gaps
+            .iter()
+            .any(|gap| gap.reason == GapReason::CameraGone);
+        match is_gone_on_with {
+            true => assert_eq!((names, is_told), (vec!["kept"], true)),
+            false => assert_eq!((names, is_told), (vec!["over"], false)),
+        }
+    }
+}
+
+#[test]
+fn a_scrub_with_an_older_index_changes_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    record(dir.path(), 0..5);
+    let older = std::fs::read(dir.path().join("db/index.db")).unwrap();
+    record(dir.path(), 1000..1090);
+    replace_index(dir.path(), &older);
+    let (reel, bytes) = reels(dir.path()).remove(0);
+    let mut damaged = std::fs::read(&reel).unwrap();
+    damaged[bytes as usize / 2] ^= 1;
+    std::fs::write(&reel, damaged).unwrap();
+    let before = files(dir.path());
+    assert!(scrub_once(dir.path(), |_, _| {}).is_err());
+    assert!(files(dir.path()) == before);
 }

@@ -176,7 +176,7 @@ fn the_oldest_goes_and_the_newest_stays() {
     drop(recorder);
     check_files(dir.path());
 
-    // With room for nothing at all, the last reel of each track is what numbers go on from.
+    // With room for nothing at all, the last reel of each track stays.
     let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), Some(0)).unwrap();
     recorder.keep_room();
     recorder.keep_room();
@@ -186,6 +186,72 @@ fn the_oldest_goes_and_the_newest_stays() {
     let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
     accept(&mut recorder, 20, 60, NOON.plus_ms(200_000));
     assert_eq!(recorder.status().segments_committed, 2);
+}
+
+#[test]
+fn the_last_reel_of_a_track_goes_when_it_is_too_old_and_numbers_go_on_above_it() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let mut for_a_day = options(None);
+    for_a_day.retention.usual.age_max = Some(DAY);
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let opened = || {
+        let (recorder, numbers, _) =
+            open_recorder(dir.path(), &for_a_day, &shared, Arc::new(RealFileSystem)).unwrap();
+        (recorder, numbers)
+    };
+    // Nothing more comes, so nothing but time ends the reels that are open.
+    let end_idle = |recorder: &mut Recorder| {
+        clock.advance(Duration::from_secs(3600));
+        recorder.keep_room();
+        assert!(recorder.commit_due().is_some());
+        recorder.commit();
+    };
+    let (mut recorder, _) = opened();
+    for msn in 0..4 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+    }
+    end_idle(&mut recorder);
+    assert_eq!(msns(dir.path()), [0, 1, 2, 3]);
+    clock.advance(DAY);
+    recorder.keep_room();
+    assert!(msns(dir.path()).is_empty());
+    assert_eq!(recorder.status().reels_expired, 4);
+
+    // The same run goes on: its header stays, though its last reel goes before the next has a row.
+    accept(&mut recorder, 0, 4, clock.wall());
+    end_idle(&mut recorder);
+    clock.advance(2 * DAY);
+    for rendition in [VIDEO, AUDIO] {
+        recorder.accept(&QueuedSegment {
+            camera: camera("door"),
+            rendition,
+            segment: segment_at(rendition, 0, 5, clock.wall()),
+        });
+    }
+    recorder.keep_room();
+    assert_eq!(recorder.status().reels_expired, 6);
+    recorder.commit();
+    assert_eq!(msns(dir.path()), [5]);
+    recorder.close();
+    drop(recorder);
+    check_files(dir.path());
+
+    let (mut recorder, _) = opened();
+    clock.advance(2 * DAY);
+    recorder.keep_room();
+    assert!(msns(dir.path()).is_empty());
+    recorder.close();
+    drop(recorder);
+    let (mut recorder, numbers) = opened();
+    let next = numbers.set_aside(&camera("door"));
+    assert!(next.next_run > 0 && next.next_msn > 5, "{next:?}");
+    accept(&mut recorder, next.next_run, next.next_msn, clock.wall());
+    assert_eq!(msns(dir.path()), [next.next_msn]);
+    recorder.close();
+    drop(recorder);
+    check_files(dir.path());
 }
 
 #[test]
@@ -455,6 +521,7 @@ fn what_cannot_be_kept_is_refused_and_nothing_changes() {
     for (wish, reason) in [
         (wish(1, 1), "later than"),
         (wish(0, 41), "future"),
+        (wish(-86_400, 1), "at most 24 hours"),
         (wish(20, 30), "nothing of this camera"),
         (nobody, "nothing of this camera"),
         (long, "200 characters"),

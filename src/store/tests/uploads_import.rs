@@ -114,6 +114,33 @@ fn what_is_no_media_is_refused_with_the_reason_where_only_media_is_taken() {
 }
 
 #[test]
+fn an_upload_waits_for_a_process_that_knows_what_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |imports_uploads| {
+        let options = StoreOptions {
+            media_only: imports_uploads,
+            imports_uploads,
+            ..patient()
+        };
+        let clock = Arc::new(SimulatedClock::new(NOON));
+        Store::open(dir.path(), options, clock).unwrap().0
+    };
+    let store = open(false);
+    let id = upload(&store, UploadKind::Single, 1000);
+    store.close();
+    drop(store);
+    let store = open(false);
+    store.collect_garbage(true).unwrap();
+    let found = store.upload(id).unwrap().unwrap();
+    assert_eq!(found.phase, UploadPhase::Complete);
+    assert!(store.items(None, 10).unwrap().is_empty());
+    store.close();
+    drop(store);
+    let ended = wait_ended(&open(true), id);
+    assert!(matches!(ended.phase, UploadPhase::Refused(_)), "{ended:?}");
+}
+
+#[test]
 fn an_import_survives_a_restart_and_makes_one_item() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -13,7 +13,8 @@ use crate::chunk::ItemId;
 use crate::store::tests::faults::folder;
 use crate::store::tests::faulty_disk::{Fault, FaultyDisk};
 use crate::store::tests::made::{NOON, VIDEO, camera, patient, segment};
-use crate::store::{ImportError, RecordingState, Store, StoreOptions};
+use crate::store::tests::outdated::{files, let_go, open_error, replace_index};
+use crate::store::{ImportError, OpenError, RecordingState, Store, StoreOptions, rebuild_index};
 
 /// What somebody was told.
 #[derive(Debug, Default)]
@@ -281,6 +282,46 @@ fn an_index_that_does_not_know_the_packs_is_refused_and_nothing_is_removed() {
     std::fs::remove_file(dir.path().join("pack").join(name)).unwrap();
     assert!(open_on(dir.path(), &FaultyDisk::default()).is_some());
     assert_eq!(packs(dir.path()).len(), 0);
+}
+
+#[test]
+fn an_index_older_than_a_single_import_is_refused_and_no_file_is_touched() {
+    // The newer one is alone in its pack, or goes on in the pack of an older one.
+    for names in [&["new"][..], &["old", "new"][..]] {
+        let (dir, outside) = (folder(), folder());
+        let store = open_on(dir.path(), &FaultyDisk::default()).unwrap();
+        let mut items = Vec::new();
+        let mut import_next = |store: &Store| {
+            let seed = items.len();
+            let bytes = noise(11 + seed as u64, 100_000);
+            let id = import(store, &file(outside.path(), names[seed], &bytes)).id;
+            items.push((id, bytes));
+        };
+        names[1..].iter().for_each(|_| import_next(&store));
+        let_go(dir.path(), store);
+        let older = std::fs::read(dir.path().join("db/index.db")).unwrap();
+        let store = open_on(dir.path(), &FaultyDisk::default()).unwrap();
+        import_next(&store);
+        let_go(dir.path(), store);
+        assert_eq!(packs(dir.path()).len(), 1);
+
+        replace_index(dir.path(), &older);
+        let before = files(dir.path());
+        for _ in 0..2 {
+            let refused = open_error(dir.path());
+            assert!(
+                matches!(refused, OpenError::ImportsUnknown { packs: 1, .. }),
+                "{refused}"
+            );
+            assert!(files(dir.path()) == before);
+        }
+        rebuild_index(dir.path(), |_, _| {}).unwrap();
+        let store = open_on(dir.path(), &FaultyDisk::default()).unwrap();
+        for (id, bytes) in items {
+            assert!(content(&store, id) == bytes);
+        }
+        check_imports(dir.path());
+    }
 }
 
 #[test]

@@ -8,7 +8,9 @@ use crate::base::Wall;
 use crate::chunk::{ItemId, ItemSource, MediaKind};
 use crate::store::tests::durable::open;
 use crate::store::tests::made::{NOON, camera, patient};
-use crate::store::{Archive, ImportError, ImportMeta, Origin, ReadError, Store, StoreOptions};
+use crate::store::{
+    Archive, ImportError, ImportMeta, ItemPage, ItemPlace, Origin, ReadError, Store, StoreOptions,
+};
 
 #[test]
 fn files_come_back_as_they_were_also_after_a_restart() {
@@ -88,6 +90,31 @@ fn the_same_file_again_stores_no_byte_twice() {
     assert_eq!(told, Some((2 * size, size)));
     assert!(statistics.physical_bytes > size);
     check_imports(dir.path());
+}
+
+#[test]
+fn a_list_goes_on_behind_an_item_that_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // All in one moment, in which their rows tell the order.
+    let [oldest, second, newest] =
+        ["a", "b", "c"].map(|name| import(&store, &file(outside.path(), name, b"the same")).id);
+    let page = store.item_page(None, 1).unwrap();
+    let ids = |page: &ItemPage| page.items.iter().map(|item| item.id).collect::<Vec<_>>();
+    assert_eq!(ids(&page), [newest]);
+    let place = page.next.unwrap();
+    assert_eq!(place.to_string().parse::<ItemPlace>(), Ok(place));
+    assert_eq!(store.item_place(newest).unwrap(), Some(place));
+    assert!(store.remove_item(newest).unwrap());
+    assert_eq!(store.item_place(newest).unwrap(), None);
+    let rest = store.item_page(Some(place), 2).unwrap();
+    assert_eq!(ids(&rest), [second, oldest]);
+    let end = store.item_page(rest.next, 2).unwrap();
+    assert_eq!((end.items.len(), end.next), (0, None));
+    for bad in ["", "-", "1", "1-", "-1", "a-1", "1-a"] {
+        assert_eq!(bad.parse::<ItemPlace>(), Err(()), "{bad}");
+    }
 }
 
 #[test]

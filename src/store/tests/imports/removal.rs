@@ -1,8 +1,14 @@
 //! What is removed is given back to the disk, and only that.
 
+use std::sync::Arc;
+
 use super::made::*;
+use crate::base::SimulatedClock;
+use crate::store::Store;
 use crate::store::import::release_next;
 use crate::store::tests::durable::{open, open_whatever};
+use crate::store::tests::faulty_disk::FaultyDisk;
+use crate::store::tests::made::{NOON, patient};
 
 #[test]
 fn what_only_a_removed_item_needed_is_given_back() {
@@ -90,5 +96,28 @@ fn an_item_that_took_the_key_of_one_that_went_stays() {
     assert!(!release_next(&transaction, row.unwrap()).unwrap());
     transaction.commit().unwrap();
     assert!(content(&store, id) == noise(5, 1 << 20));
+    check_imports(dir.path());
+}
+
+#[test]
+fn an_item_can_be_removed_on_a_full_disk_of_which_nothing_may_be_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    disk.tell_space(1 << 40, 1 << 40);
+    let clock = Arc::new(SimulatedClock::new(NOON));
+    let files = Arc::new(disk.clone());
+    let (store, _) = Store::open_on(files, dir.path(), patient(), clock).unwrap();
+    let ballast = dir.path().join("db/ballast");
+    // The writer keeps room with whatever it does.
+    store.flush();
+    assert!(ballast.exists());
+    let id = import(&store, &file(outside.path(), "a", &noise(6, 300_000))).id;
+    disk.tell_space(0, 1 << 40);
+    disk.fill_until_gone(&ballast);
+    assert!(store.remove_item(id).unwrap());
+    assert!(!ballast.exists());
+    assert!(store.open_item(id).unwrap().is_none());
+    assert_eq!(number(dir.path(), "SELECT count(*) FROM dead"), 0);
     check_imports(dir.path());
 }

@@ -1,0 +1,27 @@
+//! Asks an appliance of this machine what the file of a stretch is, which has it sign what is too young to be proven:
+//! for `perch clip`, which reads recordings beside it and signs nothing.
+
+use std::net::SocketAddr;
+
+use axum::http::{Method, StatusCode};
+
+use super::client::{Ask, Client};
+use crate::store::ClipFileWish;
+
+/// Has the appliance at `address` sign what the whole file of `wish` needs for its proof, as far as it can. Returns
+/// whether it answered so. Waits for it, a minute at the longest.
+pub fn request_proof(address: SocketAddr, wish: &ClipFileWish) -> bool {
+    let ClipFileWish {
+        camera, from, to, ..
+    } = wish;
+    let mut path = format!("/recordings/{camera}/clip.json?from={from}&to={to}");
+    if let Some(rendition) = wish.rendition {
+        path.push_str("&rendition=");
+        path.push_str(rendition.name());
+    }
+    let Ok(client) = Client::new() else {
+        return false;
+    };
+    let reply = client.ask(address, &Ask::new(Method::GET, path));
+    reply.is_ok_and(|reply| reply.status == StatusCode::OK)
+}
