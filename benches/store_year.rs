@@ -24,8 +24,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// The camera was away for three segments, twice a day.
 const SEGMENTS_BETWEEN_GAPS: u64 = SEGMENTS_A_DAY / 2;
 const SEGMENTS_IN_GAP: u64 = 3;
-/// The disk was too slow for the first camera, as often a day: a picture of another rung and its sound in turn.
-const SHED_A_DAY: u64 = 200;
+/// The disk was too slow for the first camera once an hour: for a picture of another rung and its sound in turn.
+const SHED_A_DAY: u64 = 24;
 /// `GapReason::CameraGone` and `GapReason::DiskSlow`, as the index spells them.
 const CAMERA_GONE: i64 = 1;
 const DISK_SLOW: i64 = 4;
