@@ -103,9 +103,11 @@ apt_ensure() {
     printf '  %-8s %-34s %s\n' "$purpose" "$package" "$why"
   done
   apt_update
-  gstreamer=$(apt_gstreamer)
-  [[ -z $gstreamer ]] || version_at_least "$gstreamer" "$gstreamer_required" ||
-    die "this system has GStreamer $gstreamer, and Perch needs $gstreamer_required or newer: take Debian 12, Ubuntu 24.04 or newer; nothing was installed"
+  if [[ " $* " == *' build '* ]]; then
+    gstreamer=$(apt_gstreamer)
+    [[ -z $gstreamer ]] || version_at_least "$gstreamer" "$gstreamer_required" ||
+      die "this system has GStreamer $gstreamer, and Perch needs $gstreamer_required or newer: take Debian 12, Ubuntu 24.04 or newer; nothing was installed"
+  fi
   while IFS=$'\t' read -r purpose package why; do
     chosen=''
     for alternative in ${package//|/ }; do

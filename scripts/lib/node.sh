@@ -43,13 +43,14 @@ node_ensure() {
   node_use || die "the fetched Node.js does not run; install Node.js $node_required or newer"
 }
 
-# Is web/dist there, and newer than everything that it is built from? One that was brought ready, where none was ever
-# built, is taken as it is.
-web_is_built() {
+# Is web/dist there, and newer than everything that it is built from?
+web_is_new() {
   [[ -f $root/web/dist/index.html ]] || return 1
-  [[ -d $root/web/node_modules ]] || return 0
   [[ -z $(find "$root/web" \( -path "$root/web/node_modules" -o -path "$root/web/dist" -o -path "$root/web/.test" \) -prune -o -type f -newer "$root/web/dist/index.html" -print -quit) ]]
 }
+
+# Is there a page to embed? Where there is no Node.js to build one, whichever was brought ready is taken.
+web_is_built() { web_is_new || { [[ -f $root/web/dist/index.html ]] && ! node_use; }; }
 
 # Fetches what the lock file names, unless that was done already.
 web_fetch() {
@@ -63,7 +64,10 @@ web_test() { (cd "$root/web" && npm test); }
 # web_ensure : builds the page if there is something to build.
 web_ensure() {
   [[ -f $root/web/package.json ]] || return 0
-  if web_is_built; then return 0; fi
+  if web_is_built; then
+    web_is_new || say 'there is no Node.js here: the page is taken from web/dist as it is, though its sources are newer'
+    return 0
+  fi
   node_ensure
   say_step "$root/.cache/logs/web-fetch.log" 'fetching what the page is built with' web_fetch || die 'npm ci failed'
   say_step "$root/.cache/logs/web-build.log" 'building the page' web_build || die 'the page does not build'

@@ -23,6 +23,8 @@ pub(crate) struct Lessons {
     sound_failed_at: Option<Instant>,
     /// How long sound is left alone since then.
     sound_rest: Duration,
+    /// The run under way was started for the sake of its sound, and has delivered nothing yet.
+    seeks_sound: bool,
     distrusted: Vec<String>,
 }
 
@@ -43,16 +45,37 @@ impl Lessons {
         &self.distrusted
     }
 
-    /// Takes what ended a run that had lasted `ran_for`. Returns whether the next one avoids it, and so may begin at
-    /// once.
+    /// The next run is started for the sake of its sound.
+    pub(crate) fn seek_sound(&mut self) {
+        self.seeks_sound = true;
+    }
+
+    /// The run under way delivers.
+    pub(crate) fn note_delivery(&mut self) {
+        self.seeks_sound = false;
+    }
+
+    /// Takes what ended a run that had lasted `ran_for`, if anything of what is known. Returns whether the next one avoids
+    /// it, and so may begin at once.
     pub(crate) fn learn(
         &mut self,
         camera: &CameraId,
-        culprit: &Culprit,
+        culprit: Option<&Culprit>,
         reason: &str,
         ran_for: Duration,
         now: Instant,
     ) -> bool {
+        if std::mem::take(&mut self.seeks_sound) {
+            tracing::warn!(
+                %camera, reason,
+                "the camera ran without its microphone and does not start with it; it goes on without for a day"
+            );
+            (self.sound_failed_at, self.sound_rest) = (Some(now), SOUND_REST_MAX);
+            return true;
+        }
+        let Some(culprit) = culprit else {
+            return false;
+        };
         match culprit {
             Culprit::Sound { device } if self.wants_sound(now) => {
                 tracing::warn!(
@@ -61,8 +84,10 @@ impl Lessons {
                      that no other program uses it, or set `microphone = \"off\"`"
                 );
                 self.sound_failed_at = Some(now);
+                // What does not even start may never do.
+                let factor = if ran_for.is_zero() { 60 } else { 2 };
                 self.sound_rest = if ran_for < SOUND_PROBATION {
-                    (self.sound_rest * 2).clamp(SOUND_REST, SOUND_REST_MAX)
+                    (self.sound_rest * factor).clamp(SOUND_REST, SOUND_REST_MAX)
                 } else {
                     SOUND_REST
                 };
@@ -97,6 +122,7 @@ impl Lessons {
         self.own_h264 = OwnH264::Keep;
         self.sound_failed_at = None;
         self.sound_rest = Duration::ZERO;
+        self.seeks_sound = false;
     }
 }
 
@@ -108,7 +134,41 @@ mod tests {
 
     fn learn(lessons: &mut Lessons, culprit: &Culprit, ran_for: Duration, now: Instant) -> bool {
         let camera = CameraId::from_description("cam");
-        lessons.learn(&camera, culprit, "it broke", ran_for, now)
+        lessons.learn(&camera, Some(culprit), "it broke", ran_for, now)
+    }
+
+    #[test]
+    fn a_camera_that_does_not_start_with_its_microphone_goes_on_without() {
+        let (mut lessons, start) = (Lessons::default(), Instant::now());
+        let camera = CameraId::from_description("cam");
+        let fail =
+            |lessons: &mut Lessons| lessons.learn(&camera, None, "no room on the bus", SOON, start);
+        assert!(!fail(&mut lessons));
+        lessons.seek_sound();
+        lessons.note_delivery();
+        assert!(!fail(&mut lessons), "it had delivered with it");
+        lessons.seek_sound();
+        assert!(fail(&mut lessons));
+        assert!(!lessons.wants_sound(start + SOUND_REST_MAX - SOON));
+        assert!(lessons.wants_sound(start + SOUND_REST_MAX));
+        lessons.seek_sound();
+        lessons.forget_camera();
+        assert!(!fail(&mut lessons) && lessons.wants_sound(start));
+    }
+
+    #[test]
+    fn sound_that_does_not_even_start_is_soon_tried_once_a_day() {
+        let (mut lessons, mut now) = (Lessons::default(), Instant::now());
+        let sound = Culprit::Sound {
+            device: "hw:CARD=Mic".to_owned(),
+        };
+        for rest_s in [60, 60 * 60, 24 * 60 * 60] {
+            assert!(learn(&mut lessons, &sound, Duration::ZERO, now));
+            let rest = Duration::from_secs(rest_s);
+            assert!(!lessons.wants_sound(now + rest - SOON));
+            now += rest;
+            assert!(lessons.wants_sound(now));
+        }
     }
 
     #[test]

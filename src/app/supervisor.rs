@@ -247,6 +247,7 @@ impl Supervisor {
                 self.camera
                     .packager
                     .mark_away(GapReason::EncoderFailed, reason);
+                self.lessons.seek_sound();
                 Next::Again(Duration::ZERO)
             }
             Ended::Failed(kind, reason) => {
@@ -343,6 +344,7 @@ impl Supervisor {
 
     fn delivers(&mut self) {
         self.failures = 0;
+        self.lessons.note_delivery();
         self.camera.update(|condition| {
             condition.state = CameraState::Live;
             condition.reason = None;
@@ -428,7 +430,7 @@ impl Supervisor {
         reason: &str,
     ) -> Next {
         let (id, now) = (&self.camera.id, Instant::now());
-        if culprit.is_some_and(|culprit| self.lessons.learn(id, culprit, reason, ran_for, now)) {
+        if self.lessons.learn(id, culprit, reason, ran_for, now) {
             self.camera.packager.mark_away(kind, reason);
             return Next::Again(Duration::ZERO);
         }

@@ -262,7 +262,7 @@ fn resolve<'a>(
         ControlValue::Text(text) => text.trim().parse().ok(),
     };
     let resolved = match &control.kind {
-        ControlKind::Button => Some(0),
+        ControlKind::Button => (*value != ControlValue::Boolean(false)).then_some(0),
         ControlKind::Boolean => match value {
             ControlValue::Boolean(on) => Some(i64::from(*on)),
             ControlValue::Text(text) if matches!(&text[..], "on" | "true") => Some(1),
@@ -276,13 +276,7 @@ fn resolve<'a>(
         } => number.filter(|&n| {
             (minimum..=maximum).contains(&n) && n.abs_diff(minimum).is_multiple_of(step)
         }),
-        ControlKind::Menu(items) => items
-            .iter()
-            .find(|(index, label)| match value {
-                ControlValue::Text(text) if snake_case(label) == snake_case(text) => true,
-                _ => number == Some(*index),
-            })
-            .map(|(index, _)| *index),
+        ControlKind::Menu(items) => menu_item(items, value, number),
         ControlKind::Other => None,
     };
     resolved.map(|value| (control, value)).ok_or_else(|| {
@@ -299,7 +293,8 @@ fn resolve<'a>(
                 )
             }
             ControlKind::Boolean => "use true or false".to_owned(),
-            ControlKind::Button | ControlKind::Other => "it cannot be set".to_owned(),
+            ControlKind::Button => "use true, which presses it".to_owned(),
+            ControlKind::Other => "it cannot be set".to_owned(),
         })
     })
 }
@@ -311,6 +306,26 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
     } else {
         items.join(", ")
     }
+}
+
+/// The item that a value means: its label as it stands, its label however it is written, or its number. Of labels that
+/// are numbers only the first will do: written otherwise, -1000 is 1000.
+fn menu_item(items: &[(i64, String)], value: &ControlValue, number: Option<i64>) -> Option<i64> {
+    let find = |is_it: &dyn Fn(i64, &str) -> bool| {
+        let item = items.iter().find(|(index, label)| is_it(*index, label));
+        item.map(|(index, _)| *index)
+    };
+    let by_label = |text: &str| {
+        find(&|_, label| label.trim().eq_ignore_ascii_case(text.trim())).or_else(|| {
+            let name = snake_case(text);
+            find(&|_, label| number.is_none() && snake_case(label) == name)
+        })
+    };
+    let labelled = match value {
+        ControlValue::Text(text) => by_label(text),
+        _ => None,
+    };
+    labelled.or_else(|| find(&|index, _| number == Some(index)))
 }
 
 /// `Exposure, Auto` to `exposure_auto`.
@@ -473,6 +488,26 @@ mod tests {
             let value = ControlValue::Boolean(on);
             check("focus_auto", value, Ok(i64::from(on)));
         }
+    }
+
+    #[test]
+    fn numbers_among_labels_keep_their_sign() {
+        let items: Vec<(i64, String)> = ["-1000", "0", "1000"]
+            .iter()
+            .zip(0..)
+            .map(|(label, index)| (index, (*label).to_owned()))
+            .collect();
+        let controls = [
+            control("Exposure Bias", ControlKind::Menu(items)),
+            control("Reset", ControlKind::Button),
+        ];
+        for (label, index) in [("-1000", 0), ("0", 1), ("1000", 2), ("2", 2)] {
+            let item = resolve(&controls, "exposure_bias", &text(label));
+            assert_eq!(item.expect("it fits").1, index, "{label}");
+        }
+        assert!(resolve(&controls, "exposure_bias", &text("3000")).is_err());
+        assert!(resolve(&controls, "reset", &ControlValue::Boolean(true)).is_ok());
+        assert!(resolve(&controls, "reset", &ControlValue::Boolean(false)).is_err());
     }
 
     #[test]

@@ -205,12 +205,15 @@ impl Graph {
         self.convert(&decoder)
     }
 
-    /// Converts to the format that the encoder takes best, the one that it was tried with: once for all rungs.
+    /// Converts to a format that the encoder takes, once for all rungs: to I420 where it can be, which is what decoders
+    /// give, so that nothing is left to convert, and what GStreamer makes of YUYV fastest.
     fn convert(&self, source: &gst::Element) -> Result<gst::Element, EncodeError> {
+        let takes_i420 = self.formats.contains(&"I420");
+        let format = if takes_i420 { "I420" } else { self.formats[0] };
         let convert = self.add(make("videoconvert")?)?;
         let raw = self.caps_filter(
             &gst::Caps::builder("video/x-raw")
-                .field("format", self.formats[0])
+                .field("format", format)
                 .build(),
         )?;
         self.link(&[source, &convert, &raw])?;

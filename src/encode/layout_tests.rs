@@ -105,5 +105,5 @@ fn an_encoder_that_takes_only_i420_gets_it_from_a_camera_with_nv12() {
 fn what_the_encoder_takes_is_not_converted_to_what_it_likes_better() {
     check(PixelFormat::I420, &["NV12", "I420"], "I420");
     check(PixelFormat::Nv12, &["I420", "NV12"], "NV12");
-    check(PixelFormat::Yuyv, &["NV12", "I420"], "NV12");
+    check(PixelFormat::Yuyv, &["NV12", "I420"], "I420");
 }

@@ -20,6 +20,8 @@ use super::trial::{Refusal, TrialTask, Verdict, run_trial};
 const CACHE_FILE: &str = "encoders.json";
 /// How long an encoder that is in doubt is not tried again: each trial costs a camera up to five seconds.
 const DOUBT_LASTS: Duration = Duration::from_secs(600);
+/// The same where software has refused a task, for which there is nothing else.
+const REFUSAL_LASTS: Duration = Duration::from_secs(60);
 
 /// How a machine's encoders are found out.
 #[derive(Clone, Debug)]
@@ -64,27 +66,34 @@ struct Doubt {
 
 impl Doubts {
     fn refusal(&self, factory: &str, task: &str) -> Option<&Refusal> {
-        let of = |task: Option<&str>| {
-            let doubt = self.0.get(&(factory.to_owned(), task.map(str::to_owned)))?;
-            (doubt.arose_at.elapsed() < DOUBT_LASTS).then_some(&doubt.refusal)
+        self.fresh(factory, Some(task))
+            .or_else(|| self.fresh(factory, None))
+    }
+
+    fn fresh(&self, factory: &str, task: Option<&str>) -> Option<&Refusal> {
+        let doubt = self.0.get(&(factory.to_owned(), task.map(str::to_owned)))?;
+        let lasts = match doubt.refusal {
+            Refusal::Proven(_) => REFUSAL_LASTS,
+            Refusal::Unproven(_) => DOUBT_LASTS,
         };
-        of(None).or_else(|| of(Some(task)))
+        (doubt.arose_at.elapsed() < lasts).then_some(&doubt.refusal)
     }
 
     /// A doubt that lasts keeps the time at which it arose.
     fn add(&mut self, factory: &str, task: &str, refusal: &Refusal) {
-        if self.refusal(factory, task).is_some() {
-            return;
-        }
         let task = match refusal {
-            Refusal::Proven(_) => Some(task.to_owned()),
+            Refusal::Proven(_) => Some(task),
             Refusal::Unproven(_) => None,
         };
+        if self.fresh(factory, task).is_some() {
+            return;
+        }
         let doubt = Doubt {
             refusal: refusal.clone(),
             arose_at: Instant::now(),
         };
-        self.0.insert((factory.to_owned(), task), doubt);
+        let key = (factory.to_owned(), task.map(str::to_owned));
+        self.0.insert(key, doubt);
     }
 }
 

@@ -129,10 +129,7 @@ impl BaseTransformImpl for ScalerState {
         from: InputBuffer,
     ) -> Result<PrepareOutputBufferSuccess, gst::FlowError> {
         let mut pictures = lock(&self.pictures);
-        let mut to = pictures
-            .as_mut()
-            .ok_or(gst::FlowError::NotNegotiated)?
-            .lend()?;
+        let mut to = pictures.as_mut().ok_or(gst::FlowError::Error)?.lend()?;
         let from = match from {
             InputBuffer::Writable(from) => from,
             InputBuffer::Readable(from) => from,
@@ -174,7 +171,7 @@ impl VideoFilterImpl for ScalerState {
         to: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let step = step_between((from.width(), from.height()), (to.width(), to.height()))
-            .ok_or(gst::FlowError::NotNegotiated)?;
+            .ok_or(gst::FlowError::Error)?;
         let mut shrinkers = lock(&self.shrinkers);
         let planes = from.n_planes();
         for (plane, shrinker) in (0..planes).zip(shrinkers.iter_mut()) {

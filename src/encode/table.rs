@@ -136,7 +136,7 @@ pub const TABLE: &[EncoderEntry] = &[
             ("profile", "main"),
         ],
         controls: &[],
-        formats: &["NV12"],
+        formats: &["NV12", "I420"],
         upload: None,
         output: "video/x-h264,stream-format=byte-stream",
         traps: "some versions give heights that 16 does not divide, such as 1080, a green bar",

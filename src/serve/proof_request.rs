@@ -8,12 +8,15 @@ use axum::http::{Method, StatusCode};
 use super::client::{Ask, Client};
 use crate::store::ClipFileWish;
 
+/// Of a long file the appliance is asked for the end alone, which it plans at once; two segments at the least.
+const TAIL_MS: i64 = 10_000;
+
 /// Has the appliance at `address` sign what the whole file of `wish` needs for its proof, as far as it can. Returns
 /// whether it answered so. Waits for it, a minute at the longest.
 pub fn request_proof(address: SocketAddr, wish: &ClipFileWish) -> bool {
-    let ClipFileWish {
-        camera, from, to, ..
-    } = wish;
+    let ClipFileWish { camera, to, .. } = wish;
+    // Signing its end covers all before it.
+    let from = wish.from.max(to.plus_ms(-TAIL_MS));
     let mut path = format!("/recordings/{camera}/clip.json?from={from}&to={to}");
     if let Some(rendition) = wish.rendition {
         path.push_str("&rendition=");

@@ -62,8 +62,7 @@ impl Journal {
     ) -> Result<Self, OpenError> {
         let (number, bytes) =
             named(connection).map_err(|error| OpenError::from_sqlite(dir, &error))?;
-        let newer = newer_than(dir, number).map_err(|cause| OpenError::from_io(dir, cause))?;
-        if let Some(journal) = newer {
+        if let Some(journal) = newer_than(dir, number, connection)? {
             return Err(OpenError::JournalUnknown {
                 path: dir.to_owned(),
                 journal,
@@ -257,22 +256,29 @@ pub(super) fn verify_journal(dir: &Path, reader: &Reader) -> Result<Option<u64>,
     Ok(is_damaged.then_some(number))
 }
 
-/// A journal that goes on where the index, which names the one with this number, knows nothing of it. A crash while a
-/// journal is begun anew leaves one that nothing was added to, and the one before it. An index that was just made again
-/// names none.
-fn newer_than(dir: &Path, number: u64) -> io::Result<Option<PathBuf>> {
+/// A journal that tells what the index, which names the one with this number, does not know. A crash while a journal is
+/// begun anew leaves one that nothing was added to, and the one before it; if that was lost already, one that tells what
+/// the index says. An index that was just made again names none.
+fn newer_than(
+    dir: &Path,
+    number: u64,
+    connection: &Connection,
+) -> Result<Option<PathBuf>, OpenError> {
     if number == 0 {
         return Ok(None);
     }
     let is_there = marks_path(dir, number).exists();
-    let goes_on = |path: &Path| {
+    let known = all_marks(connection).map_err(|error| OpenError::from_sqlite(dir, &error))?;
+    let is_newer = |path: &Path| {
         let file = fs::read(path).ok()?;
         let (marks, _) = read_marks(&file)?;
-        Some(!is_there || marks.last() != Some(&Mark::Whole))
+        let begun = marks.strip_suffix(&[Mark::Whole]);
+        Some(begun.is_none_or(|told| !is_there && told != known))
     };
-    let newer = numbers(dir)?.into_iter().filter(|newer| *newer > number);
+    let numbers = numbers(dir).map_err(|cause| OpenError::from_io(dir, cause))?;
+    let newer = numbers.into_iter().filter(|newer| *newer > number);
     let mut paths = newer.map(|newer| marks_path(dir, newer));
-    Ok(paths.find(|path| goes_on(path) == Some(true)))
+    Ok(paths.find(|path| is_newer(path) == Some(true)))
 }
 
 /// What the newest whole journal below `dir` says, and whether its end is damaged. `None` if there is none.

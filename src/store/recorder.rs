@@ -16,7 +16,7 @@ use super::failure::{
     Failure, commit_failed, create_failed, folder_sync_failed, index_failed, sync_failed,
     write_failed,
 };
-use super::file_system::FileSystem;
+use super::file_system::{FileSystem, FolderSyncError};
 use super::garbage::sweep;
 use super::import::ImportError;
 use super::index::{ChangeError, Index};
@@ -577,9 +577,13 @@ impl Recorder {
                 .map_err(|error| sync_failed(reel.path(), &error))?;
         }
         while let Some(folder) = self.unsynced_folders.first() {
-            self.files
-                .sync_folder(folder)
-                .map_err(|error| folder_sync_failed(folder, &error))?;
+            match self.files.sync_folder(folder) {
+                Ok(()) => {}
+                // What has gone has no names to make durable.
+                Err(FolderSyncError::NotOpened(error))
+                    if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(folder_sync_failed(folder, &error)),
+            }
             self.unsynced_folders.pop_first();
         }
         if !self.batch.is_empty() {

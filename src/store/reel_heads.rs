@@ -1,8 +1,9 @@
 //! What reels start with, read again and compared with what the index says, and written again from there. Playing needs
 //! none of it, but an index that is made again knows a reel by its head alone. Driven by scrubbing and `Archive`.
 //!
-//! Of a header there is no digest. So one that differs is believed to be the damaged one only if its reel cannot be read
-//! any more, or if another reel of the same run starts as the index says. What is written is what stood there.
+//! Of a header there is no digest. So the index is believed only as long as no other reel of the same run starts
+//! otherwise than it says; and where the reel can be read, only if two others start so. What is written is what stood
+//! there.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -91,12 +92,12 @@ pub(super) fn repair_heads(
 ) -> Result<u64, ReadError> {
     let mut repaired = 0;
     for head in damaged {
-        let is_certain = match head.doubt {
-            Doubt::None => true,
-            Doubt::Init => is_borne_out(dir, reader, head)?,
-            Doubt::Either => false,
+        let witnesses_min = match head.doubt {
+            Doubt::None => 0,
+            Doubt::Init => 2,
+            Doubt::Either => continue,
         };
-        if !is_certain {
+        if witnesses(dir, reader, head)?.is_none_or(|count| count < witnesses_min) {
             continue;
         }
         match write(head) {
@@ -116,8 +117,8 @@ fn write(head: &DamagedHead) -> io::Result<()> {
     file.sync()
 }
 
-/// Whether another reel of the same run starts with the init segment that the index has.
-fn is_borne_out(dir: &Path, reader: &Reader, head: &DamagedHead) -> Result<bool, ReadError> {
+/// How many other reels of the same run start with the init segment that the index has; `None` if one starts otherwise.
+fn witnesses(dir: &Path, reader: &Reader, head: &DamagedHead) -> Result<Option<usize>, ReadError> {
     let siblings = reader.read(|connection| {
         let mut siblings = connection.prepare_cached(
             "SELECT camera.name, other.day, other.id FROM reel
@@ -134,12 +135,17 @@ fn is_borne_out(dir: &Path, reader: &Reader, head: &DamagedHead) -> Result<bool,
         Ok(rows.collect::<Result<Vec<_>, _>>()?)
     })?;
     let init = &head.expected.bytes[..head.expected.init_bytes];
-    let starts_so = |path: &Path| {
+    let starts_so = |path: PathBuf| {
         let mut found = vec![0; init.len()];
-        let read = RealFileSystem
-            .open_file(path)
-            .and_then(|file| file.read_exact_at(&mut found, 0));
-        read.is_ok() && found == init
+        let file = RealFileSystem.open_file(&path).ok()?;
+        // One that cannot be read says nothing.
+        file.read_exact_at(&mut found, 0).ok()?;
+        Some(found == init)
     };
-    Ok(siblings.into_iter().flatten().any(|path| starts_so(&path)))
+    let said: Vec<bool> = siblings
+        .into_iter()
+        .flatten()
+        .filter_map(starts_so)
+        .collect();
+    Ok(said.iter().all(|agrees| *agrees).then_some(said.len()))
 }

@@ -98,7 +98,7 @@ impl BelievedTime {
 struct Candidate {
     id: i64,
     camera: usize,
-    /// It is the last of its track.
+    /// It is the last of its track that was recorded.
     is_newest: bool,
     bytes: u64,
     from_ms: i64,
@@ -120,7 +120,8 @@ struct Share {
 }
 
 /// The closed reels that are over now, oldest first, at most [`PLAN_REELS_MAX`]. The newest reel of a track goes only
-/// because of its age: however short room is, what was recorded last stays.
+/// because of its age: however short room is, what was recorded last stays. And it goes last, for the log tells of each
+/// segment which one came before it.
 pub(super) fn expired_reels(
     connection: &Connection,
     situation: &Situation<'_>,
@@ -208,6 +209,8 @@ fn oldest_of(
                 first_msn = (SELECT max(first_msn) FROM reel WHERE track = ?1)
          FROM reel INDEXED BY reel_by_age
          WHERE track = ?1 AND refs = 0 AND bytes IS NOT NULL AND end_ms IS NOT NULL
+         AND (first_msn <> (SELECT max(first_msn) FROM reel WHERE track = ?1)
+              OR NOT EXISTS (SELECT 1 FROM reel AS other WHERE other.track = ?1 AND other.id <> reel.id))
          ORDER BY wall_ms LIMIT ?2",
     )?;
     let mut rows = oldest.query(params![track, PLAN_REELS_MAX])?;

@@ -513,18 +513,23 @@ fn mark(
     packs: &PacksReport,
     journal: Option<u64>,
 ) -> Result<ScrubMarks, ScrubError> {
+    let is_as_noted =
+        verified.is_as_noted() && packs.damaged.is_empty() && packs.recovered.is_empty();
+    let is_intact = packs.records_damaged.is_empty() && verified.heads_damaged.is_empty();
+    if is_as_noted && is_intact && journal.is_none() {
+        return Ok(ScrubMarks::default());
+    }
+    let patience = Patience::new(&SystemClock);
+    // What an older index does not know would be taken for damage.
+    let mut index = open_index(dir, Arc::new(RealFileSystem), &patience)?;
     let mut marked = ScrubMarks {
         records_repaired: repair_records(&RealFileSystem, reader, packs)?,
         heads_repaired: repair_heads(dir, reader, &verified.heads_damaged)?,
         ..ScrubMarks::default()
     };
-    let is_as_noted =
-        verified.is_as_noted() && packs.damaged.is_empty() && packs.recovered.is_empty();
     if is_as_noted && journal.is_none() {
         return Ok(marked);
     }
-    let patience = Patience::new(&SystemClock);
-    let mut index = open_index(dir, Arc::new(RealFileSystem), &patience)?;
     let commit = |error| OpenError::from_commit(dir, error);
     if let Some(number) = journal {
         index.renew_journal(number).map_err(commit)?;

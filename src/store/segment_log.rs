@@ -37,6 +37,9 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Nobody has it signed sooner than this after the last time: a checkpoint takes some kB and two syncs.
 const ON_DEMAND_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Nor oftener in a minute: those who ask again and again would have the disk wear, and checkpoints thinned early.
+const ON_DEMAND_MAX: u32 = 10;
+
 /// How often the room of leaves is given back whose segments are gone.
 const THINNING_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -69,6 +72,8 @@ pub(super) struct SegmentLog {
     due: Monotonic,
     /// When it was to be signed last, whatever came of it.
     last_tried: Option<Monotonic>,
+    /// How often it was signed since the minute began, and because of it.
+    signed_this_minute: u32,
     thinning_due: Monotonic,
     bytes_written: u64,
     has_warned: bool,
@@ -173,6 +178,7 @@ impl SegmentLog {
             signed: held.signed,
             due: now.after(CHECKPOINT_INTERVAL),
             last_tried: None,
+            signed_this_minute: 0,
             thinning_due: now.after(THINNING_INTERVAL),
             bytes_written: 0,
             has_warned: false,
@@ -329,7 +335,9 @@ impl SegmentLog {
     /// How long to wait before the log is signed for somebody who needs a checkpoint that covers a leaf. `None` if one
     /// does already, or none would: the leaf is not committed.
     pub(super) fn rest_before_covering(&self, leaf: u64, now: Monotonic) -> Option<Duration> {
-        if !(self.signed..self.frontier.size()).contains(&leaf) {
+        if !(self.signed..self.frontier.size()).contains(&leaf)
+            || self.signed_this_minute > ON_DEMAND_MAX
+        {
             return None;
         }
         let since = self.last_tried.map(|last| now.since(last));
@@ -349,7 +357,11 @@ impl SegmentLog {
     /// Signs what is committed. Whatever refuses is tried again in a minute; a failed sync is for the caller to judge.
     pub(super) fn sign(&mut self, open_reel: i64, clock: &dyn Clock) -> Result<(), AppendError> {
         let now = clock.monotonic();
-        self.due = now.after(CHECKPOINT_INTERVAL);
+        if self.due <= now {
+            self.signed_this_minute = 0;
+            self.due = now.after(CHECKPOINT_INTERVAL);
+        }
+        self.signed_this_minute += 1;
         self.last_tried = Some(now);
         let outcome = self
             .flush(open_reel)

@@ -193,11 +193,19 @@ impl PackWriter {
         }
         (self.end, self.reserved) = (self.committed, self.committed);
         self.stage = Stage::new(self.committed);
-        self.file.truncate(self.committed).is_ok() && !self.failed
+        if self.file.truncate(self.committed).is_err() {
+            return false;
+        }
+        // Durable before the rows of what it held can go: what came back would look like a newer index's. What is
+        // committed was synced before.
+        self.failed |= self.file.sync().is_err_and(|error| !is_full(&error));
+        !self.failed
     }
 
     fn abandon(&self, files: &dyn FileSystem) {
-        if let Err(error) = files.remove_file(&self.path) {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let removed = files.remove_file(&self.path);
+        if let Err(error) = removed.and_then(|()| Ok(files.sync_folder(folder)?)) {
             tracing::debug!(path = %self.path.display(), %error, "removed at the next start");
         }
     }

@@ -10,6 +10,7 @@ use crate::store::error::is_failed_sync;
 use crate::store::failure::{Failure, append_failed, commit_failed, index_failed};
 use crate::store::import::PacksReport;
 use crate::store::journal::CommitError;
+use crate::store::log_files::AppendError;
 use crate::store::rows::reel_of;
 use crate::store::scrub::Scrubbed;
 use crate::store::spool::Active;
@@ -148,8 +149,15 @@ impl Recorder {
         if matches!(self.status.state, RecordingState::Poisoned { .. }) {
             return;
         }
-        if let Err(error) = self.index.renew_journal(number) {
-            self.fail(commit_failed(&error));
+        match self.index.renew_journal(number) {
+            Ok(()) => {}
+            // It is as damaged as before, and found again by the next pass.
+            Err(CommitError::Journal(AppendError::Write(path, error))) => {
+                tracing::warn!(path = %path.display(), %error, "the journal cannot be written again; check the disk");
+            }
+            Err(error) => {
+                self.fail(commit_failed(&error));
+            }
         }
     }
 

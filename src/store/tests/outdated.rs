@@ -219,7 +219,8 @@ fn an_index_older_than_a_journal_that_was_begun_anew_is_refused_and_no_file_is_t
         assert!(dir.path().join("log/marks-000002").exists());
         replace_index(dir.path(), &older);
         let before = files(dir.path());
-        for _ in 0..2 {
+        // A crash may leave a newer journal that tells what the index says: nothing of it would be lost.
+        for _ in 0..if is_gone_on_with { 2 } else { 0 } {
             let refused = open_error(dir.path());
             assert!(
                 matches!(&refused, OpenError::JournalUnknown { journal, .. } if journal.ends_with("log/marks-000002")),
@@ -229,7 +230,9 @@ fn an_index_older_than_a_journal_that_was_begun_anew_is_refused_and_no_file_is_t
             assert!(files(dir.path()) == before);
         }
 
-        rebuild_index(dir.path(), |_, _| {}).unwrap();
+        if is_gone_on_with {
+            rebuild_index(dir.path(), |_, _| {}).unwrap();
+        }
         let (store, _) = open_whatever(dir.path());
         let clips = store.clips(None).unwrap();
         let names: Vec<&str> = clips.iter().map(|clip| clip.name.as_str()).collect();

@@ -214,8 +214,26 @@ fn the_last_reel_of_a_track_goes_when_it_is_too_old_and_numbers_go_on_above_it()
     }
     end_idle(&mut recorder);
     assert_eq!(msns(dir.path()), [0, 1, 2, 3]);
+    let wish = ClipWish {
+        camera: camera("door"),
+        from: NOON,
+        to: NOON.plus_ms(1000),
+        name: String::new(),
+    };
+    let clip = recorder.make_clip(&wish).unwrap();
     clock.advance(DAY);
-    recorder.keep_room();
+    let keep_room = |recorder: &mut Recorder| {
+        // What goes at once is bounded.
+        for _ in 0..2 {
+            clock.advance(Duration::from_secs(60));
+            recorder.keep_room();
+        }
+    };
+    keep_room(&mut recorder);
+    // Without the newest, what comes next would be told to follow what the clip keeps.
+    assert_eq!(msns(dir.path()), [0, 1, 2, 3]);
+    assert!(recorder.remove_clip(clip.id).unwrap());
+    keep_room(&mut recorder);
     assert!(msns(dir.path()).is_empty());
     assert_eq!(recorder.status().reels_expired, 4);
 

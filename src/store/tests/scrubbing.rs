@@ -465,7 +465,8 @@ fn nothing_is_marked_because_retention_was_faster() {
 fn a_bit_flipped_in_the_head_of_a_reel_is_told_and_written_again_from_the_index() {
     let dir = folder();
     let mut recorder = recorder(dir.path());
-    accept(&mut recorder, 0..6);
+    // Two other reels of each rendition bear the index out.
+    accept(&mut recorder, 0..9);
     recorder.close();
     drop(recorder);
     let head_bytes = first_reel(dir.path()).segments[0].place.offset as usize;
@@ -507,6 +508,35 @@ fn a_header_that_the_index_has_otherwise_is_told_and_not_written_over_without_an
     assert_eq!(report.verified.heads_damaged.len(), 2);
     assert_eq!(report.marked.unwrap().heads_repaired, 0);
     assert!(std::fs::read(reel(dir.path(), 1)).unwrap() == before);
+}
+
+#[test]
+fn a_header_that_the_index_has_otherwise_is_not_spread_by_a_reel_that_cannot_be_read() {
+    let dir = folder();
+    let mut recorder = recorder(dir.path());
+    accept(&mut recorder, 0..12);
+    recorder.close();
+    drop(recorder);
+    let head_at = first_reel(dir.path()).segments[0].place.offset as usize - 20;
+    let index = rusqlite::Connection::open(dir.path().join("db/index.db")).unwrap();
+    let altered = "UPDATE run SET init = CAST(substr(init, 1, length(init) - 1) || x'00' AS BLOB)";
+    assert_eq!(index.execute(altered, ()).unwrap(), 2);
+    drop(index);
+    flip(&reel(dir.path(), 1), head_at);
+    let reels: Vec<_> = (1..=8).map(|id| reel(dir.path(), id)).collect();
+    let read = || -> Vec<_> {
+        reels
+            .iter()
+            .map(|path| std::fs::read(path).unwrap())
+            .collect()
+    };
+    let before = read();
+    for _ in 0..2 {
+        let report = scrub_once(dir.path(), |_, _| {}).unwrap();
+        assert_eq!(report.verified.heads_damaged.len(), 8);
+        assert_eq!(report.marked.unwrap().heads_repaired, 0);
+    }
+    assert!(read() == before);
 }
 
 #[test]
