@@ -267,18 +267,26 @@ fn newer_than(
     if number == 0 {
         return Ok(None);
     }
-    let is_there = marks_path(dir, number).exists();
-    let known = all_marks(connection).map_err(|error| OpenError::from_sqlite(dir, &error))?;
-    let is_newer = |path: &Path| {
-        let file = fs::read(path).ok()?;
-        let (marks, _) = read_marks(&file)?;
-        let begun = marks.strip_suffix(&[Mark::Whole]);
-        Some(begun.is_none_or(|told| !is_there && told != known))
-    };
     let numbers = numbers(dir).map_err(|cause| OpenError::from_io(dir, cause))?;
     let newer = numbers.into_iter().filter(|newer| *newer > number);
-    let mut paths = newer.map(|newer| marks_path(dir, newer));
-    Ok(paths.find(|path| is_newer(path) == Some(true)))
+    for path in newer.map(|newer| marks_path(dir, newer)) {
+        let file = fs::read(&path).unwrap_or_default();
+        let Some((marks, _)) = read_marks(&file) else {
+            continue;
+        };
+        let is_known = match marks.strip_suffix(&[Mark::Whole]) {
+            None => false,
+            Some(_) if marks_path(dir, number).exists() => true,
+            Some(told) => {
+                let known = all_marks(connection);
+                told == known.map_err(|error| OpenError::from_sqlite(dir, &error))?
+            }
+        };
+        if !is_known {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// What the newest whole journal below `dir` says, and whether its end is damaged. `None` if there is none.

@@ -16,7 +16,7 @@ use super::failure::{
     Failure, commit_failed, create_failed, folder_sync_failed, index_failed, sync_failed,
     write_failed,
 };
-use super::file_system::{FileSystem, FolderSyncError};
+use super::file_system::FileSystem;
 use super::garbage::sweep;
 use super::import::ImportError;
 use super::index::{ChangeError, Index};
@@ -477,8 +477,10 @@ impl Recorder {
         let reel = match ReelWriter::create(&*self.files, &path, id, &head, segment) {
             Ok(reel) => reel,
             Err(error) => {
-                // The folder may have gone with the last of its reels, if the clock was set back since.
-                self.folders.remove(camera);
+                // The folder has gone with the last of its reels, and the clock was set back since.
+                if error.kind() == io::ErrorKind::NotFound {
+                    self.folders.remove(camera);
+                }
                 // One that is there already was made by somebody else, and is nobody's to remove.
                 if error.kind() != io::ErrorKind::AlreadyExists {
                     self.unnamed.push(path.clone());
@@ -495,12 +497,13 @@ impl Recorder {
     fn remove_unnamed(&mut self) -> Result<(), Failure> {
         while let Some(path) = self.unnamed.last() {
             match self.files.remove_file(path) {
-                Ok(()) => {}
+                Ok(()) => self
+                    .unsynced_folders
+                    .extend(path.parent().map(Path::to_owned)),
+                // It was never made, and its folder may be gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(write_failed(path, &error)),
             }
-            self.unsynced_folders
-                .extend(path.parent().map(Path::to_owned));
             self.unnamed.pop();
         }
         Ok(())
@@ -577,13 +580,9 @@ impl Recorder {
                 .map_err(|error| sync_failed(reel.path(), &error))?;
         }
         while let Some(folder) = self.unsynced_folders.first() {
-            match self.files.sync_folder(folder) {
-                Ok(()) => {}
-                // What has gone has no names to make durable.
-                Err(FolderSyncError::NotOpened(error))
-                    if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(folder_sync_failed(folder, &error)),
-            }
+            self.files
+                .sync_folder(folder)
+                .map_err(|error| folder_sync_failed(folder, &error))?;
             self.unsynced_folders.pop_first();
         }
         if !self.batch.is_empty() {

@@ -273,6 +273,37 @@ fn the_last_reel_of_a_track_goes_when_it_is_too_old_and_numbers_go_on_above_it()
 }
 
 #[test]
+fn a_day_that_comes_again_after_all_of_it_has_gone_is_recorded() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON);
+    let mut for_a_day = options(None);
+    for_a_day.retention.usual.age_max = Some(Duration::from_secs(86_400));
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let (mut recorder, _, _) =
+        open_recorder(dir.path(), &for_a_day, &shared, Arc::new(RealFileSystem)).unwrap();
+    accept(&mut recorder, 0, 0, NOON);
+    clock.advance(Duration::from_secs(3600));
+    recorder.keep_room();
+    recorder.commit();
+    clock.advance(Duration::from_secs(2 * 86_400));
+    for _ in 0..2 {
+        recorder.keep_room();
+    }
+    assert!(msns(dir.path()).is_empty());
+    let day = dir.path().join("reel/door").join(NOON.date());
+    assert!(!day.exists(), "it went with its last reel");
+    // The clock was set back.
+    for msn in 1..6 {
+        accept(&mut recorder, 0, msn, NOON.plus_ms(msn as i64 * 2000));
+        clock.advance(Duration::from_secs(60));
+    }
+    recorder.close();
+    drop(recorder);
+    assert_eq!(msns(dir.path()).last(), Some(&5));
+    check_files(dir.path());
+}
+
+#[test]
 fn a_fault_at_any_operation_loses_nothing_that_is_to_stay_and_leaves_nothing_behind() {
     let run = |disk: &FaultyDisk, dir: &Path| {
         let clock = SimulatedClock::new(NOON);
