@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod store;
 mod store_gc;
+mod store_log;
 mod store_packs;
 mod store_rebuild;
 mod store_scrub;

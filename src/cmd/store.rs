@@ -10,21 +10,23 @@ use serde::Serialize;
 
 use super::data_dir;
 use super::progress::Progress;
+use super::store_log::LogVerified;
 use super::store_packs::PacksVerified;
 use super::table::{self, megabytes};
 use super::{store_gc, store_rebuild, store_scrub};
 use crate::base::Clock;
 use crate::config::Config;
 use crate::store::{
-    Archive, OpenError, PacksReport, Reach, Statistics, Store, StoreOptions, VerifyReport,
+    Archive, LogReport, OpenError, PacksReport, Reach, Statistics, Store, StoreOptions,
+    VerifyReport,
 };
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// How many bytes are recorded, and how many the disk holds for them.
     Stats(Arguments),
-    /// Read every recorded segment and every imported chunk again and compare them with their digests and the index.
-    /// Status 1 if any is damaged.
+    /// Read every recorded segment and every imported chunk again and compare them with their digests and the index, and
+    /// the signed log with itself. Status 1 if any is damaged.
     Verify(Arguments),
     /// The same, and what is damaged is no longer given out. Beside a running appliance it only tells. Status 1 if any
     /// is.
@@ -190,6 +192,7 @@ pub(super) struct VerifiedReport {
     damaged: Vec<DamageReport>,
     heads_damaged: Vec<HeadReport>,
     journal_damaged: bool,
+    log: LogVerified,
     packs: PacksVerified,
 }
 
@@ -212,10 +215,16 @@ struct HeadReport {
 }
 
 impl VerifiedReport {
-    pub(super) fn new(report: VerifyReport, packs: PacksReport, journal_damaged: bool) -> Self {
+    pub(super) fn new(
+        report: VerifyReport,
+        packs: PacksReport,
+        journal_damaged: bool,
+        log: LogReport,
+    ) -> Self {
         Self {
             packs: packs.into(),
             journal_damaged,
+            log: log.into(),
             segments_sound: report.segments_sound,
             bytes_sound: report.bytes_sound,
             quarantined: report.quarantined,
@@ -250,7 +259,9 @@ fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let segments = archive.verify(|done, total| progress.show(done, total))?;
     let packs = archive.verify_packs(|done, total| progress.show(done, total))?;
     progress.end();
-    let report = VerifiedReport::new(segments, packs, !archive.is_journal_sound()?);
+    let journal_damaged = !archive.is_journal_sound()?;
+    let log = archive.verify_log_files()?;
+    let report = VerifiedReport::new(segments, packs, journal_damaged, log);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -286,6 +297,7 @@ impl VerifiedReport {
         if self.journal_damaged {
             println!("the journal in log/ is damaged, which only `perch store rebuild` needs");
         }
+        self.log.print();
         self.packs.print();
     }
 
@@ -293,6 +305,7 @@ impl VerifiedReport {
         let is_sound = self.damaged.is_empty()
             && self.heads_damaged.is_empty()
             && !self.journal_damaged
+            && self.log.is_sound()
             && self.packs.is_sound();
         if is_sound {
             ExitCode::SUCCESS

@@ -26,6 +26,8 @@ struct Report {
     heads_repaired: Option<u64>,
     /// The journal was written again from what the index knows.
     journal_renewed: Option<bool>,
+    /// Tiles of the signed log whose hashes were written again from what lies below them.
+    tiles_repaired: Option<u64>,
 }
 
 /// Status 1 if anything is damaged.
@@ -36,7 +38,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let report = scrub_once(&dir, |done, total| progress.show(done, total))?;
     progress.end();
     let report = Report {
-        verified: VerifiedReport::new(report.verified, report.packs, report.journal_damaged),
+        verified: VerifiedReport::new(
+            report.verified,
+            report.packs,
+            report.journal_damaged,
+            report.log,
+        ),
         marked: report.marked.map(|marked| marked.segments),
         recovered: report.marked.map(|marked| marked.segments_recovered),
         chunks_marked: report.marked.map(|marked| marked.chunks),
@@ -44,6 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         records_repaired: report.marked.map(|marked| marked.records_repaired),
         heads_repaired: report.marked.map(|marked| marked.heads_repaired),
         journal_renewed: report.marked.map(|marked| marked.journal_renewed),
+        tiles_repaired: report.marked.map(|marked| marked.tiles_repaired),
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -73,6 +81,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         if report.journal_renewed == Some(true) {
             println!("the journal was written again from what the index knows");
+        }
+        if let Some(repaired) = report.tiles_repaired.filter(|repaired| *repaired > 0) {
+            println!(
+                "{repaired} damaged tiles of the signed log were written again from what lies below them"
+            );
         }
     }
     Ok(report.verified.exit_code())

@@ -30,7 +30,7 @@ pub use clip_tracks::{FileRange, TrackFault};
 pub use leaf::{Leaf, LeafError};
 pub use merkle::{
     Frontier, LEAVES_MAX, NodeHash, ProofError, TILE_HASHES, TileEntry, TileId, TileSource, Tree,
-    TreeError, leaf_hash, root_of_cover, verify_consistency, verify_inclusion,
+    TreeError, leaf_hash, root_of_cover, tile_root, verify_consistency, verify_inclusion,
 };
 pub use origin::{BadOrigin, Origin};
 pub use public_keys::{Algorithm, PublicKeys};

@@ -14,6 +14,7 @@ use super::file_system::ReadFile;
 use super::import::{ItemContent, ItemEntry};
 use super::index_file::{check_header, header_version};
 use super::journal::verify_journal;
+use super::log_scrub::{LogReport, scrub_log};
 use super::parameters::decode_parameters;
 use super::proof::ProveError;
 use super::reader::Reader;
@@ -216,6 +217,12 @@ impl Archive {
     /// Reads the journal again, which only an index that is made again needs. Whether it is what it was.
     pub fn is_journal_sound(&self) -> Result<bool, ReadError> {
         Ok(verify_journal(&self.dir, &self.reader)?.is_none())
+    }
+
+    /// Reads the files of the signed log of segments again.
+    pub fn verify_log_files(&self) -> Result<LogReport, ReadError> {
+        let report = scrub_log(&self.dir, &self.reader, &|| false)?;
+        Ok(report.expect("nobody breaks it off"))
     }
 
     pub(super) fn dir(&self) -> &Path {

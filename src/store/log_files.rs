@@ -21,7 +21,7 @@ use crate::seal::{NOTE_BYTES_MAX, NodeHash, PublicKeys, SignedCheckpoint, TILE_H
 use crate::seal::{TileEntry, TileId, TileSource};
 
 /// Levels of the largest tree.
-const LEVELS: usize = 7;
+pub(super) const LEVELS: usize = 7;
 
 /// A file of checkpoints takes no more than this: a day and more of them.
 const CHECKPOINTS_BYTES_MAX: u64 = 8 << 20;
@@ -33,7 +33,8 @@ pub(super) fn log_folder(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-fn tiles_path(dir: &Path, level: usize) -> PathBuf {
+/// The file with the hashes of a level.
+pub(super) fn tiles_path(dir: &Path, level: usize) -> PathBuf {
     log_folder(dir).join(format!("tiles-{level}"))
 }
 
@@ -386,7 +387,7 @@ fn open_sized(path: &Path) -> io::Result<Option<(File, u64)>> {
 
 /// Where the last whole note of a file ends, the empty line behind it included; 0 if there is none. What stands behind
 /// it, a crash has left, or a disk that lost a piece, however large that is.
-fn whole_notes_end(path: &Path) -> io::Result<u64> {
+pub(super) fn whole_notes_end(path: &Path) -> io::Result<u64> {
     let Some((file, mut end)) = open_sized(path)? else {
         return Ok(0);
     };

@@ -42,6 +42,7 @@ mod journal;
 mod keeper;
 mod last_words;
 mod log_files;
+mod log_scrub;
 mod marks;
 mod numbers;
 mod parameters;
@@ -72,6 +73,7 @@ mod segment_source;
 mod spool;
 mod statistics;
 mod status;
+mod tile_check;
 mod timeline;
 mod unnamed;
 mod upkeep;
@@ -102,6 +104,7 @@ pub use self::import::{
     Imported, ItemContent, ItemEntry, ItemPage, ItemPlace, MiscountedChunk, Origin, PacksReport,
     RebuiltImports, RecountReport, rebuild_imports,
 };
+pub use self::log_scrub::{DamagedCheckpoints, LogReport};
 pub use self::numbers::CameraPosition;
 pub use self::proof::ProveError;
 pub use self::reach::{Announced, Reach};
@@ -118,6 +121,7 @@ pub use self::spool::{
 pub use self::statistics::{Source, Statistics};
 pub use self::status::{Appended, Gap, GapReason, RecordingState, StoreOptions, StoreStatus};
 
+pub use self::tile_check::DamagedTiles;
 pub use self::timeline::{Bucket, Timeline};
 pub use self::upkeep::GcReport;
 pub use self::usage::{CameraUsage, Forecast, Usage};

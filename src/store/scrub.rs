@@ -1,8 +1,8 @@
 //! Reads every recorded and imported byte again, again and again, so slowly that nobody notices and so fast that it
 //! comes round within a month, and compares it with its digest. A damaged segment is taken out of what can be played
 //! and marked as a loss; a damaged chunk is not given out any more, and its items are named; their bytes stay. What only
-//! a rebuilt index would need (the starts of reels, records of packs, the journal) is written again from the index. Runs
-//! on a thread of its own beside the writer, which it asks to mark.
+//! a rebuilt index would need (the starts of reels, records of packs, the journal) is written again from the index. The
+//! signed log of segments is read again with it. Runs on a thread of its own beside the writer, which it asks to mark.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use super::import::{
 };
 use super::journal::verify_journal;
 use super::last_words::LastWords;
+use super::log_scrub::{LogReport, repair_log, scrub_log};
 use super::patience::Patience;
 use super::reader::Reader;
 use super::reel_heads::{repair_heads, verify_head};
@@ -179,6 +180,9 @@ impl<'a> Round<'a> {
         let (position, rest) = (scrubbed.position, scrubbed.rest);
         if position.began != last.began {
             self.check_journal()?;
+            if !self.check_log(pause) {
+                return Ok(REST_MAX);
+            }
         }
         if self.told.replace(position) != Some(position) {
             scrubbed.tell();
@@ -206,7 +210,7 @@ impl<'a> Round<'a> {
 
     /// Writes again what the index knows of what is damaged, unless nothing may be written any more.
     fn repair(&self, scrubbed: &Scrubbed) {
-        if matches!(self.writer.status().state, RecordingState::Poisoned { .. }) {
+        if !self.may_write() {
             return;
         }
         match repair_records(&RealFileSystem, &self.reader, &scrubbed.packs) {
@@ -225,6 +229,30 @@ impl<'a> Round<'a> {
             ),
             Err(error) => {
                 tracing::warn!(%error, "the damaged start of a reel is not written again")
+            }
+        }
+    }
+
+    fn may_write(&self) -> bool {
+        !matches!(self.writer.status().state, RecordingState::Poisoned { .. })
+    }
+
+    /// Reads the log of segments again, once in a pass, and writes again what of it is certain. Returns false if `pause`
+    /// said to break off.
+    fn check_log(&self, pause: &impl Fn() -> bool) -> bool {
+        match scrub_log(self.dir, &self.reader, pause) {
+            Ok(Some(report)) => {
+                report.tell();
+                if self.may_write() && repair_log(&RealFileSystem, &report) > 0 {
+                    tracing::warn!("damaged hashes of the log of segments were written again");
+                }
+                true
+            }
+            Ok(None) => false,
+            // It keeps the others from nothing; the next pass comes to it.
+            Err(error) => {
+                tracing::warn!(%error, "the log of segments cannot be read again");
+                true
             }
         }
     }
@@ -455,6 +483,8 @@ pub struct ScrubReport {
     pub packs: PacksReport,
     /// The journal is not what it was.
     pub journal_damaged: bool,
+    /// What was read of the signed log of segments.
+    pub log: LogReport,
     /// What is not given out any more, or again, because of this pass; `None` if an appliance runs there, which marks
     /// what it finds itself.
     pub marked: Option<ScrubMarks>,
@@ -477,6 +507,8 @@ pub struct ScrubMarks {
     pub heads_repaired: u64,
     /// The journal was written again from what the index knows.
     pub journal_renewed: bool,
+    /// Tiles of the log of segments whose hashes were written again from what lies below them.
+    pub tiles_repaired: u64,
 }
 
 /// Reads everything below `dir` once. Without an appliance that runs there, what is damaged is marked. `progress` is told
@@ -489,19 +521,25 @@ pub fn scrub_once(
     let verified = archive.verify(&mut progress)?;
     let packs = archive.verify_packs(&mut progress)?;
     let journal = verify_journal(dir, archive.reader())?;
+    let log = archive.verify_log_files()?;
     let lock = match lock_directory(dir) {
         Ok(lock) => Some(lock),
         Err(OpenError::InUse(_)) => None,
         Err(error) => return Err(error.into()),
     };
     let marked = match &lock {
-        Some(_) => Some(mark(dir, archive.reader(), &verified, &packs, journal)?),
+        Some(_) => {
+            let mut marked = mark(dir, archive.reader(), &verified, &packs, journal)?;
+            marked.tiles_repaired = repair_log(&RealFileSystem, &log);
+            Some(marked)
+        }
         None => None,
     };
     Ok(ScrubReport {
         verified,
         packs,
         journal_damaged: journal.is_some(),
+        log,
         marked,
     })
 }

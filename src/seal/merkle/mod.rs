@@ -11,7 +11,7 @@ mod tree;
 pub use cover::root_of_cover;
 pub use frontier::Frontier;
 pub use path::{ProofError, verify_consistency, verify_inclusion};
-pub use tile::{TILE_HASHES, TileEntry, TileId, TileSource, TreeError};
+pub use tile::{TILE_HASHES, TileEntry, TileId, TileSource, TreeError, tile_root};
 pub use tree::Tree;
 
 use std::fmt;

@@ -36,6 +36,16 @@ impl TileEntry {
     }
 }
 
+/// The root above the hashes of a full tile, as the level above it has it.
+pub fn tile_root(hashes: &[NodeHash; TILE_HASHES]) -> NodeHash {
+    let mut level = hashes.to_vec();
+    while level.len() > 1 {
+        let (pairs, _) = level.as_chunks();
+        level = pairs.iter().map(|[l, r]| NodeHash::above(l, r)).collect();
+    }
+    level[0]
+}
+
 /// Where tiles lie.
 pub trait TileSource {
     /// Why one cannot be read.

@@ -20,7 +20,7 @@ use crate::store::{
     Gap, GapReason, OpenError, Recording, StoreOptions, open_recorder, reader::Reader,
 };
 
-const MSNS: u64 = 9;
+pub(super) const MSNS: u64 = 9;
 
 /// What signing the log at the end takes: three files are made, each with its folder synced, written and synced.
 const SIGNING_OPERATIONS: u64 = 21;
@@ -39,7 +39,7 @@ pub(super) fn folder() -> tempfile::TempDir {
         .unwrap()
 }
 
-fn open(
+pub(super) fn open(
     dir: &Path,
     clock: &SimulatedClock,
     files: &dyn Fn() -> Arc<dyn FileSystem>,
@@ -55,7 +55,7 @@ fn open(
 }
 
 /// Records two renditions as time passes, until the end or a power cut. Returns the recorder's last word.
-fn record(dir: &Path, disk: &FaultyDisk, run: u64, first: u64) -> Option<StoreStatus> {
+pub(super) fn record(dir: &Path, disk: &FaultyDisk, run: u64, first: u64) -> Option<StoreStatus> {
     let clock = SimulatedClock::new(label(first));
     let (mut recorder, _) = open(dir, &clock, &|| Arc::new(disk.clone())).ok()?;
     for msn in first..first + MSNS {
@@ -84,7 +84,7 @@ fn record(dir: &Path, disk: &FaultyDisk, run: u64, first: u64) -> Option<StoreSt
 }
 
 /// Everything recorded, each segment of it loaded and compared.
-fn read_all(dir: &Path) -> (Recording, BTreeSet<(RenditionId, u64)>) {
+pub(super) fn read_all(dir: &Path) -> (Recording, BTreeSet<(RenditionId, u64)>) {
     let reader = Reader::new(dir);
     let recording = reader
         .recording(&camera("door"), label(0), label(100))
@@ -134,7 +134,7 @@ pub(super) fn check_files(dir: &Path) {
     check_summaries(&index);
 }
 
-fn check_afterwards(dir: &Path, told: &StoreStatus) -> BTreeSet<(RenditionId, u64)> {
+pub(super) fn check_afterwards(dir: &Path, told: &StoreStatus) -> BTreeSet<(RenditionId, u64)> {
     let clock = SimulatedClock::new(label(50));
     let real: &dyn Fn() -> Arc<dyn FileSystem> = &|| Arc::new(RealFileSystem);
     let (recorder, report) = open(dir, &clock, real).unwrap();

@@ -18,13 +18,13 @@ use crate::store::{ImportError, OpenError, RecordingState, Store, StoreOptions, 
 
 /// What somebody was told.
 #[derive(Debug, Default)]
-struct Told {
-    imported: Vec<(ItemId, Vec<u8>)>,
-    removed: Vec<ItemId>,
+pub(in crate::store::tests) struct Told {
+    pub(in crate::store::tests) imported: Vec<(ItemId, Vec<u8>)>,
+    pub(in crate::store::tests) removed: Vec<ItemId>,
     state: RecordingState,
 }
 
-fn open_on(dir: &Path, disk: &FaultyDisk) -> Option<Store> {
+pub(in crate::store::tests) fn open_on(dir: &Path, disk: &FaultyDisk) -> Option<Store> {
     let options = StoreOptions {
         ballast_bytes: 0,
         ..patient()
@@ -35,7 +35,7 @@ fn open_on(dir: &Path, disk: &FaultyDisk) -> Option<Store> {
 }
 
 /// Imports three files of which two share most, and removes one in between.
-fn work(dir: &Path, outside: &Path, disk: &FaultyDisk) -> Told {
+pub(in crate::store::tests) fn work(dir: &Path, outside: &Path, disk: &FaultyDisk) -> Told {
     let mut told = Told::default();
     let Some(store) = open_on(dir, disk) else {
         return told;
@@ -67,7 +67,7 @@ fn work(dir: &Path, outside: &Path, disk: &FaultyDisk) -> Told {
     told
 }
 
-fn check_afterwards(dir: &Path, outside: &Path, told: &Told) {
+pub(in crate::store::tests) fn check_afterwards(dir: &Path, outside: &Path, told: &Told) {
     for _ in 0..2 {
         let store = open_on(dir, &FaultyDisk::default()).expect("it opens once the disk works");
         for (id, bytes) in &told.imported {

@@ -3,7 +3,7 @@
 
 mod audit;
 mod damage;
-mod faults;
+pub(super) mod faults;
 mod items;
 mod made;
 mod rebuilding;
