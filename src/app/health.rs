@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::camera::Camera;
+use crate::media::{Rung, RungSpec};
 use crate::serve::{CameraState, Health, HealthProblem};
 use crate::store::{RecordingState, StoreStatus};
 
@@ -28,13 +29,13 @@ pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus, advances: bool
             detail: format!("{id}: {reason}"),
         });
     }
-    for camera in cameras {
+    for (camera, (_, condition)) in cameras.iter().zip(&conditions) {
         let report = camera.encode_report().unwrap_or_default();
         let shed: Vec<_> = report
             .rungs
             .iter()
             .filter(|rung| !rung.running)
-            .map(|rung| rung.rung.name())
+            .map(|rung| quality(rung.rung, &condition.ladder))
             .collect();
         if !shed.is_empty() {
             let detail = format!(
@@ -55,6 +56,14 @@ pub(crate) fn check(cameras: &[Arc<Camera>], store: &StoreStatus, advances: bool
         live: advances,
         ready,
         problems,
+    }
+}
+
+/// A rung as the page calls it, by its height: `720p`; by its own name where the ladder does not tell it.
+fn quality(rung: Rung, ladder: &[RungSpec]) -> String {
+    match ladder.iter().find(|spec| spec.rung == rung) {
+        Some(spec) => format!("{}p", spec.height),
+        None => rung.name().to_owned(),
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) async fn create(
     let new = NewUpload {
         kind,
         length: creation.length,
-        is_complete: dialect == Dialect::Tus && creation.length == Some(0),
+        is_complete: dialect.ends_at_length() && creation.length == Some(0),
         metadata: creation.metadata,
         parts,
     };

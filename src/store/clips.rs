@@ -241,7 +241,7 @@ fn overlaps(span: Option<(Wall, Wall)>, from: Wall, to: Wall) -> bool {
 }
 
 /// The clips that a condition on the table `clip` leaves, by their start.
-pub(super) fn clips(
+fn clips(
     connection: &Connection,
     condition: &str,
     values: impl rusqlite::Params,
@@ -268,6 +268,22 @@ pub(super) fn clips(
         });
     }
     Ok(clips)
+}
+
+/// The clips of a camera with something between two labels, by their start; the first thousand, if there are more.
+pub(super) fn clips_within(
+    connection: &Connection,
+    camera: &CameraId,
+    from: Wall,
+    to: Wall,
+) -> rusqlite::Result<Vec<Clip>> {
+    clips(
+        connection,
+        "WHERE clip.id IN (SELECT clip.id FROM clip JOIN camera ON camera.id = clip.camera
+         WHERE camera.name = ?1 AND clip.to_ms > ?2 AND clip.from_ms < ?3
+         ORDER BY clip.from_ms, clip.id LIMIT 1000)",
+        params![camera.as_str(), from.0, to.0],
+    )
 }
 
 /// The clips of a camera, or of all.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::clips::{Clip, clips};
+use super::clips::{Clip, clips_within};
 use super::error::ReadError;
 use super::import::{ItemEntry, imports_within};
 use super::reader::{Reader, each_gap, earlier, track_end, track_start, tracks};
@@ -37,7 +37,7 @@ pub struct Timeline {
     /// Where something is missing, by start. Those of one rendition and reason lie further apart than a quarter of the
     /// bucket that was asked for, which bounds how many there are.
     pub gaps: Vec<Gap>,
-    /// What is kept, by start.
+    /// What is kept, by start; at most a thousand.
     pub clips: Vec<Clip>,
     /// Items that lie on it, by start; at most a thousand.
     pub imports: Vec<ItemEntry>,
@@ -81,11 +81,7 @@ impl Reader {
                 newest: None,
                 spans: Vec::new(),
                 gaps: gaps.into_sorted(),
-                clips: clips(
-                    connection,
-                    "WHERE camera.name = ?1 AND clip.to_ms > ?2 AND clip.from_ms < ?3",
-                    params![camera.as_str(), from.0, to.0],
-                )?,
+                clips: clips_within(connection, camera, from, to)?,
                 imports: imports_within(connection, camera, from, to)?,
                 density: Vec::new(),
             };

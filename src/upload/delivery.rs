@@ -40,8 +40,10 @@ pub struct Delivery {
     pub(super) length: Option<u64>,
     /// How many bytes it has, if the request tells that.
     pub(super) bytes_count: Option<u64>,
-    /// Whether the upload is complete with it, as the drafts have it; in tus an upload is complete at its length.
+    /// Whether the upload is complete with it, as the drafts have it.
     pub(super) completes: Option<bool>,
+    /// Whether the upload is complete at its length, whatever else is said.
+    pub(super) ends_at_length: bool,
     /// What the data is to have.
     pub(super) checksum: Option<Checksum>,
 }
@@ -56,6 +58,7 @@ pub struct Admitted {
     /// The length of the upload, if it is known by now.
     pub length: Option<u64>,
     completes: Option<bool>,
+    ends_at_length: bool,
 }
 
 /// What an upload is once a request's data is stored.
@@ -73,13 +76,15 @@ impl Delivery {
         self.bytes_count == Some(0) && self.completes != Some(true)
     }
 
-    /// Decides before any byte of it is read. An empty request that repeats the end of a complete upload of tus is
-    /// granted, as the client may have missed the answer to the first one.
+    /// Decides before any byte of it is read. An empty request that repeats the end of an upload that was complete at
+    /// its length is granted, as the client may have missed the answer to the first one, or have meant to end it so.
     pub fn admit(&self, state: &UploadState) -> Result<Admitted, Refusal> {
         if state.kind == UploadKind::Final {
             return Err(Refusal::Joined);
         }
-        if state.is_complete && self.completes.is_some() {
+        let repeats_end =
+            self.ends_at_length && self.completes == Some(true) && self.bytes_count == Some(0);
+        if state.is_complete && self.completes.is_some() && !repeats_end {
             return Err(Refusal::Complete);
         }
         if self.offset != state.offset {
@@ -108,6 +113,7 @@ impl Delivery {
                 checksum: self.checksum,
                 length,
                 completes: self.completes,
+                ends_at_length: self.ends_at_length,
             }),
         }
     }
@@ -139,22 +145,19 @@ impl Admitted {
     /// What the upload is when all of the request came and it ends at `end`. (`whole`: the client meant to send no
     /// more with it)
     pub fn conclude(&self, end: u64, whole: bool) -> Result<Concluded, Refusal> {
-        match (self.completes, self.length) {
-            (Some(true), Some(length)) if whole && end < length => Err(Refusal::EndsEarly {
+        let is_ended = whole && self.completes == Some(true);
+        match self.length {
+            Some(length) if is_ended && end < length => Err(Refusal::EndsEarly {
                 length,
                 offset: end,
             }),
-            (Some(completes), length) => {
-                let is_complete = completes && whole;
+            length => {
+                let is_complete = is_ended || (self.ends_at_length && length == Some(end));
                 Ok(Concluded {
                     length: if is_complete { Some(end) } else { length },
                     is_complete,
                 })
             }
-            (None, length) => Ok(Concluded {
-                length,
-                is_complete: length == Some(end),
-            }),
         }
     }
 }

@@ -53,6 +53,16 @@ impl Interop {
 }
 
 impl Dialect {
+    /// Whether an upload is complete as soon as it has the length that was told for it. So it is in tus. In the drafts
+    /// the client says when it is; but tus-js-client, in its versions 5 and 6, ends files and streams of Node.js with
+    /// `?0`, begins an empty one with it, and takes either for complete, as its own server does.
+    pub fn ends_at_length(self) -> bool {
+        match self {
+            Self::Tus => true,
+            Self::Draft(interop) => matches!(interop.0, 5 | 6),
+        }
+    }
+
     /// Reads what a request says of itself. One that says nothing speaks as the RFC will; one that looks like tus and
     /// does not say so is refused, as tus demands.
     pub fn of(fields: &Fields<'_>) -> Result<Self, Refusal> {

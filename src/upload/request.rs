@@ -81,6 +81,7 @@ impl<'a> Request<'a> {
                     length: fields.number("Upload-Length")?,
                     bytes_count,
                     completes: None,
+                    ends_at_length: self.dialect.ends_at_length(),
                     checksum: self.checksum()?,
                 })
             }
@@ -146,6 +147,7 @@ impl<'a> Request<'a> {
             length,
             bytes_count,
             completes: None,
+            ends_at_length: self.dialect.ends_at_length(),
             checksum: self.checksum()?,
         };
         Ok(Creation {
@@ -196,6 +198,7 @@ impl<'a> Request<'a> {
             length: said.or(meant),
             bytes_count,
             completes: Some(completes),
+            ends_at_length: self.dialect.ends_at_length(),
             checksum: None,
         })
     }

@@ -55,6 +55,13 @@ export const facts = (page) =>
     return { currentTime, videoWidth, videoHeight, paused, muted, ranges, readyState };
   });
 
+/** Which share of the player's height is in sight. */
+export const playerSeen = (page) =>
+  page.locator(".player").evaluate((one) => {
+    const { top, bottom, height } = one.getBoundingClientRect();
+    return (Math.min(bottom, innerHeight) - Math.max(top, 0)) / height;
+  });
+
 /** Counts how often the player is emptied from now on: a stop that no buffer hides. */
 export async function countStops(page) {
   await page.evaluate(() => {

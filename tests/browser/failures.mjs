@@ -1,6 +1,6 @@
 // What a viewer sees when something is away, and that the picture returns by itself. Against the stand-in.
 import assert from "node:assert/strict";
-import { countStops, facts, open, openQualities, playing, sleep, until } from "./browser.mjs";
+import { countStops, facts, open, openQualities, playerSeen, playing, sleep, until } from "./browser.mjs";
 import { RUNGS } from "./standin-media.mjs";
 import { testCamera } from "./standin.mjs";
 
@@ -160,15 +160,10 @@ export const cases = {
     await playing(page);
     const last = page.locator(".tile").last();
     await last.scrollIntoViewIfNeeded();
-    const seen = () =>
-      page.locator(".player").evaluate((one) => {
-        const { top, bottom, height } = one.getBoundingClientRect();
-        return (Math.min(bottom, innerHeight) - Math.max(top, 0)) / height;
-      });
-    assert.ok((await seen()) < 0.5, "it is out of sight");
+    assert.ok((await playerSeen(page)) < 0.5, "it is out of sight");
     await last.focus();
     await page.keyboard.press("Enter");
-    await until("it is in sight", async () => (await seen()) > 0.99);
+    await until("it is in sight", async () => (await playerSeen(page)) > 0.99);
     assert.equal(await last.evaluate((one) => document.activeElement === one), true);
     assert.equal(new URL(page.url()).hash, "#camera-10");
   },

@@ -46,7 +46,7 @@ export const standinCases = {
       testCamera({ id: "garden", name: "Garden" }),
       testCamera({ id: "door", name: "Front door, by the mat", state: "vanished", reason: "unplugged at 14:02" }),
     ];
-    standin.problems = [{ code: "rungs_shed", detail: "drive: high paused, since the machine cannot encode every quality in time" }];
+    standin.problems = [{ code: "rungs_shed", detail: "drive: 1080p paused, since the machine cannot encode every quality in time" }];
     const at = (name) => path.join(out, `${name}.png`);
     const menu = async (page) => {
       await openQualities(page);

@@ -1,7 +1,7 @@
 // What a viewer does with the timeline: look, zoom, play, scrub. Against the stand-in.
 import assert from "node:assert/strict";
 import path from "node:path";
-import { facts, open, playing, sleep, until } from "./browser.mjs";
+import { facts, open, playerSeen, playing, sleep, until } from "./browser.mjs";
 import { testCamera } from "./standin.mjs";
 import { colourIn, HOUR, last, opened, placeOf, played, slider, spanAsked, valueText, words } from "./timeline-page.mjs";
 
@@ -375,6 +375,38 @@ export const cases = {
     }));
     assert.ok(wide <= 360, `${wide} pixels wide`);
     assert.deepEqual(outside, []);
+  },
+
+  "timeline: what is played by keys or as a range comes into sight, and the focus stays": async ({ browser, standin }) => {
+    const page = await opened(browser, standin, PHONE);
+    const asked = played(page);
+    /** Presses Enter on something with the page scrolled so far. */
+    const enter = async (one, scrolled) => {
+      await one.evaluate((element, scrolled) => {
+        element.focus({ preventScroll: true });
+        window.scrollTo(0, scrolled);
+      }, scrolled);
+      await sleep(300);
+      const [seen, count] = [await playerSeen(page), asked.length];
+      await page.keyboard.press("Enter");
+      await until("a recording is asked for", () => asked.length > count);
+      return seen;
+    };
+    const comesIntoSight = async (one) => {
+      assert.ok((await enter(one, 100_000)) < 0.1, "it is out of sight");
+      await until("it is in sight", async () => (await playerSeen(page)) > 0.99);
+      assert.equal(await one.evaluate((element) => document.activeElement === element), true);
+    };
+    await slider(page).focus();
+    for (let press = 0; press < 8; press++) await page.keyboard.press("ArrowLeft");
+    await comesIntoSight(slider(page));
+    // What is in sight for the most part stays where it is.
+    await page.keyboard.press("ArrowLeft");
+    assert.ok((await enter(slider(page), 80)) > 0.5);
+    await sleep(700);
+    assert.equal(await page.evaluate(() => window.scrollY), 80);
+    await page.getByRole("button", { name: "Choose a range…" }).click();
+    await comesIntoSight(page.locator("#chosen-range").getByRole("button", { name: "Play", exact: true }));
   },
 
   "timeline: pictures of it": async ({ browser, standin, out }) => {

@@ -4,6 +4,7 @@ import { clipFilePath, fetchClipFile, keepClip, probe, reasonOf, timelapsePath }
 import { say } from "./announce.js";
 import { takeClip } from "./clips.js";
 import { useHandOver } from "./hand-over.js";
+import { bringPlayer } from "./in-sight.js";
 import { inputValue, typedRange, type Range } from "./range.js";
 import { serverNow } from "./server.js";
 import { choose, chooseEdge, forgetTimeline, selection } from "./timeline.js";
@@ -50,7 +51,9 @@ export function Chosen({ id }: { id: string }) {
   const play = (event: Event): void => {
     event.preventDefault();
     const read = chosen();
-    if (read) playRange(read);
+    if (!read) return;
+    playRange(read);
+    bringPlayer();
   };
   const keep = async (): Promise<void> => {
     if (busy) return;

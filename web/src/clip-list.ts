@@ -4,6 +4,8 @@ import { signal } from "@preact/signals";
 import { ASKED_AGAIN, reasonOf, type Chart, type Clip } from "./archive.js";
 
 const RETRY_MS = 4000;
+/** A chart has no more clips than this, the first of its time. */
+const CHARTED_MAX = 1000;
 
 export class ClipList {
   /** Newest first; null until they are known. */
@@ -30,7 +32,10 @@ export class ClipList {
   compare(chart: Chart | null): void {
     const known = this.clips.peek();
     if (!chart || chart.camera !== this.camera || known === null) return;
-    const listed = known.filter(({ from, to }) => Date.parse(from) < chart.to && Date.parse(to) > chart.from);
+    const listed = known
+      .filter(({ from, to }) => Date.parse(from) < chart.to && Date.parse(to) > chart.from)
+      .sort((a, b) => Date.parse(a.from) - Date.parse(b.from) || a.id - b.id)
+      .slice(0, CHARTED_MAX);
     const ids = (clips: { id: number }[]): string => clips.map(({ id }) => id).sort((a, b) => a - b).join();
     if (ids(listed) !== ids(chart.clips)) void this.ask();
   }

@@ -124,7 +124,8 @@ export function Track({ name }: { name: string }) {
       case "now":
         return moveMark(limits.peek().to);
       case "play":
-        return playFrom(cursor.peek());
+        playFrom(cursor.peek());
+        return bringPlayer();
       case "begin":
         return chooseEdge("from");
       case "end":

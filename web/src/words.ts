@@ -182,9 +182,12 @@ export function changeWords(before: Camera[], after: Camera[]): string[] {
 export const boxProblems = (problems: Problem[]): Problem[] =>
   problems.filter((problem) => !problem.code.startsWith("camera_"));
 
-/** What a screen reader should hear of problems that were not there before; figures that change make no new one. */
+/**
+ * What a screen reader should hear of problems that were not there before; figures that change make no new one, but the
+ * name of another quality does.
+ */
 export function problemWords(before: Problem[], after: Problem[]): string[] {
-  const key = ({ code, detail }: Problem): string => `${code} ${detail.replaceAll(/\d+/g, "0")}`;
+  const key = ({ code, detail }: Problem): string => `${code} ${detail.replaceAll(/\d+(?!\d*p\b)/g, "0")}`;
   const known = new Set(before.map(key));
   return boxProblems(after)
     .filter((problem) => !known.has(key(problem)))

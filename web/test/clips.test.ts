@@ -58,6 +58,20 @@ test("clips are asked for again when the timeline shows others, and only then", 
   check(shown(), "200,50,1");
 });
 
+test("of more clips than a chart has, those that it has are compared", async () => {
+  const { list, asked } = rig();
+  const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
+  list.watch("test");
+  await asked[0]!.answer(upTo(1200));
+  const all = { to: 10_000_000 };
+  list.compare(chart(upTo(1000), all));
+  list.compare(chart(upTo(1000).reverse(), all));
+  check(asked.length, 1);
+  // One of them was deleted elsewhere: another moved up.
+  list.compare(chart(upTo(1001).slice(1), all));
+  check(asked.length, 2);
+});
+
 test("clips that were not answered for are asked for again, and the list stays meanwhile", async () => {
   const { list, asked, shown } = rig();
   list.watch("test");

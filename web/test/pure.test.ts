@@ -1,7 +1,7 @@
 // The logic of the page that needs no browser: words, ranges, keys, qualities, the clock, the pace.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Camera, Rung } from "../src/api.js";
+import type { Camera, Problem, Rung } from "../src/api.js";
 import { recordingPath } from "../src/api.js";
 import { cameraOfHash, choose } from "../src/choice.js";
 import { ServerClock } from "../src/clock.js";
@@ -138,6 +138,9 @@ test("a problem of the box is said once, though its figures change", () => {
   check(problemWords([full], [{ ...full, detail: "the disk is full: 3 MB left" }]), []);
   check(problemWords([full], [full, { ...full, detail: "the mirror is full" }]), ["The mirror is full."]);
   check(problemWords([full], []), []);
+  const shed = (quality: string): Problem => ({ code: "rungs_shed", detail: `door: ${quality} paused` });
+  check(problemWords([shed("720p")], [shed("720p")]), []);
+  check(problemWords([shed("720p")], [shed("1080p")]), ["Door: 1080p paused."]);
 });
 
 test("what is recorded, or why not", () => {

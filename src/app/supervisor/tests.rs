@@ -114,7 +114,8 @@ fn an_overload_pauses_the_costliest_rung_that_is_not_recorded_until_there_is_roo
         assert_eq!(told.collect::<Vec<_>>(), problems);
         let details = health.problems.iter().map(|problem| &problem.detail[..]);
         for detail in details {
-            assert!(detail.starts_with("door: medium paused, "), "{detail}");
+            // As the page's table calls it.
+            assert!(detail.starts_with("door: 720p paused, "), "{detail}");
         }
     };
 

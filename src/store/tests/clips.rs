@@ -103,6 +103,36 @@ fn what_is_committed_within_a_clip_after_it_was_made_is_held_as_well() {
 }
 
 #[test]
+fn a_timeline_shows_the_first_thousand_clips_and_a_shorter_one_those_behind() {
+    let dir = folder();
+    let clock = SimulatedClock::new(NOON.plus_ms(13_000));
+    let mut recorder = open(dir.path(), &clock, Arc::new(RealFileSystem), None).unwrap();
+    record(&mut recorder, 0, 0..5);
+    let clip = recorder.make_clip(&wish(3, 10)).unwrap();
+    recorder.close();
+    drop(recorder);
+    // Each a millisecond later than the one before.
+    let index = Connection::open(dir.path().join("db/index.db")).unwrap();
+    let added = index.execute(
+        "WITH RECURSIVE later(ms) AS (SELECT 1 UNION ALL SELECT ms + 1 FROM later WHERE ms < 1200)
+         INSERT INTO clip (camera, name, from_ms, to_ms, made_ms)
+         SELECT camera, name, from_ms + ms, to_ms + ms, made_ms FROM clip, later WHERE id = ?",
+        [clip.id],
+    );
+    assert_eq!(added.unwrap(), 1200);
+    let shown = |from: i64| {
+        let reader = Reader::new(dir.path());
+        let (from, to) = (NOON.plus_ms(from), NOON.plus_ms(60_000));
+        let line = reader.timeline(&camera("door"), from, to, 1_000).unwrap();
+        let starts = line.clips.iter().map(|one| one.from - clip.from);
+        starts.collect::<Vec<_>>()
+    };
+    assert_eq!(shown(0), (0..1000).collect::<Vec<_>>());
+    assert_eq!(shown(11_100), (1101..=1200).collect::<Vec<_>>());
+    assert_eq!(clips(dir.path()).len(), 1201);
+}
+
+#[test]
 fn what_a_clock_that_was_set_back_puts_into_a_clip_is_held_until_the_clip_goes() {
     let dir = folder();
     let clock = SimulatedClock::new(NOON.plus_ms(40_000));

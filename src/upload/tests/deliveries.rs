@@ -142,6 +142,43 @@ fn a_draft_is_complete_when_its_client_says_so() {
 }
 
 #[test]
+fn tus_js_client_does_not_say_that_a_file_from_a_disk_ends() {
+    let repeated = UploadState {
+        is_complete: true,
+        ..at(100)
+    };
+    for (version, ends_at_length) in [("5", true), ("6", true), ("7", false), ("8", false)] {
+        let sends = |offset: &str, complete: &str, bytes_count: &str| {
+            let more = [
+                ("Upload-Draft-Interop-Version", version),
+                ("Content-Length", bytes_count),
+            ];
+            draft(offset, complete, &more)
+        };
+        let concluded = |bytes_count: &str, end, whole| {
+            let admitted = sends("40", "?0", bytes_count).admit(&at(40)).unwrap();
+            admitted.conclude(end, whole).unwrap()
+        };
+        assert!(!concluded("59", 99, true).is_complete);
+        assert_eq!(concluded("60", 100, true).is_complete, ends_at_length);
+        assert_eq!(concluded("60", 100, false).is_complete, ends_at_length);
+        let open = UploadState {
+            length: None,
+            ..at(40)
+        };
+        let of_no_length = sends("40", "?0", "60").admit(&open).unwrap();
+        assert!(!of_no_length.conclude(100, true).unwrap().is_complete);
+        // Whoever keeps to the drafts may end it only now, without more data.
+        let end = sends("100", "?1", "0").admit(&repeated);
+        assert_eq!(end.is_ok(), ends_at_length, "{end:?}");
+        for (complete, bytes_count) in [("?0", "0"), ("?1", "1")] {
+            let more = sends("100", complete, bytes_count).admit(&repeated);
+            assert_eq!(more, Err(Refusal::Complete));
+        }
+    }
+}
+
+#[test]
 fn a_checksum_tells_whether_the_data_is_what_was_sent() {
     let sent = |text: &str| {
         let fields = [
