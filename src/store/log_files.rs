@@ -183,6 +183,13 @@ impl TileWriter {
         leaves.punch(tiles * (TILE_HASHES * NodeHash::BYTES) as u64)
     }
 
+    /// Lets go of the files above the leaves, which are opened again when they are appended to.
+    pub(super) fn close_above_leaves(&mut self) {
+        for (file, _) in &mut self.levels[1..] {
+            file.file = None;
+        }
+    }
+
     /// Makes everything taken in durable. What failed waits for the next flush.
     pub(super) fn flush(&mut self, files: &dyn FileSystem) -> Result<u64, AppendError> {
         let mut written = 0;

@@ -1,24 +1,34 @@
 //! The files of the log of segments, read again: its tiles against each other and against what was signed, and every
 //! checkpoint. Hashes above leaves of which it is certain what they were are written again; leaves are nobody's to make
-//! up. Driven by scrubbing and `Archive`; only the one that scrubs writes.
+//! up. Driven by scrubbing and `Archive`, and at a start; only who may write to the log does.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+use super::archive::open_reel;
 use super::box_keys::{load_public_keys, public_keys_path};
 use super::error::ReadError;
-use super::file_system::{FileSystem, forget_cached, is_damage, read_up_to, write_all_at};
+use super::file_system::{
+    FileSystem, RealFileSystem, forget_cached, is_damage, read_up_to, write_all_at,
+};
 use super::log_files::{
     LEVELS, checkpoints_path, hourly_path, last_checkpoint, log_folder, numbers, tiles_path,
     whole_notes_end,
 };
+use super::log_leaves::oldest_leaf;
 use super::reader::Reader;
-use super::tile_check::{DamagedTiles, Ended, check_tiles};
-use crate::seal::{CheckpointError, NOTE_BYTES_MAX, NodeHash, PublicKeys, SignedCheckpoint};
+use super::tile_check::{DamagedTiles, Ended, check_end, check_tiles};
+use crate::seal::{
+    Checkpoint, CheckpointError, NOTE_BYTES_MAX, NodeHash, PublicKeys, SignedCheckpoint,
+};
 
 /// So much is read of checkpoints before others get their turn.
 const PIECE_BYTES: u64 = 64 << 10;
+
+/// What was read is let go of after so many pauses: 16 MiB.
+const KEPT_PAUSES: u32 = 256;
 
 /// What reading the log of segments again has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +39,8 @@ pub struct LogReport {
     pub tiles_damaged: Vec<DamagedTiles>,
     /// Where there should be checkpoints and are none.
     pub checkpoints_damaged: Vec<DamagedCheckpoints>,
+    /// Why it could not be read to its end, which says nothing of what lies there.
+    pub unread: Option<String>,
 }
 
 /// A stretch of a file of checkpoints that is none, or that this box did not sign so.
@@ -45,14 +57,24 @@ pub struct DamagedCheckpoints {
 impl LogReport {
     /// Whether all of it is what it was.
     pub fn is_sound(&self) -> bool {
-        self.tiles_damaged.is_empty() && self.checkpoints_damaged.is_empty()
+        self.tiles_damaged.is_empty()
+            && self.checkpoints_damaged.is_empty()
+            && self.unread.is_none()
+    }
+
+    /// Whether something of it can be written again.
+    pub(super) fn is_renewable(&self) -> bool {
+        self.tiles_damaged.iter().any(DamagedTiles::is_certain)
     }
 
     /// Says what was found.
     pub(super) fn tell(&self) {
+        if let Some(error) = &self.unread {
+            tracing::warn!(%error, "the log of segments cannot be read again");
+        }
         for tiles in &self.tiles_damaged {
             let (path, leaves, what) = (tiles.path.display(), &tiles.leaves, tiles.what);
-            if tiles.renewal.is_empty() {
+            if !tiles.is_certain() {
                 tracing::error!(
                     %path, from = leaves.start, to = leaves.end,
                     "the log of segments is damaged ({what}): recordings whose places in it lie there cannot be proven \
@@ -82,7 +104,21 @@ impl LogReport {
 pub(super) fn scrub_log(
     dir: &Path,
     reader: &Reader,
-    pause: &impl Fn() -> bool,
+    pause: &dyn Fn() -> bool,
+) -> Option<LogReport> {
+    match read_log(dir, reader, pause) {
+        Ok(report) => report,
+        Err(error) => Some(LogReport {
+            unread: Some(error.to_string()),
+            ..LogReport::default()
+        }),
+    }
+}
+
+fn read_log(
+    dir: &Path,
+    reader: &Reader,
+    pause: &dyn Fn() -> bool,
 ) -> Result<Option<LogReport>, ReadError> {
     let failed = |cause| ReadError::Io {
         path: log_folder(dir),
@@ -96,15 +132,29 @@ pub(super) fn scrub_log(
     // Leaves are durable before they are signed, and only then does the index say so.
     let leaves = signed.map_or(committed, |signed| committed.max(signed.size));
 
+    // What was read is of no use to anybody else.
+    let pauses = Cell::new(0);
+    let pause = &|| {
+        pauses.set((pauses.get() + 1) % KEPT_PAUSES);
+        if pauses.get() == 0 {
+            forget_tiles(dir);
+        }
+        pause()
+    };
+    // Where nothing is recorded, or nobody can tell, all may have been given back.
+    let oldest = &|| {
+        let oldest = reader.read(|connection| Ok(oldest_leaf(dir, &open_reel, connection)?));
+        oldest.ok().flatten().unwrap_or(u64::MAX)
+    };
     forget_tiles(dir);
-    let outcome = check_tiles(dir, leaves, signed, pause).and_then(|tiles_damaged| {
+    let outcome = check_tiles(dir, leaves, signed, oldest, pause).and_then(|tiles_damaged| {
         Ok(LogReport {
             leaves,
             tiles_damaged,
             checkpoints_damaged: check_checkpoints(dir, keys.as_ref(), pause)?,
+            unread: None,
         })
     });
-    // What was read is of no use to anybody else.
     forget_tiles(dir);
     let report = match outcome {
         Ok(report) => report,
@@ -137,12 +187,29 @@ fn newest_note(dir: &Path, keys: Option<&PublicKeys>) -> io::Result<Option<Signe
     }
 }
 
+/// Reads at a start, before anything is built upon it, what all later hashes are made of: the tiles of `size` leaves that
+/// are not full. Writes them again where they do not lead to what was `signed` and it is certain what they were.
+pub(super) fn renew_end(dir: &Path, size: u64, signed: &Checkpoint) -> io::Result<()> {
+    let found = LogReport {
+        leaves: size,
+        tiles_damaged: match check_end(dir, size, signed) {
+            Ok(found) => found,
+            Err(Ended::BrokenOff) => Vec::new(),
+            Err(Ended::Failed(error)) => return Err(error),
+        },
+        ..LogReport::default()
+    };
+    found.tell();
+    repair_log(&RealFileSystem, &found);
+    Ok(())
+}
+
 /// Writes hashes again that are not what they were for certain. Returns in how many tiles. What the disk does not take
 /// is left as it was found, and found again by the next pass.
 pub(super) fn repair_log(files: &dyn FileSystem, report: &LogReport) -> u64 {
     let mut repaired = 0;
     for tiles in &report.tiles_damaged {
-        if tiles.renewal.is_empty() {
+        if !tiles.is_certain() {
             continue;
         }
         match write(files, tiles) {
@@ -157,7 +224,14 @@ pub(super) fn repair_log(files: &dyn FileSystem, report: &LogReport) -> u64 {
 }
 
 fn write(files: &dyn FileSystem, tiles: &DamagedTiles) -> io::Result<()> {
-    let mut file = files.open_file(&tiles.path)?;
+    let mut file = match files.open_file(&tiles.path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let file = files.create_file(&tiles.path)?;
+            files.sync_folder(tiles.path.parent().expect("it lies in the log's folder"))?;
+            file
+        }
+        opened => opened?,
+    };
     // A sector that cannot be read can be written only as a whole.
     for run in tiles.renewal.chunk_by(|one, next| one.0 + 1 == next.0) {
         let hashes: Vec<[u8; NodeHash::BYTES]> = run.iter().map(|(_, hash)| hash.0).collect();
@@ -175,15 +249,18 @@ fn write(files: &dyn FileSystem, tiles: &DamagedTiles) -> io::Result<()> {
 fn check_checkpoints(
     dir: &Path,
     keys: Option<&PublicKeys>,
-    pause: &impl Fn() -> bool,
+    pause: &dyn Fn() -> bool,
 ) -> Result<Vec<DamagedCheckpoints>, Ended> {
-    let mut paths = vec![hourly_path(dir)];
-    paths.extend(numbers(dir)?.into_iter().map(|n| checkpoints_path(dir, n)));
+    let numbers = numbers(dir)?;
+    let minutes = numbers.iter().map(|n| {
+        let takes_more = Some(n) == numbers.last();
+        (checkpoints_path(dir, *n), takes_more)
+    });
     let mut damaged = Vec::new();
-    for path in &paths {
-        forget_cached(path);
-        check_file(path, keys, pause, &mut damaged)?;
-        forget_cached(path);
+    for (path, takes_more) in [(hourly_path(dir), true)].into_iter().chain(minutes) {
+        forget_cached(&path);
+        check_file(&path, takes_more, keys, pause, &mut damaged)?;
+        forget_cached(&path);
     }
     Ok(damaged)
 }
@@ -191,8 +268,9 @@ fn check_checkpoints(
 /// Reads the notes of a file, a piece at a time.
 fn check_file(
     path: &Path,
+    takes_more: bool,
     keys: Option<&PublicKeys>,
-    pause: &impl Fn() -> bool,
+    pause: &dyn Fn() -> bool,
     damaged: &mut Vec<DamagedCheckpoints>,
 ) -> Result<(), Ended> {
     let file = match File::open(path) {
@@ -201,10 +279,11 @@ fn check_file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    // Behind it stands what a crash has left, or what is just being written.
-    let end = match whole_notes_end(path) {
-        Err(error) if is_damage(&error) => file.metadata()?.len(),
-        end => end?,
+    let end = match takes_more.then(|| whole_notes_end(path)) {
+        None => file.metadata()?.len(),
+        Some(Err(error)) if is_damage(&error) => file.metadata()?.len(),
+        // Behind it stands what a crash has left, or what is just being written.
+        Some(end) => end?,
     };
     // What was read and not judged yet, and where it starts.
     let (mut waiting, mut start) = (Vec::<u8>::new(), 0);

@@ -42,6 +42,7 @@ mod journal;
 mod keeper;
 mod last_words;
 mod log_files;
+mod log_leaves;
 mod log_scrub;
 mod marks;
 mod numbers;
@@ -66,6 +67,7 @@ mod room;
 mod rows;
 mod schema;
 mod scrub;
+mod scrub_once;
 mod scrub_rows;
 mod segment_log;
 mod segment_read;
@@ -114,7 +116,7 @@ pub use self::rebuild_log::LogFinding;
 pub use self::recovery::{DiscardedTail, LostSegment, RecoveryReport, UnreadableReel};
 pub use self::reel_heads::DamagedHead;
 pub use self::retention::{CameraRetention, Retention};
-pub use self::scrub::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
+pub use self::scrub_once::{ScrubError, ScrubMarks, ScrubReport, scrub_once};
 pub use self::spool::{
     NewUpload, Upload, UploadError, UploadHold, UploadImport, UploadPhase, UploadWriter,
 };

@@ -10,10 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::archive::{
-    Archive, DamagedSegment, ReelToRead, VerifyReport, has_reel, open_reel, reels_after,
-    verify_reel,
+    DamagedSegment, ReelToRead, VerifyReport, has_reel, open_reel, reels_after, verify_reel,
 };
-use super::error::{OpenError, ReadError};
+use super::error::ReadError;
 use super::file_system::{RealFileSystem, forget_cached};
 use super::import::{
     PackToRead, PacksReport, forget_removed, note_traced, open_pack, pack_after, pack_bytes_behind,
@@ -21,14 +20,12 @@ use super::import::{
 };
 use super::journal::verify_journal;
 use super::last_words::LastWords;
-use super::log_scrub::{LogReport, repair_log, scrub_log};
-use super::patience::Patience;
+use super::log_scrub::scrub_log;
 use super::reader::Reader;
 use super::reel_heads::{repair_heads, verify_head};
 use super::status::RecordingState;
 use super::writer::{Asker, Writer};
-use super::{lock_directory, open_index};
-use crate::base::{Clock, SystemClock, Wall};
+use crate::base::{Clock, Wall};
 
 /// A pass takes about this long, which leaves days for a box that is off at night to come round within a month.
 const PASS: Duration = Duration::from_secs(20 * 24 * 3600);
@@ -45,6 +42,9 @@ const REST_AFTER_OPEN: Duration = Duration::from_secs(60);
 
 /// Rest after each segment of a reel: others read and write meanwhile.
 const SEGMENT_REST: Duration = Duration::from_millis(20);
+
+/// The log of segments is not read again sooner, in ms: where little is recorded, a pass is short.
+const LOG_INTERVAL_MS: i64 = 86_400_000;
 
 /// The longest that the writer is waited for.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -141,6 +141,9 @@ pub(super) struct Round<'a> {
     position: Option<ScrubPosition>,
     /// What the log was told last: not again, if that is read again.
     told: Option<ScrubPosition>,
+    /// The log of segments is to be read again, and when it was last.
+    log_is_due: bool,
+    log_read: Option<Wall>,
 }
 
 impl<'a> Round<'a> {
@@ -151,6 +154,8 @@ impl<'a> Round<'a> {
             writer,
             position: None,
             told: None,
+            log_is_due: false,
+            log_read: None,
         }
     }
 
@@ -180,9 +185,8 @@ impl<'a> Round<'a> {
         let (position, rest) = (scrubbed.position, scrubbed.rest);
         if position.began != last.began {
             self.check_journal()?;
-            if !self.check_log(pause) {
-                return Ok(REST_MAX);
-            }
+            let read = self.log_read;
+            self.log_is_due = read.is_none_or(|read| (now - read).abs() >= LOG_INTERVAL_MS);
         }
         if self.told.replace(position) != Some(position) {
             scrubbed.tell();
@@ -205,12 +209,16 @@ impl<'a> Round<'a> {
         if let Err(error) = trace(&self.reader, self.writer) {
             tracing::warn!(%error, "which files are damaged is looked for again later");
         }
+        if self.log_is_due && self.check_log(pause) {
+            self.log_is_due = false;
+            self.log_read = Some(now);
+        }
         Ok(rest)
     }
 
     /// Writes again what the index knows of what is damaged, unless nothing may be written any more.
     fn repair(&self, scrubbed: &Scrubbed) {
-        if !self.may_write() {
+        if matches!(self.writer.status().state, RecordingState::Poisoned { .. }) {
             return;
         }
         match repair_records(&RealFileSystem, &self.reader, &scrubbed.packs) {
@@ -233,28 +241,25 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn may_write(&self) -> bool {
-        !matches!(self.writer.status().state, RecordingState::Poisoned { .. })
-    }
-
-    /// Reads the log of segments again, once in a pass, and writes again what of it is certain. Returns false if `pause`
-    /// said to break off.
+    /// Reads the log of segments again, once in a pass, and has written again what of it is certain. Returns false if
+    /// `pause` said to break off.
     fn check_log(&self, pause: &impl Fn() -> bool) -> bool {
-        match scrub_log(self.dir, &self.reader, pause) {
-            Ok(Some(report)) => {
-                report.tell();
-                if self.may_write() && repair_log(&RealFileSystem, &report) > 0 {
-                    tracing::warn!("damaged hashes of the log of segments were written again");
-                }
-                true
-            }
-            Ok(None) => false,
-            // It keeps the others from nothing; the next pass comes to it.
-            Err(error) => {
-                tracing::warn!(%error, "the log of segments cannot be read again");
-                true
+        let Some(found) = scrub_log(self.dir, &self.reader, pause) else {
+            return false;
+        };
+        found.tell();
+        if found.is_renewable() {
+            // What is not done now is done in the next pass.
+            let renewed = self
+                .writer
+                .ask(Asker::Own, ANSWER_WAIT_MAX, move |recorder| {
+                    recorder.renew_log(&found)
+                });
+            if renewed.is_ok_and(|renewed| renewed > 0) {
+                tracing::warn!("damaged hashes of the log of segments were written again");
             }
         }
+        true
     }
 
     /// Reads the journal again, once in a pass, and has a damaged one written again.
@@ -472,130 +477,6 @@ fn rest_after(bytes: u64, remaining: u64, elapsed_ms: i64) -> Duration {
     let left = PASS.saturating_sub(elapsed).max(PASS / 20);
     let share = bytes as f64 / remaining.max(bytes).max(1) as f64;
     left.mul_f64(share.min(1.0)).clamp(REST_MIN, REST_MAX)
-}
-
-/// What one whole pass has shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScrubReport {
-    /// What was read of reels.
-    pub verified: VerifyReport,
-    /// What was read of packs.
-    pub packs: PacksReport,
-    /// The journal is not what it was.
-    pub journal_damaged: bool,
-    /// What was read of the signed log of segments.
-    pub log: LogReport,
-    /// What is not given out any more, or again, because of this pass; `None` if an appliance runs there, which marks
-    /// what it finds itself.
-    pub marked: Option<ScrubMarks>,
-}
-
-/// What a pass has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScrubMarks {
-    /// Segments that are not played any more.
-    pub segments: u64,
-    /// Segments that read well again and are played again.
-    pub segments_recovered: u64,
-    /// Chunks of imports that are not given out any more.
-    pub chunks: u64,
-    /// Chunks that read well again and are given out again.
-    pub chunks_recovered: u64,
-    /// Records of packs that were written again from what the index knows.
-    pub records_repaired: u64,
-    /// Reels whose start was written again from what the index knows.
-    pub heads_repaired: u64,
-    /// The journal was written again from what the index knows.
-    pub journal_renewed: bool,
-    /// Tiles of the log of segments whose hashes were written again from what lies below them.
-    pub tiles_repaired: u64,
-}
-
-/// Reads everything below `dir` once. Without an appliance that runs there, what is damaged is marked. `progress` is told
-/// the bytes read so far and about how many there are.
-pub fn scrub_once(
-    dir: &Path,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<ScrubReport, ScrubError> {
-    let archive = Archive::open(dir)?;
-    let verified = archive.verify(&mut progress)?;
-    let packs = archive.verify_packs(&mut progress)?;
-    let journal = verify_journal(dir, archive.reader())?;
-    let log = archive.verify_log_files()?;
-    let lock = match lock_directory(dir) {
-        Ok(lock) => Some(lock),
-        Err(OpenError::InUse(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let marked = match &lock {
-        Some(_) => {
-            let mut marked = mark(dir, archive.reader(), &verified, &packs, journal)?;
-            marked.tiles_repaired = repair_log(&RealFileSystem, &log);
-            Some(marked)
-        }
-        None => None,
-    };
-    Ok(ScrubReport {
-        verified,
-        packs,
-        journal_damaged: journal.is_some(),
-        log,
-        marked,
-    })
-}
-
-fn mark(
-    dir: &Path,
-    reader: &Reader,
-    verified: &VerifyReport,
-    packs: &PacksReport,
-    journal: Option<u64>,
-) -> Result<ScrubMarks, ScrubError> {
-    let is_as_noted =
-        verified.is_as_noted() && packs.damaged.is_empty() && packs.recovered.is_empty();
-    let is_intact = packs.records_damaged.is_empty() && verified.heads_damaged.is_empty();
-    if is_as_noted && is_intact && journal.is_none() {
-        return Ok(ScrubMarks::default());
-    }
-    let patience = Patience::new(&SystemClock);
-    // What an older index does not know would be taken for damage.
-    let mut index = open_index(dir, Arc::new(RealFileSystem), &patience)?;
-    let mut marked = ScrubMarks {
-        records_repaired: repair_records(&RealFileSystem, reader, packs)?,
-        heads_repaired: repair_heads(dir, reader, &verified.heads_damaged)?,
-        ..ScrubMarks::default()
-    };
-    if is_as_noted && journal.is_none() {
-        return Ok(marked);
-    }
-    let commit = |error| OpenError::from_commit(dir, error);
-    if let Some(number) = journal {
-        index.renew_journal(number).map_err(commit)?;
-        marked.journal_renewed = true;
-    }
-    if !verified.is_as_noted() {
-        (marked.segments, marked.segments_recovered) =
-            index.mark_segments(verified).map_err(commit)?;
-    }
-    let chunks = index.mark_damage(packs).map_err(commit)?;
-    (marked.chunks, marked.chunks_recovered) = (chunks.damaged, chunks.recovered);
-    if let Some(traced) = trace_damage(reader)? {
-        index
-            .transact(|transaction| note_traced(transaction, &traced))
-            .map_err(|error: rusqlite::Error| OpenError::from_sqlite(dir, &error))?;
-    }
-    Ok(marked)
-}
-
-/// A pass was not possible.
-#[derive(Debug, thiserror::Error)]
-pub enum ScrubError {
-    /// The directory cannot be used.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The recordings cannot be read at all.
-    #[error(transparent)]
-    Read(#[from] ReadError),
 }
 
 impl Scrubbed {

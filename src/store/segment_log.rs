@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::params;
-
+use super::archive::OpenedReel;
 use super::box_keys::{BoxKeysError, load_or_make_keys};
 use super::error::OpenError;
 use super::file_system::{FileSystem, RealFileSystem, is_damage};
@@ -22,10 +21,9 @@ use super::index::Index;
 use super::log_files::{
     AppendError, CheckpointWriter, TileFiles, TileWriter, last_checkpoint, log_folder, set_aside,
 };
-use super::parameters::decode_parameters;
-use super::recorder::reel_path;
-use super::reel::{LogLink, Trailer, read_trailer};
-use super::reel_writer::Place;
+use super::log_leaves::{OLDEST_REELS, ReadLeaves, TrackKey, leaves_of_reels};
+use super::log_scrub::{LogReport, renew_end, repair_log};
+use super::reel::{LogLink, Trailer};
 use super::rows::{Batch, REEL_SEGMENTS_MAX};
 use crate::base::{CameraId, Clock, Monotonic};
 use crate::media::{RenditionId, ticks_to_seconds};
@@ -48,8 +46,6 @@ const STEP_MAX: u64 = 1 << 20;
 
 /// Opens what stands for a leaf of which nothing is left; its index follows.
 const LOST_LEAF: &[u8] = b"perch lost segment\0";
-
-type TrackKey = (CameraId, RenditionId);
 
 /// The writer's side of the log.
 pub(super) struct SegmentLog {
@@ -192,7 +188,8 @@ impl SegmentLog {
     /// as it was if each segment whose trailer cannot be read is behind all others: no leaf's place is given out twice,
     /// but for those that reels name further beyond the files than any crash explains.
     fn append_tail(&mut self, index: &Index, promised: u64) -> rusqlite::Result<()> {
-        let read = self.leaves_of_reels(index, "reel.id >= ?1", self.first_reel, self.flushed)?;
+        let since = "reel.id >= ?1";
+        let read = self.leaves_of_reels(index, since, self.first_reel, self.flushed)?;
         let unread = segments_from(index, self.first_reel)?.saturating_sub(read.trailers);
         let mut tail: BTreeMap<u64, NodeHash> = read
             .leaves
@@ -224,6 +221,25 @@ impl SegmentLog {
         Ok(())
     }
 
+    /// What reels say of the log.
+    fn leaves_of_reels(
+        &self,
+        index: &Index,
+        condition: &str,
+        value: i64,
+        first_leaf: u64,
+    ) -> rusqlite::Result<ReadLeaves> {
+        let open = |path: &Path| {
+            let file = self.files.open_file(path)?;
+            Ok(OpenedReel {
+                bytes: file.size()?,
+                file,
+            })
+        };
+        let reels = (condition, value);
+        leaves_of_reels(&self.dir, &open, index.connection(), reels, first_leaf)
+    }
+
     /// The last leaf of each track: what the next one's `previous` is.
     fn read_last(&mut self, index: &Index) -> rusqlite::Result<()> {
         let newest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn DESC LIMIT 1)
@@ -232,71 +248,6 @@ impl SegmentLog {
             self.last.insert(track, leaf.hash());
         }
         Ok(())
-    }
-
-    /// The leaves from `first_leaf` on of the reels of which `condition` holds, as far as their trailers can be read;
-    /// those of a track in their order.
-    fn leaves_of_reels(
-        &self,
-        index: &Index,
-        condition: &str,
-        value: i64,
-        first_leaf: u64,
-    ) -> rusqlite::Result<ReadLeaves> {
-        let mut reels = index.connection().prepare(&format!(
-            "SELECT reel.id, camera.name, track.rendition, reel.day, run.parameters
-             FROM reel JOIN track ON track.id = reel.track JOIN camera ON camera.id = track.camera
-             JOIN run ON run.track = reel.track AND run.run = reel.run
-             WHERE {condition} ORDER BY reel.id"
-        ))?;
-        let mut places = index
-            .connection()
-            .prepare(
-                "SELECT offset, bytes, id FROM segment WHERE id >= ?1 AND id < ?2
-                 UNION ALL SELECT offset, bytes, id FROM damaged WHERE id >= ?1 AND id < ?2 ORDER BY id",
-            )?;
-        let mut rows = reels.query([value])?;
-        let mut read = ReadLeaves::default();
-        while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            let (camera, rendition): (String, String) = (row.get(1)?, row.get(2)?);
-            let (day, parameters): (String, Vec<u8>) = (row.get(3)?, row.get(4)?);
-            let (Ok(camera), Ok(rendition), Some(parameters)) = (
-                camera.parse::<CameraId>(),
-                rendition.parse::<RenditionId>(),
-                decode_parameters(&parameters),
-            ) else {
-                continue;
-            };
-            let path = reel_path(&self.dir, &camera, &day, id);
-            let opened = self.files.open_file(&path).and_then(|f| Ok((f.size()?, f)));
-            let Ok((size, file)) = opened else {
-                continue;
-            };
-            let first_key = id * REEL_SEGMENTS_MAX as i64;
-            let places = places.query_map(
-                params![first_key, first_key + REEL_SEGMENTS_MAX as i64],
-                |row| {
-                    // A damaged row may say anything; what is impossible is not found in the file.
-                    Ok(Place {
-                        offset: row.get::<_, i64>(0)? as u64,
-                        bytes: row.get::<_, i64>(1)? as u64,
-                    })
-                },
-            )?;
-            for place in places {
-                let Some((trailer, _)) = read_trailer(&*file, place?, size) else {
-                    continue;
-                };
-                read.trailers += 1;
-                let leaf = leaf_of(&camera, rendition, parameters.timescale(), &trailer);
-                if let Some((index, leaf)) = leaf.filter(|(index, _)| *index >= first_leaf) {
-                    let track = (camera.clone(), rendition);
-                    read.leaves.push((track, index, leaf));
-                }
-            }
-        }
-        Ok(read)
     }
 
     /// The place of the segment that is written next.
@@ -403,9 +354,7 @@ impl SegmentLog {
             return Ok(());
         }
         self.thinning_due = now.after(THINNING_INTERVAL);
-        let oldest = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id ORDER BY first_msn LIMIT 1)
-                      FROM track) AND ?1 = 0";
-        let oldest = self.leaves_of_reels(index, oldest, 0, 0)?.leaves;
+        let oldest = self.leaves_of_reels(index, OLDEST_REELS, 0, 0)?.leaves;
         // Where the first of a reel cannot be read any more, it was at most a reel of each track before one that can.
         let unread = self.last.len() as u64 * REEL_SEGMENTS_MAX;
         if let Some(first) = oldest.into_iter().map(|(_, index, _)| index).min()
@@ -416,6 +365,15 @@ impl SegmentLog {
             tracing::debug!(%error, "the log of segments keeps room that it does not need");
         }
         Ok(())
+    }
+
+    /// Writes again what of the log's files was found damaged, as far as it is certain what it was. Returns in how many
+    /// places. A failed sync costs nothing: what was certain is so still.
+    pub(super) fn renew(&mut self, found: &LogReport) -> u64 {
+        let repaired = repair_log(&*self.files, found);
+        // A file that is open here would be told of that failure by its own next sync.
+        self.tiles.close_above_leaves();
+        repaired
     }
 
     /// What the index is to keep.
@@ -430,16 +388,6 @@ impl SegmentLog {
     pub(super) fn take_bytes_written(&mut self) -> u64 {
         std::mem::take(&mut self.bytes_written)
     }
-}
-
-/// What reels say of the log.
-#[derive(Default)]
-struct ReadLeaves {
-    /// Track, index, leaf.
-    leaves: Vec<(TrackKey, u64, Leaf)>,
-    /// Trailers that could be read, also those of earlier leaves, or of segments that were recorded before there was a
-    /// log.
-    trailers: u64,
 }
 
 /// How many segments the index knows in a reel and all later ones, played or damaged.
@@ -501,6 +449,9 @@ impl Held {
             ));
         }
         let flushed = promised.min(held);
+        if let Some(signed) = checkpoint {
+            renew_end(dir, flushed, signed)?;
+        }
         let Some(frontier) = frontier_of(dir, flushed)? else {
             return Ok(Err(HASHES_MISSING));
         };

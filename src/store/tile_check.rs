@@ -38,6 +38,13 @@ pub struct DamagedTiles {
     pub(super) renewal: Vec<(u64, NodeHash)>,
 }
 
+impl DamagedTiles {
+    /// Whether it is known for certain what they were.
+    pub fn is_certain(&self) -> bool {
+        !self.renewal.is_empty()
+    }
+}
+
 /// Why not all was read.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -54,29 +61,18 @@ impl From<io::Error> for Ended {
 }
 
 /// Reads the tiles of the first `size` leaves, which must not be in the middle of being written. `signed` is of no more
-/// leaves. What it calls damaged is told from left to right, each once. `pause` is called after some tiles; what it
-/// returns is whether to break off.
+/// leaves. What it calls damaged is told from left to right, each once. `oldest` tells before which leaf room may have
+/// been given back by now. `pause` is called after some tiles; what it returns is whether to break off.
 pub(super) fn check_tiles(
     dir: &Path,
     size: u64,
     signed: Option<&Checkpoint>,
-    pause: &impl Fn() -> bool,
+    oldest: &dyn Fn() -> u64,
+    pause: &dyn Fn() -> bool,
 ) -> Result<Vec<DamagedTiles>, Ended> {
     // A damaged index may name any size; what is not there is not looked for tile by tile.
     let held = TileFiles::new(dir).leaves()?.min(size);
-    let mut check = TileCheck {
-        dir,
-        size: held,
-        tiles: Tiles {
-            files: TileFiles::new(dir),
-            renewed: BTreeMap::new(),
-        },
-        pause,
-        unpaused: 0,
-        given_back: 0,
-        told: BTreeSet::new(),
-        damaged: Vec::new(),
-    };
+    let mut check = TileCheck::new(dir, held, oldest, pause);
     check.run(signed.filter(|signed| signed.size <= held))?;
     if held < size {
         check.damaged.push(DamagedTiles {
@@ -86,6 +82,21 @@ pub(super) fn check_tiles(
             renewal: Vec::new(),
         });
     }
+    Ok(check.damaged)
+}
+
+/// Reads only the tiles of the first `size` leaves that are not full, and what lies right below them, where they do not
+/// lead to what was `signed`: those of which it is certain what they were.
+pub(super) fn check_end(
+    dir: &Path,
+    size: u64,
+    signed: &Checkpoint,
+) -> Result<Vec<DamagedTiles>, Ended> {
+    let mut check = TileCheck::new(dir, size, &|| 0, &|| false);
+    if signed.size <= size && !check.leads_to(signed)? {
+        check.renew_end(signed)?;
+    }
+    check.damaged.retain(|tiles| !tiles.renewal.is_empty());
     Ok(check.damaged)
 }
 
@@ -158,12 +169,15 @@ fn levels() -> Range<u8> {
     0..LEVELS as u8
 }
 
-struct TileCheck<'a, P> {
+struct TileCheck<'a> {
     dir: &'a Path,
     size: u64,
     tiles: Tiles,
-    pause: &'a P,
+    oldest: &'a dyn Fn() -> u64,
+    pause: &'a dyn Fn() -> bool,
     unpaused: u32,
+    /// What `oldest` told last.
+    may_be_given_back: u64,
     /// Tiles of leaves that were given back, from the first on.
     given_back: u64,
     /// Tiles that were called damaged, and of which not all is known that stood there.
@@ -171,7 +185,30 @@ struct TileCheck<'a, P> {
     damaged: Vec<DamagedTiles>,
 }
 
-impl<P: Fn() -> bool> TileCheck<'_, P> {
+impl<'a> TileCheck<'a> {
+    fn new(
+        dir: &'a Path,
+        size: u64,
+        oldest: &'a dyn Fn() -> u64,
+        pause: &'a dyn Fn() -> bool,
+    ) -> Self {
+        Self {
+            dir,
+            size,
+            tiles: Tiles {
+                files: TileFiles::new(dir),
+                renewed: BTreeMap::new(),
+            },
+            oldest,
+            pause,
+            unpaused: 0,
+            may_be_given_back: 0,
+            given_back: 0,
+            told: BTreeSet::new(),
+            damaged: Vec::new(),
+        }
+    }
+
     fn run(&mut self, signed: Option<&Checkpoint>) -> Result<(), Ended> {
         let mut altered = None;
         if let Some(signed) = signed
@@ -328,8 +365,8 @@ impl<P: Fn() -> bool> TileCheck<'_, P> {
         Ok(())
     }
 
-    /// Whether a tile of leaves that is full of zeros was given back: only those are whose predecessors are, too. There
-    /// may be more of these by now.
+    /// Whether a tile of leaves that is full of zeros was given back: only those are that lie before all that is recorded,
+    /// and whose predecessors are, too. There may be more of these by now.
     fn is_given_back(&mut self, index: u64) -> Result<bool, Ended> {
         while self.given_back < index {
             let index = self.given_back;
@@ -338,6 +375,13 @@ impl<P: Fn() -> bool> TileCheck<'_, P> {
                 return Ok(false);
             }
             self.given_back += 1;
+        }
+        let end = (index + 1) * TILE;
+        if end > self.may_be_given_back {
+            self.may_be_given_back = (self.oldest)();
+            if end > self.may_be_given_back {
+                return Ok(false);
+            }
         }
         self.given_back = self.given_back.max(index + 1);
         Ok(true)

@@ -82,8 +82,9 @@ impl Delivery {
         if state.kind == UploadKind::Final {
             return Err(Refusal::Joined);
         }
-        let repeats_end =
-            self.ends_at_length && self.completes == Some(true) && self.bytes_count == Some(0);
+        let repeats_end = self.ends_at_length
+            && self.completes == Some(true)
+            && self.bytes_count.is_none_or(|count| count == 0);
         if state.is_complete && self.completes.is_some() && !repeats_end {
             return Err(Refusal::Complete);
         }

@@ -11,6 +11,7 @@ use crate::store::failure::{Failure, append_failed, commit_failed, index_failed}
 use crate::store::import::PacksReport;
 use crate::store::journal::CommitError;
 use crate::store::log_files::AppendError;
+use crate::store::log_scrub::LogReport;
 use crate::store::rows::reel_of;
 use crate::store::scrub::Scrubbed;
 use crate::store::spool::Active;
@@ -158,6 +159,15 @@ impl Recorder {
             Err(error) => {
                 self.fail(commit_failed(&error));
             }
+        }
+    }
+
+    /// Files of the log of segments were found damaged: what is certain of them is written again. Returns in how many
+    /// places.
+    pub(in crate::store) fn renew_log(&mut self, found: &LogReport) -> u64 {
+        match self.status.state {
+            RecordingState::Poisoned { .. } => 0,
+            _ => self.log.renew(found),
         }
     }
 
