@@ -37,6 +37,16 @@ pub(super) fn rungs() -> Vec<RungSpec> {
     fit_ladder(&LADDER, 640, 360)
 }
 
+/// Whether sound can be taken from `null`, ALSA's own device of silence, which every installation has. GStreamer 1.24.2
+/// looks for the end of a device's DSD rates and never finds it where any rate will do; 1.26 has it right, 1.22 does not
+/// look.
+pub(super) fn plays_silence() -> bool {
+    let has_alsa =
+        gstreamer::init().is_ok() && gstreamer::ElementFactory::find("alsasrc").is_some();
+    let (major, minor, ..) = gstreamer::version();
+    has_alsa && (major, minor) != (1, 24)
+}
+
 pub(super) struct Run {
     encoder: Encoder,
     events: Arc<Mutex<Vec<StreamEvent>>>,
@@ -366,7 +376,7 @@ fn a_device_that_gstreamer_reads_lands_on_the_same_grid() {
 
 #[test]
 fn sound_from_alsa_is_encoded() {
-    if gstreamer::init().is_err() || gstreamer::ElementFactory::find("alsasrc").is_none() {
+    if !plays_silence() {
         return;
     }
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -381,7 +391,6 @@ fn sound_from_alsa_is_encoded() {
                 shape: frame(0).shape,
                 rate: RATE,
             }),
-            // ALSA's own device of silence, which every installation has.
             audio: Some(AudioSource::Alsa {
                 device: "null".to_owned(),
                 format,
