@@ -258,9 +258,9 @@ fn verify(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new("");
     let segments = archive.verify(|done, total| progress.show(done, total))?;
     let packs = archive.verify_packs(|done, total| progress.show(done, total))?;
-    progress.end();
     let journal_damaged = !archive.is_journal_sound()?;
-    let log = archive.verify_log_files();
+    let log = archive.verify_log_files(|done, total| progress.show(done, total));
+    progress.end();
     let report = VerifiedReport::new(segments, packs, journal_damaged, log);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -1,6 +1,7 @@
 //! A data directory that is only read, whether an appliance records there or not: how its bytes add up, and whether
 //! they are still what they were.
 
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use super::file_system::ReadFile;
 use super::import::{ItemContent, ItemEntry};
 use super::index_file::{check_header, header_version};
 use super::journal::verify_journal;
-use super::log_scrub::{LogReport, scrub_log};
+use super::log_scrub::{LogReport, PIECE_BYTES, log_bytes, scrub_log};
 use super::parameters::decode_parameters;
 use super::proof::ProveError;
 use super::reader::Reader;
@@ -219,9 +220,16 @@ impl Archive {
         Ok(verify_journal(&self.dir, &self.reader)?.is_none())
     }
 
-    /// Reads the files of the signed log of segments again.
-    pub fn verify_log_files(&self) -> LogReport {
-        let report = scrub_log(&self.dir, &self.reader, &|| false);
+    /// Reads the files of the signed log of segments again; `progress` is told about how many bytes are read so far and
+    /// how many there are.
+    pub fn verify_log_files(&self, progress: impl FnMut(u64, u64)) -> LogReport {
+        let total = log_bytes(&self.dir);
+        let (done, progress) = (Cell::new(0), RefCell::new(progress));
+        let report = scrub_log(&self.dir, &self.reader, &|| {
+            done.set(done.get() + PIECE_BYTES);
+            (progress.borrow_mut())(done.get().min(total), total);
+            false
+        });
         report.expect("nobody breaks it off")
     }
 

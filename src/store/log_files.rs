@@ -343,6 +343,13 @@ pub(super) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
+/// All files of the log that there may be: tiles from the leaves upwards, then checkpoints.
+pub(super) fn all_paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let tiles = (0..LEVELS).map(|level| tiles_path(dir, level));
+    let checkpoints = numbers(dir)?.into_iter().map(|n| checkpoints_path(dir, n));
+    Ok(tiles.chain([hourly_path(dir)]).chain(checkpoints).collect())
+}
+
 /// Moves hashes and checkpoints to a folder of their own within the log's, so that another log can begin. Returns which.
 pub(super) fn set_aside(dir: &Path) -> io::Result<PathBuf> {
     let folder = log_folder(dir);
@@ -355,9 +362,7 @@ pub(super) fn set_aside(dir: &Path) -> io::Result<PathBuf> {
         }
     };
     // Leaves last: while they are there, and what is above them is not, the next start does the same again.
-    let tiles = (0..LEVELS).rev().map(|level| tiles_path(dir, level));
-    let checkpoints = numbers(dir)?.into_iter().map(|n| checkpoints_path(dir, n));
-    for path in checkpoints.chain([hourly_path(dir)]).chain(tiles) {
+    for path in all_paths(dir)?.into_iter().rev() {
         let name = path.file_name().expect("it has one");
         match std::fs::rename(&path, kept.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

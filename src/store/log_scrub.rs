@@ -14,8 +14,8 @@ use super::file_system::{
     FileSystem, RealFileSystem, forget_cached, is_damage, read_up_to, write_all_at,
 };
 use super::log_files::{
-    LEVELS, checkpoints_path, hourly_path, last_checkpoint, log_folder, numbers, tiles_path,
-    whole_notes_end,
+    LEVELS, all_paths, checkpoints_path, hourly_path, last_checkpoint, log_folder, numbers,
+    tiles_path, whole_notes_end,
 };
 use super::log_leaves::oldest_leaf;
 use super::reader::Reader;
@@ -24,8 +24,8 @@ use crate::seal::{
     Checkpoint, CheckpointError, NOTE_BYTES_MAX, NodeHash, PublicKeys, SignedCheckpoint,
 };
 
-/// So much is read of checkpoints before others get their turn.
-const PIECE_BYTES: u64 = 64 << 10;
+/// So much is read, or a little more, before others get their turn.
+pub(super) const PIECE_BYTES: u64 = 64 << 10;
 
 /// What was read is let go of after so many pauses: 16 MiB.
 const KEPT_PAUSES: u32 = 256;
@@ -99,7 +99,16 @@ impl LogReport {
     }
 }
 
-/// Reads the log again as far as it is committed or signed. `None` if `pause`, which is called after each 64 KiB or so,
+/// How much there is to read, as far as the operating system tells.
+pub(super) fn log_bytes(dir: &Path) -> u64 {
+    let files = all_paths(dir).into_iter().flatten();
+    files
+        .filter_map(|path| path.metadata().ok())
+        .map(|file| file.len())
+        .sum()
+}
+
+/// Reads the log again as far as it is committed or signed. `None` if `pause`, which is called after each [`PIECE_BYTES`] or so,
 /// says to break off. Without readable keys, signatures are not looked at.
 pub(super) fn scrub_log(
     dir: &Path,

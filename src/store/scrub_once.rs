@@ -71,7 +71,7 @@ pub fn scrub_once(
         Some(_) => Some(mark(dir, archive.reader(), &verified, &packs, journal)?),
         None => None,
     };
-    let log = archive.verify_log_files();
+    let log = archive.verify_log_files(&mut progress);
     if let Some(marked) = &mut marked {
         marked.tiles_repaired = repair_log(&RealFileSystem, &log);
     }

@@ -58,7 +58,7 @@ fn log_of(leaves: u64) -> tempfile::TempDir {
 
 fn verify(dir: &Path) -> LogReport {
     let archive = Archive::open(dir).unwrap();
-    archive.verify_log_files()
+    archive.verify_log_files(|_, _| {})
 }
 
 fn sound(leaves: u64) -> LogReport {
@@ -123,6 +123,26 @@ fn of_a_log_that_is_what_it_was_nothing_is_told() {
     let report = scrub_once(dir.path(), |_, _| {}).unwrap();
     assert!(report.log.is_sound());
     assert_eq!(report.marked.unwrap().tiles_repaired, 0);
+}
+
+#[test]
+fn how_far_the_log_is_read_is_told_up_to_its_end() {
+    let dir = log_of(LARGE);
+    let size = |name| log_file(dir.path(), name).metadata().unwrap().len();
+    let mut told = Vec::new();
+    let archive = Archive::open(dir.path()).unwrap();
+    archive.verify_log_files(|done, total| told.push((done, total)));
+    assert!(told.is_sorted() && told.len() > 10, "{told:?}");
+    let (done, total) = told[told.len() - 1];
+    assert!(done <= total && done + (128 << 10) > total, "{told:?}");
+    let files = [
+        "tiles-0",
+        "tiles-1",
+        "tiles-2",
+        "checkpoints-000001",
+        "checkpoints-hourly",
+    ];
+    assert_eq!(total, files.map(size).iter().sum::<u64>());
 }
 
 #[test]
