@@ -212,10 +212,8 @@ pub(super) async fn download(
 ) -> Result<Response, Problem> {
     let id = clip_number(&path)?;
     let appliance = Arc::clone(&files.appliance);
-    let clips = blocking(appliance, |store| Ok(store.clips(None)?)).await?;
-    let clip = clips
-        .into_iter()
-        .find(|clip| clip.id == id)
+    let clip = blocking(appliance, move |store| Ok(store.clip(id)?))
+        .await?
         .ok_or_else(|| Problem::not_found(format!("there is no clip `{id}`")))?;
     let wish = ClipFileWish {
         camera: clip.camera,

@@ -11,6 +11,11 @@ use super::problem::Problem;
 use crate::base::{CameraId, Wall};
 use crate::media::RenditionId;
 
+/// Entries of a list in one answer, unless another number is asked for.
+const LIMIT_DEFAULT: u32 = 100;
+/// The most that may be asked for.
+const LIMIT_MAX: u32 = 1000;
+
 /// The decoded names in an address's path, in order.
 pub(super) struct Path(pub(super) Vec<String>);
 
@@ -115,6 +120,12 @@ impl Query {
                 "{name}: `{text}` is no whole number from {low} to {high}"
             ))),
         }
+    }
+
+    /// How many entries of a list are asked for, by `limit`.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.number("limit", (1, LIMIT_MAX))?;
+        Ok(limit.unwrap_or(LIMIT_DEFAULT) as usize)
     }
 }
 

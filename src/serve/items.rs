@@ -17,12 +17,7 @@ use super::problem::Problem;
 use super::recordings::blocking;
 use super::router::Shared;
 use crate::chunk::{ItemId, ItemName, ItemSource, MediaKind};
-use crate::store::{ImportError, ItemContent, ItemEntry, ItemPlace, ReadError, Store};
-
-/// Items in one answer, unless fewer are asked for.
-const ITEMS_DEFAULT: u32 = 100;
-/// The most that may be asked for.
-const ITEMS_MAX: u32 = 1000;
+use crate::store::{ImportError, ItemContent, ItemEntry, ListPlace, ReadError, Store};
 
 /// An item as the API shows it.
 #[derive(Serialize)]
@@ -82,7 +77,7 @@ struct Items {
 #[derive(Clone, Copy)]
 enum Before {
     /// What an answer called `next`.
-    Place(ItemPlace),
+    Place(ListPlace),
     /// Any item.
     Item(ItemId),
 }
@@ -101,7 +96,7 @@ impl Before {
         })
     }
 
-    fn place(self, store: &Store) -> Result<ItemPlace, Problem> {
+    fn place(self, store: &Store) -> Result<ListPlace, Problem> {
         match self {
             Self::Place(place) => Ok(place),
             Self::Item(id) => store.item_place(id)?.ok_or_else(|| {
@@ -126,8 +121,7 @@ pub(super) async fn items(
     State(appliance): State<Shared>,
     query: Query,
 ) -> Result<Response, Problem> {
-    let limit = query.number("limit", (1, ITEMS_MAX))?;
-    let limit = limit.unwrap_or(ITEMS_DEFAULT) as usize;
+    let limit = query.limit()?;
     let before = Before::read(&query)?;
     let page = blocking(appliance, move |store| {
         let place = before.map(|before| before.place(store)).transpose()?;

@@ -18,7 +18,8 @@ use super::recordings::blocking;
 use super::router::Shared;
 use crate::base::Wall;
 use crate::store::{
-    CameraUsage, Clip, ClipError, ClipWish, Forecast, Gap, GapReason, RecordingState, Source, Usage,
+    CameraUsage, Clip, ClipError, ClipWish, Forecast, Gap, GapReason, ListPlace, RecordingState,
+    Source, Usage,
 };
 
 /// Without `from` a line of time shows this much before `to`, in ms.
@@ -190,17 +191,27 @@ pub(super) async fn timeline(
 #[derive(Serialize)]
 struct Clips {
     clips: Vec<ClipShown>,
+    /// What to ask for as `before` to see those of earlier recordings; null at the end.
+    next: Option<String>,
 }
 
-/// `GET /api/v1/clips?camera=`
+/// `GET /api/v1/clips?camera=&limit=&before=`: those of the newest recordings first.
 pub(super) async fn clips(
     State(appliance): State<Shared>,
     query: Query,
 ) -> Result<Response, Problem> {
-    let camera = query.camera("camera")?;
-    let clips = blocking(appliance, move |store| Ok(store.clips(camera.as_ref())?)).await?;
+    let (camera, limit) = (query.camera("camera")?, query.limit()?);
+    let before = query.get("before").map(str::parse::<ListPlace>).transpose();
+    let before = before.map_err(|()| {
+        Problem::bad_request("before: is no place of the list; send the `next` of an answer")
+    })?;
+    let page = blocking(appliance, move |store| {
+        Ok(store.clip_page(camera.as_ref(), before, limit)?)
+    })
+    .await?;
     Ok(fresh(Clips {
-        clips: clips.into_iter().map(ClipShown::from).collect(),
+        clips: page.clips.into_iter().map(ClipShown::from).collect(),
+        next: page.next.map(|place| place.to_string()),
     }))
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::error::{ClipError, ReadError};
+use super::error::ClipError;
 use super::journal::CommitError;
+use super::list_place::ListPlace;
 use super::marks::{ClipMark, Mark};
 use super::reader::{LABEL_AFTER_MS, LABEL_BEFORE_MS};
 use super::reel_rows::extent;
@@ -50,6 +51,15 @@ pub struct Clip {
     pub made: Wall,
     /// Bytes of the reels that it holds, which other clips may hold, too.
     pub bytes_held: u64,
+}
+
+/// A piece of the list of clips.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipPage {
+    /// Those of the newest recordings first.
+    pub clips: Vec<Clip>,
+    /// Where the list goes on; `None` at its end.
+    pub next: Option<ListPlace>,
 }
 
 /// Why clips were not changed.
@@ -286,14 +296,43 @@ pub(super) fn clips_within(
     )
 }
 
-/// The clips of a camera, or of all.
-pub(super) fn clips_of(
+/// A clip by its number.
+pub(super) fn clip_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<Clip>> {
+    Ok(clips(connection, "WHERE clip.id = ?1", [id])?.pop())
+}
+
+/// The clips of a camera, or of all, those of the newest recordings first, at most `limit` of those behind `place`.
+pub(super) fn clip_page(
     connection: &Connection,
     camera: Option<&CameraId>,
-) -> Result<Vec<Clip>, ReadError> {
-    let found = match camera {
-        Some(camera) => clips(connection, "WHERE camera.name = ?1", [camera.as_str()]),
-        None => clips(connection, "", []),
-    };
-    Ok(found?)
+    place: ListPlace,
+    limit: usize,
+) -> rusqlite::Result<ClipPage> {
+    let mut places = connection
+        .prepare_cached(
+            "SELECT clip.from_ms, clip.id FROM clip JOIN camera ON camera.id = clip.camera
+             WHERE (?1 IS NULL OR camera.name = ?1) AND (clip.from_ms, clip.id) < (?2, ?3)
+             ORDER BY clip.from_ms DESC, clip.id DESC LIMIT ?4",
+        )?
+        .query_map(
+            params![
+                camera.map(CameraId::as_str),
+                place.at.0,
+                place.row,
+                limit + 1
+            ],
+            |row| {
+                let (at, row) = (Wall(row.get(0)?), row.get(1)?);
+                Ok(ListPlace { at, row })
+            },
+        )?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let is_end = places.len() <= limit;
+    places.truncate(limit);
+    let next = places.last().copied().filter(|_| !is_end);
+    let mut page = Vec::with_capacity(places.len());
+    for place in places {
+        page.extend(clip_of(connection, place.row)?);
+    }
+    Ok(ClipPage { clips: page, next })
 }

@@ -41,6 +41,7 @@ mod index_file;
 mod journal;
 mod keeper;
 mod last_words;
+mod list_place;
 mod log_files;
 mod log_leaves;
 mod log_scrub;
@@ -99,13 +100,14 @@ pub use self::box_keys::{BoxKeysError, load_public_keys};
 pub use self::clip_file::{
     ClipFile, ClipFileError, ClipFileReader, ClipFileWish, ClipLength, Timelapse,
 };
-pub use self::clips::{Clip, ClipWish, RANGE_MS_MAX};
+pub use self::clips::{Clip, ClipPage, ClipWish, RANGE_MS_MAX};
 pub use self::error::{ClipError, OpenError, ReadError};
 pub use self::import::{
     Damage, DamagedChunk, DamagedItem, DamagedRecord, ImportError, ImportMeta, ImportProgress,
-    Imported, ItemContent, ItemEntry, ItemPage, ItemPlace, MiscountedChunk, Origin, PacksReport,
+    Imported, ItemContent, ItemEntry, ItemPage, MiscountedChunk, Origin, PacksReport,
     RebuiltImports, RecountReport, rebuild_imports,
 };
+pub use self::list_place::ListPlace;
 pub use self::log_scrub::{DamagedCheckpoints, LogReport};
 pub use self::numbers::CameraPosition;
 pub use self::proof::ProveError;
@@ -465,12 +467,12 @@ impl Store {
 
     /// Imported items, newest first, at most `limit` of those behind a place of the list, or from its beginning on. The
     /// item of which the place tells may be gone meanwhile. Reads disk.
-    pub fn item_page(&self, place: Option<ItemPlace>, limit: usize) -> Result<ItemPage, ReadError> {
+    pub fn item_page(&self, place: Option<ListPlace>, limit: usize) -> Result<ItemPage, ReadError> {
         self.0.reader.item_page(place, limit)
     }
 
     /// The place right behind an item; `None` if there is no such item. Reads disk.
-    pub fn item_place(&self, id: ItemId) -> Result<Option<ItemPlace>, ReadError> {
+    pub fn item_place(&self, id: ItemId) -> Result<Option<ListPlace>, ReadError> {
         self.0.reader.item_place(id)
     }
 
@@ -496,9 +498,20 @@ impl Store {
         self.0.upkeep.collect_garbage(abandoned)
     }
 
-    /// The clips of a camera, or of all, by their start. Reads disk.
-    pub fn clips(&self, camera: Option<&CameraId>) -> Result<Vec<Clip>, ReadError> {
-        self.0.reader.clips(camera)
+    /// The clips of a camera, or of all, those of the newest recordings first, at most `limit` of those behind a place
+    /// of the list, or from its beginning on. The clip of which the place tells may be gone meanwhile. Reads disk.
+    pub fn clip_page(
+        &self,
+        camera: Option<&CameraId>,
+        place: Option<ListPlace>,
+        limit: usize,
+    ) -> Result<ClipPage, ReadError> {
+        self.0.reader.clip_page(camera, place, limit)
+    }
+
+    /// A clip by its number; `None` if there is none. Reads disk.
+    pub fn clip(&self, id: i64) -> Result<Option<Clip>, ReadError> {
+        self.0.reader.clip(id)
     }
 
     /// Counters and state. Costs no disk access.

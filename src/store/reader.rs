@@ -11,10 +11,11 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
-use super::clips::{Clip, clips_of};
+use super::clips::{Clip, ClipPage, clip_of, clip_page};
 use super::error::ReadError;
 use super::file_system::{ReadFile, is_damage};
 use super::index_file::INDEX_PATH;
+use super::list_place::ListPlace;
 use super::parameters::decode_parameters;
 use super::recorder::reel_path;
 use super::recovery::wall_end;
@@ -235,9 +236,21 @@ impl Reader {
         })
     }
 
-    /// The clips of a camera, or of all, by their start.
-    pub(super) fn clips(&self, camera: Option<&CameraId>) -> Result<Vec<Clip>, ReadError> {
-        self.read(|connection| clips_of(connection, camera))
+    /// The clips of a camera, or of all, those of the newest recordings first, at most `limit` of those behind a place
+    /// of the list, or from its beginning on.
+    pub(super) fn clip_page(
+        &self,
+        camera: Option<&CameraId>,
+        place: Option<ListPlace>,
+        limit: usize,
+    ) -> Result<ClipPage, ReadError> {
+        let place = place.unwrap_or(ListPlace::START);
+        self.read(|connection| Ok(clip_page(connection, camera, place, limit)?))
+    }
+
+    /// A clip by its number; `None` if there is none.
+    pub(super) fn clip(&self, id: i64) -> Result<Option<Clip>, ReadError> {
+        self.read(|connection| Ok(clip_of(connection, id)?))
     }
 
     /// Lends a connection to `read`, which sees one state of the index throughout.

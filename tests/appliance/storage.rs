@@ -60,6 +60,19 @@ fn a_stretch_of_the_timeline_is_kept_as_a_clip_until_that_is_removed() {
     let all = json(&get("/api/v1/clips"));
     let listed = all["clips"].as_array().expect("a list");
     assert!(listed.contains(&clip));
+    // In pieces, until there is no more.
+    let mut found = Vec::new();
+    let mut address_of_page = "/api/v1/clips?limit=1".to_owned();
+    while let Some(next) = {
+        let page = json(&get(&address_of_page));
+        let clips = page["clips"].as_array().expect("a list");
+        assert!(clips.len() <= 1);
+        found.extend(clips.clone());
+        page["next"].as_str().map(str::to_owned)
+    } {
+        address_of_page = format!("/api/v1/clips?limit=1&before={next}");
+    }
+    assert!(found.contains(&clip));
     assert_eq!(
         json(&get("/api/v1/clips?camera=nobody"))["clips"],
         serde_json::json!([])
@@ -151,6 +164,8 @@ fn what_cannot_be_kept_or_told_gets_a_problem() {
             "eleven years",
         ),
         ("/api/v1/clips?camera=%20", 400, "camera"),
+        ("/api/v1/clips?limit=1001", 400, "from 1 to 1000"),
+        ("/api/v1/clips?before=yesterday", 400, "before"),
     ] {
         let response = get(path);
         assert_eq!(response.status, status, "{path}");

@@ -93,6 +93,19 @@ export const cases = {
     await page.getByRole("button", { name: "Play the clip The owl" }).waitFor();
   },
 
+  "timeline: of many clips the newest are listed, and earlier ones when they are asked for": async ({ browser, standin }) => {
+    for (let n = 0; n < 60; n++) standin.archive.addClip(`Visit ${n}`, Date.now() - (30 + n) * HOUR, 60_000);
+    const page = await opened(browser, standin);
+    const listed = () => page.getByRole("button", { name: /^Play the clip/ }).count();
+    const earlier = page.getByRole("button", { name: "Earlier clips" });
+    await earlier.waitFor();
+    assert.equal(await listed(), 50);
+    await earlier.press("Enter");
+    await until("all of them", async () => (await listed()) === 61);
+    await until("there are no more", async () => (await earlier.count()) === 0);
+    assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "Play the clip Visit 59");
+  },
+
   "timeline: files that were brought for a moment lie there, are listed and shown": async ({ browser, standin }) => {
     const at = (ago) => new Date(Date.now() - ago).toISOString();
     standin.files.addItem({ name: "Blackbird.mp4", camera: "test", at: at(6 * HOUR) });

@@ -97,7 +97,7 @@ export class Archive {
       return json(204);
     }
     if (request.method !== "POST" && this.clipsTrouble) return problem(503, this.clipsTrouble);
-    if (request.method !== "POST") return json(200, { clips: this.clips.filter((clip) => clip.camera === url.searchParams.get("camera")).map(ranged) });
+    if (request.method !== "POST") return json(200, this.#clipPage(url.searchParams));
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const wish = JSON.parse(Buffer.concat(chunks).toString());
@@ -105,6 +105,13 @@ export class Archive {
     if (!this.spans.some((span) => span.from < to && span.to > from)) return problem(404, "nothing was recorded in that range");
     if (wish.name === "taken") return problem(409, "a clip of that name is there already");
     return json(201, ranged(this.addClip(wish.name, from, to - from)));
+  }
+
+  #clipPage(query) {
+    const all = this.clips.filter((clip) => clip.camera === query.get("camera")).sort((a, b) => b.from - a.from);
+    const start = query.has("before") ? all.findIndex((clip) => clip.id === Number(query.get("before"))) + 1 : 0;
+    const clips = all.slice(start, start + Number(query.get("limit") ?? 100));
+    return { clips: clips.map(ranged), next: start + clips.length < all.length ? String(clips.at(-1).id) : null };
   }
 
   /** A range as one file, `clip.json`, `clip.mp4` or `timelapse.mp4`: any film will do. */

@@ -81,6 +81,13 @@ export interface Clip {
   download?: string;
 }
 
+/** One answer of `GET /api/v1/clips`, those of the newest recordings first. */
+export interface ClipPage {
+  clips: Clip[];
+  /** What to ask for as `before` to get those of earlier recordings; null at the end. */
+  next: string | null;
+}
+
 /** The file of a range, of `GET /recordings/{camera}/clip.json`, as far as the page uses it. */
 export interface ClipFile {
   /** Whether it carries the proof that the box recorded it; absent where the server does not say. */
@@ -146,8 +153,10 @@ export async function fetchTimeline(camera: string, range: Range, resolution: nu
 
 export const fetchStore = (): Promise<Store> => askJson("/api/v1/store");
 
-export const fetchClips = async (camera: string): Promise<Clip[]> =>
-  (await askJson<{ clips: Clip[] }>(`/api/v1/clips?${new URLSearchParams({ camera })}`)).clips;
+export function fetchClips(camera: string, limit: number, before: string | null): Promise<ClipPage> {
+  const query = new URLSearchParams({ camera, limit: String(limit), ...(before === null ? {} : { before }) });
+  return askJson(`/api/v1/clips?${query}`);
+}
 
 export function keepClip(camera: string, range: Range, name: string): Promise<Clip> {
   const body = JSON.stringify({ camera, ...rangeText(range), name });

@@ -7,6 +7,7 @@ import { Confirm } from "./confirm.js";
 import { bytesWords } from "./forecast.js";
 import { Bin, Download, Play } from "./icons.js";
 import { bringPlayer } from "./in-sight.js";
+import { LeavingButton } from "./leaving.js";
 import { lengthWords } from "./moments.js";
 import { SPAN_MAX, type Range } from "./range.js";
 import { serverNow } from "./server.js";
@@ -47,9 +48,18 @@ export function Clips({ id }: { id: string }) {
       document.getElementById("recordings")?.focus();
     }
   };
+  const showMore = async (): Promise<void> => {
+    try {
+      await list.more();
+      setWrong("");
+    } catch (error) {
+      setWrong(`Earlier clips are not known: ${reasonOf(error)}`);
+    }
+  };
   const all = list.clips.value ?? [];
   const trouble = list.trouble.value;
-  if (all.length === 0 && !wrong && !trouble) return null;
+  const hasMore = list.hasMore.value;
+  if (all.length === 0 && !hasMore && !wrong && !trouble) return null;
   return (
     <section class="list" aria-labelledby="clips">
       <h3 id="clips">Clips</h3>
@@ -66,6 +76,11 @@ export function Clips({ id }: { id: string }) {
           </li>
         ))}
       </ul>
+      {hasMore && (
+        <LeavingButton class="button small" heir="[aria-labelledby=clips] li:last-child button" onClick={() => void showMore()}>
+          Earlier clips
+        </LeavingButton>
+      )}
       {doomed && (
         <Confirm title={`Delete “${doomed.name}”?`} yes="Delete" no="Keep it" onYes={() => void remove(doomed)} onClose={() => setDoomed(null)}>
           The recording that it was cut from stays for as long as recordings are kept. What is older than that goes with the clip.

@@ -18,18 +18,25 @@ const chart = (ids: number[], changes: Partial<Chart> = {}): Chart => ({
   ...changes,
 });
 
+interface Asked {
+  camera: string;
+  limit: number;
+  before: string | null;
+  answer: (told: number[] | Error, next?: string) => Promise<void>;
+}
+
 /** A list whose requests are answered by hand. */
 function rig() {
-  const asked: { camera: string; answer: (told: number[] | Error) => Promise<void> }[] = [];
+  const asked: Asked[] = [];
   const list = new ClipList(
-    (camera) =>
+    (camera, limit, before) =>
       new Promise((resolve, reject) => {
-        const answer = (told: number[] | Error): Promise<void> => {
+        const answer = (told: number[] | Error, next: string | null = null): Promise<void> => {
           if (told instanceof Error) reject(told);
-          else resolve(told.map(clip));
+          else resolve({ clips: told.sort((a, b) => b - a).map(clip), next });
           return settled();
         };
-        asked.push({ camera, answer });
+        asked.push({ camera, limit, before, answer });
       }),
   );
   const shown = (): string => list.clips.value?.map(({ id }) => id).join() ?? "unknown";
@@ -70,6 +77,49 @@ test("of more clips than a chart has, those that it has are compared", async () 
   // One of them was deleted elsewhere: another moved up.
   list.compare(chart(upTo(1001).slice(1), all));
   check(asked.length, 2);
+});
+
+test("of a list that goes on, what is known of it is compared, and more of it comes when it is asked for", async () => {
+  const { list, asked, shown } = rig();
+  const more = (): unknown => list.more().catch((error: unknown) => error);
+  list.watch("test");
+  await asked[0]!.answer([40, 30, 20], "behind 20");
+  check([shown(), list.hasMore.value], ["40,30,20", true]);
+  // What starts with the last that is known, or before, may be there or not.
+  list.compare(chart([40, 30, 20, 10, 5]));
+  list.compare(chart([40, 30]));
+  check(asked.length, 1);
+  const refused = more();
+  await asked[1]!.answer(new Refusal("the index is being made again", 503));
+  check([String(await refused), shown(), list.hasMore.value], ["Error: the index is being made again", "40,30,20", true]);
+  void more();
+  check([asked[2]!.limit, asked[2]!.before], [50, "behind 20"]);
+  // One that it holds was made here meanwhile, which makes it an answer from before.
+  list.add(clip(10));
+  await asked[2]!.answer([10, 5], "behind 5");
+  check(shown(), "40,30,20,10");
+  void more();
+  await asked[3]!.answer([10, 5], "behind 5");
+  check([shown(), list.hasMore.value], ["40,30,20,10,5", true]);
+  list.compare(chart([40, 30, 20, 5]));
+  check([asked.length, asked[4]!.limit, asked[4]!.before], [5, 50, null]);
+  await asked[4]!.answer([40, 30, 20, 5, 1]);
+  check([shown(), list.hasMore.value], ["40,30,20,5,1", false]);
+  await list.more();
+  check(asked.length, 5);
+});
+
+test("a list asks again for as many as it shows, and forgets of one camera how far that of another goes", async () => {
+  const { list, asked, shown } = rig();
+  list.watch("test");
+  await asked[0]!.answer(Array.from({ length: 70 }, (_, at) => at + 1), "further");
+  list.compare(chart([]));
+  check(asked[1]!.limit, 70);
+  list.watch("other");
+  check([shown(), list.hasMore.value, asked[2]!.limit], ["unknown", false, 50]);
+  await asked[2]!.answer([]);
+  list.compare(chart([1], { camera: "other" }));
+  check(asked.length, 4);
 });
 
 test("clips that were not answered for are asked for again, and the list stays meanwhile", async () => {

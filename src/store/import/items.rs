@@ -1,12 +1,10 @@
 //! Items as those see them who read: lists of them, and their bytes, each chunk compared with its digest.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -20,6 +18,7 @@ use crate::chunk::{
     ItemId, ItemName, ItemSource, MediaKind, PROBE_BYTES, PackId, RecordHeader, probe_media,
 };
 use crate::store::error::ReadError;
+use crate::store::list_place::ListPlace;
 use crate::store::reader::Reader;
 use crate::store::statistics::Source;
 
@@ -50,43 +49,13 @@ pub struct ItemEntry {
     pub damaged_bytes: u64,
 }
 
-/// A place in the list of all items: behind one that is there, or was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ItemPlace {
-    made: Wall,
-    row: i64,
-}
-
-/// As programs hand it back; nothing that they need to understand.
-impl fmt::Display for ItemPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.made.0, self.row)
-    }
-}
-
-impl FromStr for ItemPlace {
-    type Err = ();
-
-    /// Reads what [`fmt::Display`] writes; the first number may be negative.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (made, row) = text.rsplit_once('-').ok_or(())?;
-        match (made.parse(), row.parse()) {
-            (Ok(made), Ok(row)) => Ok(Self {
-                made: Wall(made),
-                row,
-            }),
-            _ => Err(()),
-        }
-    }
-}
-
 /// A piece of the list of all items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemPage {
     /// Newest first.
     pub items: Vec<ItemEntry>,
     /// Where the list goes on; `None` at its end.
-    pub next: Option<ItemPlace>,
+    pub next: Option<ListPlace>,
 }
 
 /// The columns that [`entry`] reads.
@@ -180,22 +149,22 @@ impl Reader {
     /// Whole items, newest first, at most `limit` of those behind a place of the list, or from its beginning on.
     pub(in crate::store) fn item_page(
         &self,
-        place: Option<ItemPlace>,
+        place: Option<ListPlace>,
         limit: usize,
     ) -> Result<ItemPage, ReadError> {
-        let (made_ms, id) = place.map_or((i64::MAX, i64::MAX), |place| (place.made.0, place.row));
+        let place = place.unwrap_or(ListPlace::START);
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM item WHERE digest IS NOT NULL AND (made_ms, id) < (?, ?)
                  ORDER BY made_ms DESC, id DESC LIMIT ?"
             ))?;
-            let mut rows = statement.query(params![made_ms, id, limit])?;
+            let mut rows = statement.query(params![place.at.0, place.row, limit])?;
             let (mut items, mut count, mut last) = (Vec::new(), 0, None);
             while let Some(row) = rows.next()? {
                 items.extend(entry(row)?.map(|(_, item)| item));
                 count += 1;
-                last = Some(ItemPlace {
-                    made: Wall(row.get(7)?),
+                last = Some(ListPlace {
+                    at: Wall(row.get(7)?),
                     row: row.get(0)?,
                 });
             }
@@ -205,15 +174,15 @@ impl Reader {
     }
 
     /// The place right behind an item; `None` if there is no such item.
-    pub(in crate::store) fn item_place(&self, id: ItemId) -> Result<Option<ItemPlace>, ReadError> {
+    pub(in crate::store) fn item_place(&self, id: ItemId) -> Result<Option<ListPlace>, ReadError> {
         self.read(|connection| {
             let found = connection
                 .prepare_cached(
                     "SELECT made_ms, id FROM item WHERE key = ? AND digest IS NOT NULL",
                 )?
                 .query_row([id.0], |row| {
-                    Ok(ItemPlace {
-                        made: Wall(row.get(0)?),
+                    Ok(ListPlace {
+                        at: Wall(row.get(0)?),
                         row: row.get(1)?,
                     })
                 })

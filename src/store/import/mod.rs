@@ -38,7 +38,7 @@ mod verify;
 pub use damage::{Damage, DamagedItem};
 pub use engine::{ImportMeta, ImportProgress, Imported, Origin};
 pub use error::ImportError;
-pub use items::{ItemContent, ItemEntry, ItemPage, ItemPlace};
+pub use items::{ItemContent, ItemEntry, ItemPage};
 pub use rebuild::{RebuiltImports, rebuild_imports};
 pub use recount::{MiscountedChunk, RecountReport};
 pub use verify::{DamagedChunk, DamagedRecord, PacksReport};

@@ -105,7 +105,7 @@ fn told(dir: &Path) -> Told {
             lines.to_vec(),
             reader.recording(camera, from, to).unwrap(),
             reader.recorded_until(camera).unwrap(),
-            reader.clips(Some(camera)).unwrap(),
+            reader.clip_page(Some(camera), None, 1000).unwrap().clips,
         )
     };
     CAMERAS.map(|name| of(&camera(name))).to_vec()

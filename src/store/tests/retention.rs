@@ -460,7 +460,10 @@ fn what_a_clip_holds_stays_until_the_clip_goes() {
     }
     // Segments 4 to 7: of two reels.
     let clip = recorder.make_clip(&wish(9, 15)).unwrap();
-    let all = Reader::new(dir.path()).clips(None).unwrap();
+    let all = Reader::new(dir.path())
+        .clip_page(None, None, 1000)
+        .unwrap()
+        .clips;
     assert_eq!(all, std::slice::from_ref(&clip));
     assert!(clip.bytes_held > 4 * 1000);
     let other = recorder.make_clip(&wish(8, 10)).unwrap();
@@ -578,7 +581,13 @@ fn what_cannot_be_kept_is_refused_and_nothing_changes() {
         let refused = recorder.make_clip(&wish).unwrap_err().to_string();
         assert!(refused.contains(reason), "{refused}");
     }
-    assert_eq!(Reader::new(dir.path()).clips(None).unwrap(), []);
+    assert_eq!(
+        Reader::new(dir.path())
+            .clip_page(None, None, 1000)
+            .unwrap()
+            .clips,
+        []
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::chunk::{ItemId, ItemSource, MediaKind};
 use crate::store::tests::durable::open;
 use crate::store::tests::made::{NOON, camera, patient};
 use crate::store::{
-    Archive, ImportError, ImportMeta, ItemPage, ItemPlace, Origin, ReadError, Store, StoreOptions,
+    Archive, ImportError, ImportMeta, ItemPage, ListPlace, Origin, ReadError, Store, StoreOptions,
 };
 
 #[test]
@@ -104,7 +104,7 @@ fn a_list_goes_on_behind_an_item_that_is_gone() {
     let ids = |page: &ItemPage| page.items.iter().map(|item| item.id).collect::<Vec<_>>();
     assert_eq!(ids(&page), [newest]);
     let place = page.next.unwrap();
-    assert_eq!(place.to_string().parse::<ItemPlace>(), Ok(place));
+    assert_eq!(place.to_string().parse::<ListPlace>(), Ok(place));
     assert_eq!(store.item_place(newest).unwrap(), Some(place));
     assert!(store.remove_item(newest).unwrap());
     assert_eq!(store.item_place(newest).unwrap(), None);
@@ -113,7 +113,7 @@ fn a_list_goes_on_behind_an_item_that_is_gone() {
     let end = store.item_page(rest.next, 2).unwrap();
     assert_eq!((end.items.len(), end.next), (0, None));
     for bad in ["", "-", "1", "1-", "-1", "a-1", "1-a"] {
-        assert_eq!(bad.parse::<ItemPlace>(), Err(()), "{bad}");
+        assert_eq!(bad.parse::<ListPlace>(), Err(()), "{bad}");
     }
 }
 
