@@ -441,13 +441,13 @@ impl<'a> TileCheck<'a> {
     }
 
     fn read(&mut self, id: TileId, count: u64) -> Result<ReadTile, Ended> {
-        self.unpaused += 1;
-        if self.unpaused > TILES_AT_A_TIME {
+        if self.unpaused == TILES_AT_A_TIME {
             self.unpaused = 0;
             if (self.pause)() {
                 return Err(Ended::BrokenOff);
             }
         }
+        self.unpaused += 1;
         let (bytes, is_readable) = self.tiles.bytes(id)?;
         let (hashes, _) = bytes.as_chunks();
         let hashes: Vec<NodeHash> = hashes

@@ -2,6 +2,7 @@
 // brought for a moment. Against the stand-in.
 import assert from "node:assert/strict";
 import { until } from "./browser.mjs";
+import { testCamera } from "./standin.mjs";
 import { HOUR, opened, placeOf, played } from "./timeline-page.mjs";
 
 export const cases = {
@@ -94,6 +95,7 @@ export const cases = {
   },
 
   "timeline: of many clips the newest are listed, and earlier ones when they are asked for": async ({ browser, standin }) => {
+    standin.cameras = [testCamera(), testCamera({ id: "garden", name: "Garden" })];
     for (let n = 0; n < 60; n++) standin.archive.addClip(`Visit ${n}`, Date.now() - (30 + n) * HOUR, 60_000);
     const page = await opened(browser, standin);
     const listed = () => page.getByRole("button", { name: /^Play the clip/ }).count();
@@ -103,7 +105,12 @@ export const cases = {
     await earlier.press("Enter");
     await until("all of them", async () => (await listed()) === 61);
     await until("there are no more", async () => (await earlier.count()) === 0);
-    assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "Play the clip Visit 59");
+    // The focus stays where the list went on.
+    assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "Play the clip Visit 48");
+    // Another camera has no clips: the focus is not lost with them.
+    await page.keyboard.press("2");
+    await until("they are gone", async () => (await listed()) === 0);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "recordings");
   },
 
   "timeline: files that were brought for a moment lie there, are listed and shown": async ({ browser, standin }) => {

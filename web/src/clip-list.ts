@@ -13,6 +13,8 @@ const PAGE_MAX = 1000;
 type Fetch = (camera: string, limit: number, before: string | null) => Promise<ClipPage>;
 
 const start = ({ from }: Clip): number => Date.parse(from);
+/** Negative where `a` is listed before `b`. */
+const order = (a: Clip, b: Clip): number => start(b) - start(a) || b.id - a.id;
 
 export class ClipList {
   /** Those of the newest recordings first; null until they are known. */
@@ -25,20 +27,26 @@ export class ClipList {
 
   private camera: string | null = null;
   /** Clips that start later than this are known. */
-  private reached = -Infinity;
-  /** Another number whenever an answer that is under way would be outdated. */
-  private turn = 0;
+  private reached = Infinity;
+  /** Another number whenever a camera comes on view. */
+  private visit = 0;
+  /** Another number whenever something is made or deleted here, which an answer that is under way may not know. */
+  private changes = 0;
+  /** Another number whenever all is asked for again. */
+  private round = 0;
   private timer = 0;
 
   constructor(private readonly fetch: Fetch) {}
 
   /** Begins with the clips of a camera, or with none. */
   watch(camera: string | null): void {
-    this.camera = camera;
+    this.visit++;
     window.clearTimeout(this.timer);
-    this.take(null);
-    this.end(null, []);
+    this.camera = camera;
+    this.clips.value = null;
     this.trouble.value = "";
+    this.next.value = null;
+    this.reached = Infinity;
     if (camera !== null) void this.ask();
   }
 
@@ -57,49 +65,83 @@ export class ClipList {
   /** One that was just made; another camera may be on view by then. */
   add(clip: Clip): void {
     if (clip.camera !== this.camera) return;
-    this.take([clip, ...(this.clips.peek() ?? []).filter(({ id }) => id !== clip.id)]);
+    this.changes++;
+    this.take([clip, ...this.others([clip])]);
   }
 
   remove(clip: Clip): void {
-    this.take(this.clips.peek()?.filter(({ id }) => id !== clip.id) ?? null);
+    this.changes++;
+    if (this.clips.peek()) this.take(this.others([clip]));
   }
 
   /** Takes those of earlier recordings, too. Fails with the server's reason. */
   async more(): Promise<void> {
-    const [before, mine] = [this.next.peek(), this.turn];
-    if (before === null) return;
-    const page = await this.fetch(this.camera!, PAGE, before);
-    if (mine !== this.turn) return;
-    const earlier = new Set(page.clips.map(({ id }) => id));
-    this.take([...(this.clips.peek() ?? []).filter(({ id }) => !earlier.has(id)), ...page.clips]);
-    this.end(page.next, page.clips);
+    let before = this.next.peek();
+    while (before !== null) {
+      const page = await this.answer(PAGE, before);
+      if (!page) return;
+      if (this.next.peek() === before) {
+        this.take([...this.others(page.clips), ...page.clips]);
+        this.end(page);
+        return;
+      }
+      // All was asked for again meanwhile, and the list goes on elsewhere.
+      before = this.next.peek();
+    }
   }
 
-  private take(clips: Clip[] | null): void {
-    this.turn++;
-    this.clips.value = clips && [...clips].sort((a, b) => start(b) - start(a) || b.id - a.id);
+  /** Those that are known, without some. */
+  private others(some: Clip[]): Clip[] {
+    const ids = new Set(some.map(({ id }) => id));
+    return (this.clips.peek() ?? []).filter(({ id }) => !ids.has(id));
   }
 
-  /** How far the list goes: up to the last of `clips`. */
-  private end(next: string | null, clips: Clip[]): void {
-    const last = clips.at(-1);
-    this.reached = next !== null && last ? start(last) : -Infinity;
+  private take(clips: Clip[]): void {
+    this.clips.value = [...clips].sort(order);
+  }
+
+  /** The list goes as far as this answer. */
+  private end({ clips, next }: ClipPage): void {
+    const last = next === null ? undefined : clips.at(-1);
+    this.reached = last ? start(last) : -Infinity;
     this.next.value = next;
+  }
+
+  /** An answer that knows of all that is made and deleted here; null if another camera is on view by then. */
+  private async answer(limit: number, before: string | null): Promise<ClipPage | null> {
+    const visit = this.visit;
+    try {
+      for (;;) {
+        const changes = this.changes;
+        const page = await this.fetch(this.camera!, limit, before);
+        if (visit !== this.visit) return null;
+        if (changes === this.changes) return page;
+      }
+    } catch (error) {
+      if (visit !== this.visit) return null;
+      throw error;
+    }
   }
 
   /** Asks for as many as there are on view. */
   private async ask(): Promise<void> {
-    const mine = ++this.turn;
+    const mine = ++this.round;
     window.clearTimeout(this.timer);
     try {
-      const limit = Math.min(PAGE_MAX, Math.max(PAGE, this.clips.peek()?.length ?? 0));
-      const { clips, next } = await this.fetch(this.camera!, limit, null);
-      if (mine !== this.turn) return;
-      this.take(clips);
-      this.end(next, clips);
+      const page = await this.answer(Math.min(PAGE_MAX, Math.max(PAGE, this.clips.peek()?.length ?? 0)), null);
+      if (!page || mine !== this.round) return;
+      const last = page.clips.at(-1);
+      if (page.next === null || !last) {
+        this.take(page.clips);
+        this.end(page);
+      } else {
+        // What comes behind it stays as far as it was seen.
+        this.take([...page.clips, ...this.others(page.clips).filter((clip) => order(last, clip) < 0)]);
+        if (start(last) < this.reached) this.end(page);
+      }
       this.trouble.value = "";
     } catch (error) {
-      if (mine !== this.turn) return;
+      if (mine !== this.round) return;
       this.trouble.value = reasonOf(error, ASKED_AGAIN);
       this.timer = window.setTimeout(() => void this.ask(), RETRY_MS);
     }

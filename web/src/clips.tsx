@@ -1,10 +1,12 @@
 // The clips of a camera: played, saved to this machine, deleted when that was confirmed.
-import { useEffect, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "./announce.js";
 import { deleteClip, fetchClips, reasonOf, type Clip } from "./archive.js";
 import { ClipList } from "./clip-list.js";
 import { Confirm } from "./confirm.js";
 import { bytesWords } from "./forecast.js";
+import { useHandOver } from "./hand-over.js";
 import { Bin, Download, Play } from "./icons.js";
 import { bringPlayer } from "./in-sight.js";
 import { LeavingButton } from "./leaving.js";
@@ -49,9 +51,9 @@ export function Clips({ id }: { id: string }) {
     }
   };
   const showMore = async (): Promise<void> => {
+    setWrong("");
     try {
       await list.more();
-      setWrong("");
     } catch (error) {
       setWrong(`Earlier clips are not known: ${reasonOf(error)}`);
     }
@@ -61,8 +63,7 @@ export function Clips({ id }: { id: string }) {
   const hasMore = list.hasMore.value;
   if (all.length === 0 && !hasMore && !wrong && !trouble) return null;
   return (
-    <section class="list" aria-labelledby="clips">
-      <h3 id="clips">Clips</h3>
+    <Section>
       {trouble && <p class="wrong">The clips are not known: {sentence(trouble)}</p>}
       {wrong && (
         <p class="wrong" role="alert">
@@ -86,6 +87,18 @@ export function Clips({ id }: { id: string }) {
           The recording that it was cut from stays for as long as recordings are kept. What is older than that goes with the clip.
         </Confirm>
       )}
+    </Section>
+  );
+}
+
+/** Goes with the camera on view. */
+function Section({ children }: { children: ComponentChildren }) {
+  const root = useRef<HTMLElement>(null);
+  useHandOver(root, "#recordings");
+  return (
+    <section class="list" aria-labelledby="clips" ref={root}>
+      <h3 id="clips">Clips</h3>
+      {children}
     </section>
   );
 }

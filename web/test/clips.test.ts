@@ -94,19 +94,61 @@ test("of a list that goes on, what is known of it is compared, and more of it co
   check([String(await refused), shown(), list.hasMore.value], ["Error: the index is being made again", "40,30,20", true]);
   void more();
   check([asked[2]!.limit, asked[2]!.before], [50, "behind 20"]);
-  // One that it holds was made here meanwhile, which makes it an answer from before.
+  // One that it holds was made here meanwhile: the answer may not know it.
   list.add(clip(10));
-  await asked[2]!.answer([10, 5], "behind 5");
-  check(shown(), "40,30,20,10");
-  void more();
+  await asked[2]!.answer([5], "behind 5");
+  check([shown(), asked[3]!.before], ["40,30,20,10", "behind 20"]);
   await asked[3]!.answer([10, 5], "behind 5");
   check([shown(), list.hasMore.value], ["40,30,20,10,5", true]);
+  list.compare(chart([40, 30, 20, 5, 10]));
+  check(asked.length, 4);
   list.compare(chart([40, 30, 20, 5]));
   check([asked.length, asked[4]!.limit, asked[4]!.before], [5, 50, null]);
   await asked[4]!.answer([40, 30, 20, 5, 1]);
   check([shown(), list.hasMore.value], ["40,30,20,5,1", false]);
   await list.more();
   check(asked.length, 5);
+});
+
+test("earlier clips and all of them may be asked for at once, and either answered first", async () => {
+  const { list, asked, shown } = rig();
+  list.watch("test");
+  await asked[0]!.answer([40, 30], "behind 30");
+  void list.more();
+  list.compare(chart([50, 40, 30], { from: 35_000 }));
+  check(asked.slice(1).map(({ before }) => before), ["behind 30", null]);
+  await asked[2]!.answer([50, 40], "behind 40");
+  check([shown(), list.hasMore.value], ["50,40,30", true]);
+  await asked[1]!.answer([20], "behind 20");
+  check(shown(), "50,40,30,20");
+  // The other way round: what came meanwhile stays.
+  void list.more();
+  list.compare(chart([60, 50, 40, 30]));
+  await asked[3]!.answer([10], "behind 10");
+  await asked[4]!.answer([60, 50, 40, 30], "behind 30");
+  check([shown(), list.hasMore.value], ["60,50,40,30,20,10", true]);
+  // Some of it were deleted elsewhere, and the list goes on behind others: it is asked for there.
+  void list.more();
+  list.compare(chart([60, 50, 40, 30]));
+  check(asked[5]!.before, "behind 10");
+  await asked[6]!.answer([60, 50, 40, 30, 9], "behind 9");
+  await asked[5]!.answer([9, 8], "behind 8");
+  check(asked[7]!.before, "behind 9");
+  await asked[7]!.answer([8]);
+  check([shown(), list.hasMore.value], ["60,50,40,30,9,8", false]);
+});
+
+test("what another camera's clips were asked for leaves no trace", async () => {
+  const { list, asked, shown } = rig();
+  list.watch("test");
+  await asked[0]!.answer([40], "behind 40");
+  const late = list.more();
+  list.watch("other");
+  await asked[1]!.answer(new Error("no network"));
+  await late;
+  check([list.trouble.value, shown()], ["", "unknown"]);
+  await asked[2]!.answer([]);
+  check([shown(), list.hasMore.value], ["", false]);
 });
 
 test("a list asks again for as many as it shows, and forgets of one camera how far that of another goes", async () => {
@@ -147,11 +189,14 @@ test("what was made or deleted here is not undone by an answer from before", asy
   list.compare(chart([1, 2, 3]));
   list.remove(clip(2));
   await asked[1]!.answer([1, 2, 3]);
-  check(shown(), "1");
+  check([shown(), asked.length], ["1", 3]);
+  await asked[2]!.answer([1, 3]);
+  check(shown(), "3,1");
+  list.remove(clip(3));
   list.add(clip(50));
   list.add(clip(7));
   check(shown(), "50,7,1");
   // Another camera came on view before it was kept.
   list.add({ ...clip(60), camera: "other" });
-  check(shown(), "50,7,1");
+  check([shown(), asked.length], ["50,7,1", 3]);
 });
