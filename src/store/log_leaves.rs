@@ -18,8 +18,7 @@ use crate::seal::Leaf;
 pub(super) type TrackKey = (CameraId, RenditionId);
 
 /// Of the reels of each track the first, with 0 for its value.
-pub(super) const OLDEST_REELS: &str =
-    "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id
+const OLDEST_REELS: &str = "reel.id IN (SELECT (SELECT id FROM reel WHERE track = track.id
     ORDER BY first_msn LIMIT 1) FROM track) AND ?1 = 0";
 
 /// What reels say of the log.

@@ -108,8 +108,8 @@ pub(super) fn log_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Reads the log again as far as it is committed or signed. `None` if `pause`, which is called after each [`PIECE_BYTES`] or so,
-/// says to break off. Without readable keys, signatures are not looked at.
+/// Reads the log again as far as it is committed or signed. `None` if `pause`, which is called after each [`PIECE_BYTES`]
+/// or so, says to break off. Without readable keys, signatures are not looked at.
 pub(super) fn scrub_log(
     dir: &Path,
     reader: &Reader,

@@ -21,7 +21,7 @@ use super::index::Index;
 use super::log_files::{
     AppendError, CheckpointWriter, TileFiles, TileWriter, last_checkpoint, log_folder, set_aside,
 };
-use super::log_leaves::{OLDEST_REELS, ReadLeaves, TrackKey, leaves_of_reels};
+use super::log_leaves::{ReadLeaves, TrackKey, leaves_of_reels, oldest_leaf};
 use super::log_scrub::{LogReport, renew_end, repair_log};
 use super::reel::{LogLink, Trailer};
 use super::rows::{Batch, REEL_SEGMENTS_MAX};
@@ -229,15 +229,17 @@ impl SegmentLog {
         value: i64,
         first_leaf: u64,
     ) -> rusqlite::Result<ReadLeaves> {
-        let open = |path: &Path| {
-            let file = self.files.open_file(path)?;
-            Ok(OpenedReel {
-                bytes: file.size()?,
-                file,
-            })
-        };
+        let open = |path: &Path| self.open_reel(path);
         let reels = (condition, value);
         leaves_of_reels(&self.dir, &open, index.connection(), reels, first_leaf)
+    }
+
+    fn open_reel(&self, path: &Path) -> io::Result<OpenedReel> {
+        let file = self.files.open_file(path)?;
+        Ok(OpenedReel {
+            bytes: file.size()?,
+            file,
+        })
     }
 
     /// The last leaf of each track: what the next one's `previous` is.
@@ -354,10 +356,11 @@ impl SegmentLog {
             return Ok(());
         }
         self.thinning_due = now.after(THINNING_INTERVAL);
-        let oldest = self.leaves_of_reels(index, OLDEST_REELS, 0, 0)?.leaves;
+        let open = |path: &Path| self.open_reel(path);
+        let oldest = oldest_leaf(&self.dir, &open, index.connection())?;
         // Where the first of a reel cannot be read any more, it was at most a reel of each track before one that can.
         let unread = self.last.len() as u64 * REEL_SEGMENTS_MAX;
-        if let Some(first) = oldest.into_iter().map(|(_, index, _)| index).min()
+        if let Some(first) = oldest
             && let Err(error) = self
                 .tiles
                 .thin(first.min(self.flushed).saturating_sub(unread))
